@@ -1,0 +1,300 @@
+"""Builds one `.tflite` file, tensor by tensor and operator by operator, without TensorFlow."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import flatbuffers
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
+
+_ALIGNMENT = 16
+_SCHEMA_VERSION = 3
+_ENUMS = {
+    "fusedActivationFunction": schema.ActivationFunctionType,
+    "padding": schema.Padding,
+    "mode": schema.MirrorPadMode,
+    "inDataType": schema.TensorType,
+    "outDataType": schema.TensorType,
+    "outType": schema.TensorType,
+}
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A tensor of the file under construction.
+
+    Args:
+        index: Position in the subgraph's tensor list.
+        name: Name in the file.
+        shape: Dimensions; the batch is `None` where it is dynamic.
+        dtype: NumPy name of the stored type, for example `"int8"`.
+        grid: Level grid (NumPy) of an activation stored in int8, `None` for every other tensor.
+        zero_point: The int8 code of level 0.
+    """
+
+    index: int
+    name: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    grid: Grid | None = None
+    zero_point: int = 0
+
+
+def default_zero_point(grid: Grid) -> int:
+    """Returns the zero point that puts the lowest level of `grid` on the lowest int8 code.
+
+    Raises:
+        NotImplementedError: The grid needs more than 8 bits.
+    """
+    if grid.storage_bits != 8:
+        raise NotImplementedError(
+            "Only activation grids of at most 256 levels can be written so far. "
+            f"Received: {int(grid.levels) + 1} levels. Use activation bits 1 to 8."
+        )
+    return INT8_MIN - int(grid.qmin)
+
+
+class Writer:
+    """One subgraph in the making; lowerings append to it, `finish` returns the file."""
+
+    def __init__(self):
+        self._tensors: list[schema.TensorT] = []
+        self._operators: list[schema.OperatorT] = []
+        self._codes: dict[tuple[str, int], int] = {}
+        self._buffers: list[schema.BufferT] = [schema.BufferT()]  # buffer 0 means "no data"
+        self._buffer_of: dict[bytes, int] = {}
+        self._names: dict[str, int] = {}
+
+    # --- tensors ---------------------------------------------------------------------------------
+
+    def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
+        """Adds a graph input; with `grid` an int8 one."""
+        return self.activation(name, shape, grid, zero_point, dtype)
+
+    def activation(self, name, shape, grid: Grid | None = None, zero_point=None, dtype="float32") -> Ref:
+        """Adds a tensor that an operator will fill.
+
+        Args:
+            name: Name in the file; a number is appended when it is taken.
+            shape: Dimensions, `None` for a dynamic batch.
+            grid: Level grid of a quantized tensor, which is then stored as int8.
+            zero_point: Code of level 0; by default the lowest level gets the code -128.
+            dtype: Stored type of a tensor without a grid.
+        """
+        if grid is None:
+            return self._tensor(name, shape, dtype, 0, None)
+        zero_point = default_zero_point(grid) if zero_point is None else int(zero_point)
+        quantization = _quantization(grid.scale, zero_point, 0)
+        return self._tensor(name, shape, "int8", 0, quantization, grid, zero_point)
+
+    def constant(self, name, array, scale=None, zero_point=0, axis=0) -> Ref:
+        """Adds a constant; equal bytes are stored once.
+
+        Args:
+            name: Name in the file.
+            array: The stored values, in their stored type.
+            scale: Step of quantized values, a scalar, or one per slice along `axis`.
+            zero_point: Code of real 0.
+            axis: The dimension that `scale` runs along when it has more than one element.
+        """
+        array = np.ascontiguousarray(array).reshape(np.shape(array))
+        data = array.tobytes()
+        if data not in self._buffer_of:
+            self._buffer_of[data] = len(self._buffers)
+            self._buffers.append(_AlignedBuffer(data))
+        quantization = None if scale is None else _quantization(scale, zero_point, axis)
+        buffer = self._buffer_of[data]
+        return self._tensor(name, array.shape, array.dtype.name, buffer, quantization, None, zero_point)
+
+    def _tensor(self, name, shape, dtype, buffer, quantization, grid=None, zero_point=0) -> Ref:
+        shape = tuple(None if size is None else int(size) for size in shape)
+        if None in shape[1:]:
+            raise ValueError(
+                f"Only the batch may be of unknown size in a file; tensor {name!r}. Received: shape={shape}. "
+                "Give the model fixed sizes, for example keras.Input((224, 224, 3))."
+            )
+        tensor = schema.TensorT()
+        tensor.name = self._unique(name)
+        tensor.shape = [1 if size is None else size for size in shape]
+        tensor.shapeSignature = [-1 if size is None else size for size in shape] if None in shape else None
+        tensor.hasRank = True
+        tensor.type = getattr(schema.TensorType, dtype.upper())
+        tensor.buffer = buffer
+        tensor.quantization = quantization
+        self._tensors.append(tensor)
+        return Ref(len(self._tensors) - 1, tensor.name, shape, dtype, grid, int(zero_point))
+
+    def _unique(self, name: str) -> str:
+        count = self._names.get(name, 0)
+        self._names[name] = count + 1
+        return name if count == 0 else self._unique(f"{name}_{count}")
+
+    # --- operators -------------------------------------------------------------------------------
+
+    def operator(
+        self,
+        builtin: str,
+        inputs: Sequence[Ref | None],
+        outputs: Sequence[Ref],
+        options: str | None = None,
+        version: int = 1,
+        **fields,
+    ) -> None:
+        """Appends a built-in operator.
+
+        Args:
+            builtin: Name in the schema's `BuiltinOperator`, for example `"CONV_2D"`.
+            inputs: Tensors; `None` for an optional input left out.
+            outputs: Tensors.
+            options: Name of the schema's options table, for example `"Conv2DOptions"`.
+            version: Version of the operator.
+            **fields: Fields of the options table; enum values by name (`padding="SAME"`).
+        """
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._codes.setdefault((builtin, version), len(self._codes))
+        operator.inputs = [-1 if ref is None else ref.index for ref in inputs]
+        operator.outputs = [ref.index for ref in outputs]
+        if options is not None:
+            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
+            operator.builtinOptions = _options(options, fields)
+        self._operators.append(operator)
+
+    def reshape(self, x: Ref, shape, name: str) -> Ref:
+        """Appends a RESHAPE; the result keeps the grid and the zero point of `x`."""
+        out = self.activation(name, shape, x.grid, x.zero_point if x.grid is not None else None, x.dtype)
+        target = np.array([-1 if size is None else size for size in out.shape], np.int32)
+        sizes = self.constant(f"{name}/shape", target)
+        self.operator("RESHAPE", [x, sizes], [out], "ReshapeOptions", newShape=target)
+        return out
+
+    def quantized_output(
+        self, name: str, shape, grid: Grid, activation: str, emit_op: Callable[[Ref], None]
+    ) -> Ref:
+        """Appends an operator such that its int8 output saturates exactly at the ends of `grid`.
+
+        int8 saturates at -128 and 127 only. With 8 bits both ends of the grid lie there. A narrower
+        grid gets its top on 127; its bottom is either the operator's own clamp at 0, or a second
+        saturation: a QUANTIZE of the same scale that moves the bottom to -128.
+
+        Args:
+            name: Name of the output tensor.
+            shape: Its dimensions.
+            grid: Its grid.
+            activation: What the operator itself clamps: `"relu"` or `"relu6"` when its results are
+                never below 0 (fused, or known to be so), else `"linear"`.
+            emit_op: Called once with the tensor that the operator is to write.
+
+        Returns:
+            The tensor for consumers to read.
+        """
+        default = default_zero_point(grid)
+        top = INT8_MAX - int(grid.qmax)
+        single = top == default or activation in ("relu", "relu6")
+        out = self.activation(name if single else f"{name}/unclamped", shape, grid, top)
+        emit_op(out)
+        if single:
+            return out
+        clamped = self.activation(name, shape, grid, default)
+        self.operator("QUANTIZE", [out], [clamped], "QuantizeOptions", version=2)
+        return clamped
+
+    # --- the file --------------------------------------------------------------------------------
+
+    def finish(
+        self,
+        inputs: Sequence[Ref],
+        outputs: Sequence[Ref],
+        input_names: Sequence[str] | None = None,
+        output_names: Sequence[str] | None = None,
+        description: str = "",
+        metadata: dict | None = None,
+    ) -> bytes:
+        """Returns the file.
+
+        Args:
+            inputs: Graph inputs in call order.
+            outputs: Graph outputs.
+            input_names: Names in the signature `serving_default`; by default the tensor names.
+            output_names: Likewise.
+            description: Free text shown by model viewers.
+            metadata: JSON-serializable facts stored under the metadata name `"kqat"`.
+        """
+        graph = schema.SubGraphT()
+        graph.name = "main"
+        graph.tensors, graph.operators = self._tensors, self._operators
+        graph.inputs = [ref.index for ref in inputs]
+        graph.outputs = [ref.index for ref in outputs]
+        model = schema.ModelT()
+        model.version = _SCHEMA_VERSION
+        model.description = description
+        model.subgraphs = [graph]
+        model.operatorCodes = [_operator_code(*key) for key in self._codes]
+        model.signatureDefs = [_signature(inputs, outputs, input_names, output_names)]
+        model.buffers = list(self._buffers)
+        if metadata is not None:
+            entry = schema.MetadataT()
+            entry.name, entry.buffer = "kqat", len(model.buffers)
+            model.buffers.append(_AlignedBuffer(json.dumps(metadata, sort_keys=True).encode()))
+            model.metadata = [entry]
+        builder = flatbuffers.Builder(1024 + sum(len(data) + 64 for data in self._buffer_of))
+        builder.Finish(model.Pack(builder), b"TFL3")
+        return bytes(builder.Output())
+
+
+class _AlignedBuffer(schema.BufferT):
+    """Constant data on the 16-byte boundary that the schema asks for and the generated code ignores."""
+
+    def Pack(self, builder):
+        builder.StartVector(1, len(self.data), _ALIGNMENT)
+        builder.head -= len(self.data)
+        builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
+        data = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+def _quantization(scale, zero_point, axis):
+    scale = np.atleast_1d(np.asarray(scale, np.float32)).ravel()
+    quantization = schema.QuantizationParametersT()
+    quantization.scale = scale
+    quantization.zeroPoint = np.full(scale.shape, zero_point, np.int64)
+    quantization.quantizedDimension = axis if scale.size > 1 else 0
+    return quantization
+
+
+def _options(name: str, fields: dict):
+    options = getattr(schema, f"{name}T")()
+    for field, value in fields.items():
+        if not hasattr(options, field):
+            raise ValueError(f"{name} has no such field. Received: {field!r}. Use one of {sorted(vars(options))}.")
+        setattr(options, field, getattr(_ENUMS[field], value) if isinstance(value, str) else value)
+    return options
+
+
+def _operator_code(builtin: str, version: int):
+    code = schema.OperatorCodeT()
+    code.builtinCode = getattr(schema.BuiltinOperator, builtin)
+    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
+    code.version = version
+    return code
+
+
+def _signature(inputs, outputs, input_names, output_names):
+    signature = schema.SignatureDefT()
+    signature.signatureKey = "serving_default"
+    signature.inputs = _tensor_map(inputs, input_names)
+    signature.outputs = _tensor_map(outputs, output_names)
+    return signature
+
+
+def _tensor_map(refs, names):
+    entries = []
+    for ref, name in zip(refs, names or [ref.name for ref in refs], strict=True):
+        entry = schema.TensorMapT()
+        entry.name, entry.tensorIndex = name, ref.index
+        entries.append(entry)
+    return entries
