@@ -1,0 +1,65 @@
+# The whole set-up on a machine with Python 3.10 or newer and make:
+#   make demo   train, quantize at 8, 4 and 2 bits, export, verify, one table and one chart
+#   make test   everything CI runs
+PYTHON ?= python3
+VENV ?= .venv
+ARGS ?=
+
+BIN := $(VENV)/bin
+CONSTRAINTS := requirements/ci.txt
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CONSTRAINTS)
+PYTEST := $(BIN)/python -m pytest
+# Tests of code that must give the same bits on every backend.
+AGNOSTIC := $(wildcard tests/ops tests/quantizers tests/layers tests/lowering)
+
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export TF_ENABLE_ONEDNN_OPTS ?= 0
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types unit backends examples docs clean
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+# One environment, two depths: the demo needs no test tools. Each stamp is older than pyproject.toml
+# exactly when the environment has to be brought up to date.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.demo: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) -e '.[demo]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
+	$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo
+	$(BIN)/python -m examples.demo $(ARGS)
+
+test: lint types unit backends examples docs
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.dev
+	$(BIN)/pyright
+
+unit: $(VENV)/.dev
+	KERAS_BACKEND=tensorflow $(PYTEST) -n 2 tests
+
+backends: $(VENV)/.dev
+	KERAS_BACKEND=jax $(PYTEST) -n 2 $(AGNOSTIC)
+	KERAS_BACKEND=torch $(PYTEST) -n 2 $(AGNOSTIC)
+
+# The examples in the docstrings run as they are printed.
+examples: $(VENV)/.dev
+	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules kqat
+
+docs: $(VENV)/.dev
+	$(BIN)/mkdocs build --strict --quiet
+
+clean:
+	rm -rf $(VENV) build dist site demo

@@ -1,0 +1,61 @@
+"""Quantization-aware training for Keras 3, from `quantize` to `fit` to a verified `.tflite` file."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kqat import callbacks, layers, quantizers
+    from kqat.api import plan, quantize
+    from kqat.export.tflite import Export, export_tflite
+    from kqat.export.verify import verify
+    from kqat.saving import load_model
+    from kqat.summary import summary
+    from kqat.transforms.calibrate import calibrate
+    from kqat.transforms.strip import strip_fake_quant
+    from kqat.transforms.transfer import transfer_weights
+
+__version__ = "0.1.0"
+__all__ = [
+    "Export",
+    "calibrate",
+    "callbacks",
+    "export_tflite",
+    "layers",
+    "load_model",
+    "plan",
+    "quantize",
+    "quantizers",
+    "strip_fake_quant",
+    "summary",
+    "transfer_weights",
+    "verify",
+]
+
+_SUBPACKAGES = {"callbacks", "layers", "quantizers"}
+_HOME = {
+    "Export": "kqat.export.tflite",
+    "calibrate": "kqat.transforms.calibrate",
+    "export_tflite": "kqat.export.tflite",
+    "load_model": "kqat.saving",
+    "plan": "kqat.api",
+    "quantize": "kqat.api",
+    "strip_fake_quant": "kqat.transforms.strip",
+    "summary": "kqat.summary",
+    "transfer_weights": "kqat.transforms.transfer",
+    "verify": "kqat.export.verify",
+}
+
+
+def __getattr__(name):
+    """Loads a public name at its first use (PEP 562), so that `import kqat` alone loads no framework."""
+    if name in _SUBPACKAGES:
+        return import_module(f"kqat.{name}")
+    if name in _HOME:
+        value = getattr(import_module(_HOME[name]), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'kqat' has no attribute {name!r}. Public names: {', '.join(__all__)}.")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

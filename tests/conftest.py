@@ -1,0 +1,22 @@
+"""Settings shared by all tests: quiet TensorFlow, repeatable random numbers."""
+
+import os
+
+# Both are read when TensorFlow loads. oneDNN's kernels sum in an order that varies with the machine.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+
+import hypothesis
+import keras
+import pytest
+
+# A first call on a backend compiles, which takes longer than any sensible deadline for an example.
+hypothesis.settings.register_profile("kqat", deadline=None, derandomize=True, print_blob=True)
+hypothesis.settings.load_profile("kqat")
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    """Makes every test start from the same random state and an empty Keras session."""
+    keras.utils.clear_session()
+    keras.utils.set_random_seed(0)

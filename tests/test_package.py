@@ -1,0 +1,59 @@
+"""The facade and the promises that hold for the package as a whole."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+import kqat
+
+ROOT = pathlib.Path(__file__).parents[1]
+SOURCES = sorted((ROOT / "kqat").rglob("*.py"))
+
+
+def run(code):
+    """Runs `code` in a fresh interpreter and returns what it printed."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_import_loads_no_framework():
+    frameworks = ("keras", "tensorflow", "jax", "torch", "tf_keras", "matplotlib", "ai_edge_litert")
+    loaded = run(f"import sys, kqat; dir(kqat); print([m for m in {frameworks} if m in sys.modules])")
+    assert loaded == "[]"
+
+
+def test_numpy_core_loads_no_framework():
+    loaded = run(
+        "import sys, kqat.core.grid; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    )
+    assert loaded == "[]"
+
+
+@pytest.mark.parametrize("name", kqat.__all__)
+def test_public_name_resolves(name):
+    value = getattr(kqat, name)
+    assert value.__doc__, f"{name} has no docstring"
+
+
+def test_public_names_are_listed():
+    assert set(kqat.__all__) <= set(dir(kqat))
+
+
+def test_unknown_name_offers_the_known_ones():
+    with pytest.raises(AttributeError, match=r"no attribute 'quantise'.*quantize"):
+        _ = kqat.quantise
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=[str(p.relative_to(ROOT)) for p in SOURCES])
+def test_files_and_functions_stay_small(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 300
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            lines = body[-1].end_lineno - body[0].lineno + 1 if body else 0
+            assert lines <= 40, f"{node.name} has {lines} lines"
