@@ -68,8 +68,6 @@ class Writer:
         self._buffer_of: dict[bytes, int] = {}
         self._names: dict[str, int] = {}
 
-    # --- tensors ---------------------------------------------------------------------------------
-
     def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
         """Adds a graph input; with `grid` an int8 one."""
         return self.activation(name, shape, grid, zero_point, dtype)
@@ -131,8 +129,6 @@ class Writer:
         count = self._names.get(name, 0)
         self._names[name] = count + 1
         return name if count == 0 else self._unique(f"{name}_{count}")
-
-    # --- operators -------------------------------------------------------------------------------
 
     def operator(
         self,
@@ -201,8 +197,6 @@ class Writer:
         self.operator("QUANTIZE", [out], [clamped], "QuantizeOptions", version=2)
         return clamped
 
-    # --- the file --------------------------------------------------------------------------------
-
     def finish(
         self,
         inputs: Sequence[Ref],
@@ -270,7 +264,8 @@ def _options(name: str, fields: dict):
     options = getattr(schema, f"{name}T")()
     for field, value in fields.items():
         if not hasattr(options, field):
-            raise ValueError(f"{name} has no such field. Received: {field!r}. Use one of {sorted(vars(options))}.")
+            known = sorted(vars(options))
+            raise ValueError(f"{name} has no such field. Received: {field!r}. Use one of {known}.")
         setattr(options, field, getattr(_ENUMS[field], value) if isinstance(value, str) else value)
     return options
 

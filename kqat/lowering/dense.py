@@ -1,0 +1,39 @@
+"""Dense, on vectors and on the last axis of larger tensors."""
+
+import keras
+from keras import ops
+
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
+from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.weighted import write_output, write_parameters
+
+_VERSION = 7
+
+
+@register(keras.layers.Dense)
+class Dense(Lowering):
+    """Written as FULLY_CONNECTED, per channel."""
+
+    def forward(self, step, x, wide=False):
+        """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
+        levels = to_levels(x, step.inputs[0])
+        acc = accumulate(ops.matmul, levels, step.weights.values, step.weights.bias, wide)
+        return requantize(acc, multiplier(step), step.output, step.activation)
+
+    def emit(self, writer, step, inputs, name):
+        (x,) = inputs
+        weights, bias = write_parameters(writer, step, lambda kernel: kernel.T, 0, name)
+
+        def emit(out, fused):
+            writer.operator(
+                "FULLY_CONNECTED",
+                [x, weights, bias],
+                [out],
+                "FullyConnectedOptions",
+                _VERSION,
+                keepNumDims=len(x.shape) > 2,
+                fusedActivationFunction=fused,
+            )
+
+        return write_output(writer, step, (*x.shape[:-1], weights.shape[0]), name, emit)
