@@ -1,0 +1,94 @@
+"""BatchNormalization that stands alone: one multiplication and one addition per channel."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
+from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.weighted import FUSED, fused_activation, write_integers, write_output
+
+_DEPTHWISE_VERSION = 3
+
+
+@register(keras.layers.BatchNormalization)
+class Affine(Lowering):
+    """Written as a 1x1 DEPTHWISE_CONV_2D, whose rounding is exact and which the runtime accelerates.
+
+    With `y = a * x + b`, `Weights.values` is `sign(a) * 127` and `Weights.scale` is `|a| / 127`, both of
+    shape `(channels,)`. A float one is written as MUL and ADD.
+    """
+
+    def forward(self, step, x, wide=False):
+        """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
+        _require_last_axis(step.op, len(x.shape))
+        levels = to_levels(x, step.inputs[0])
+        acc = accumulate(ops.multiply, levels, step.weights.values, step.weights.bias, wide)
+        return requantize(acc, multiplier(step), step.output, step.activation)
+
+    def emit(self, writer, step, inputs, name):
+        (x,) = inputs
+        _require_last_axis(step.op, len(x.shape))
+        if step.output is None:
+            return _multiply_add(writer, step, x, name)
+        if len(x.shape) == 4:
+            return _depthwise(writer, step, x, name)
+        rows = int(np.prod(x.shape[1:-1], dtype=int))
+        flat = writer.reshape(x, (x.shape[0], rows, 1, x.shape[-1]), f"{name}/lifted")
+        return writer.reshape(_depthwise(writer, step, flat, f"{name}/rows"), x.shape, name)
+
+
+def _require_last_axis(op, rank):
+    if op.axis not in (-1, rank - 1):
+        raise NotImplementedError(
+            f"Layer {op.name!r} cannot be lowered. Received: axis={op.axis} for inputs of rank {rank}. "
+            "Use axis=-1."
+        )
+
+
+def _depthwise(writer, step, x, name):
+    values = np.reshape(step.weights.values, (1, 1, 1, -1))
+    weights, bias = write_integers(writer, step, values, 3, name)
+
+    def emit(out, fused):
+        writer.operator(
+            "DEPTHWISE_CONV_2D",
+            [x, weights, bias],
+            [out],
+            "DepthwiseConv2DOptions",
+            _DEPTHWISE_VERSION,
+            padding="VALID",
+            strideH=1,
+            strideW=1,
+            depthMultiplier=1,
+            fusedActivationFunction=fused,
+        )
+
+    return write_output(writer, step, x.shape, name, emit)
+
+
+def _multiply_add(writer, step, x, name):
+    factor, offset = _coefficients(step.op)
+    product = writer.activation(f"{name}/scaled", x.shape)
+    writer.operator("MUL", [x, writer.constant(f"{name}/factor", factor)], [product], "MulOptions")
+    out = writer.activation(name, x.shape)
+    fused = FUSED[fused_activation(step)]
+    offset = writer.constant(f"{name}/offset", offset)
+    writer.operator("ADD", [product, offset], [out], "AddOptions", fusedActivationFunction=fused)
+    return out
+
+
+def _coefficients(op):
+    """Returns `a = gamma / sqrt(variance + epsilon)` and `b = beta - a * mean`, float32."""
+
+    def array(variable):
+        return np.float64(keras.ops.convert_to_numpy(variable))
+
+    factor = 1.0 / np.sqrt(array(op.moving_variance) + op.epsilon)
+    if op.scale:
+        factor = factor * array(op.gamma)
+    offset = -factor * array(op.moving_mean)
+    if op.center:
+        offset = offset + array(op.beta)
+    return factor.astype(np.float32), offset.astype(np.float32)

@@ -1,0 +1,90 @@
+"""Conv2DTranspose."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
+from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.weighted import require_channels_last, write_output, write_parameters
+
+_VERSION = 3
+
+
+@register(keras.layers.Conv2DTranspose)
+class ConvTranspose(Lowering):
+    """Written as TRANSPOSE_CONV, whose accumulator and rounding are those of a convolution."""
+
+    def forward(self, step, x, wide=False):
+        """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
+        op = step.op
+        _require_supported(op)
+
+        def convolve(levels, values):
+            return ops.conv_transpose(
+                levels, values, op.strides, op.padding, op.output_padding, "channels_last", op.dilation_rate
+            )
+
+        levels = to_levels(x, step.inputs[0])
+        acc = accumulate(convolve, levels, step.weights.values, step.weights.bias, wide)
+        return requantize(acc, multiplier(step), step.output, step.activation)
+
+    def emit(self, writer, step, inputs, name):
+        (x,) = inputs
+        op = step.op
+        _require_supported(op)
+        shape = op.compute_output_shape(x.shape)
+        _require_whole_strides(op, x.shape, shape)
+        weights, bias = write_parameters(writer, step, _ohwi(op), 0, name)
+        size = writer.constant(f"{name}/size", np.array([1, *shape[1:]], np.int32))
+
+        def emit(out, fused):
+            writer.operator(
+                "TRANSPOSE_CONV",
+                [size, weights, x, bias],
+                [out],
+                "TransposeConvOptions",
+                _VERSION,
+                padding="SAME" if op.padding == "same" else "VALID",
+                strideH=op.strides[0],
+                strideW=op.strides[1],
+                fusedActivationFunction=fused,
+            )
+
+        return write_output(writer, step, shape, name, emit)
+
+
+def _ohwi(op):
+    """Kernel layout of the file; SAME kernels smaller than the stride grow to it by zeros.
+
+    Such a kernel leaves gaps between its copies. The runtime does not accelerate that, and its fallback
+    rounds differently; zeros at the far end say the same with a kernel that leaves none.
+    """
+    missing = [
+        max(s - k, 0) if op.padding == "same" else 0 for s, k in zip(op.strides, op.kernel_size, strict=True)
+    ]
+
+    def arrange(kernel):
+        return np.pad(kernel.transpose(2, 0, 1, 3), [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)])
+
+    return arrange
+
+
+def _require_supported(op):
+    require_channels_last(op)
+    if tuple(op.dilation_rate) != (1, 1):
+        raise NotImplementedError(
+            f"Layer {op.name!r} cannot be lowered. Received: dilation_rate={op.dilation_rate}. "
+            "Use dilation_rate=1 in transposed convolutions."
+        )
+
+
+def _require_whole_strides(op, shape, output_shape):
+    expected = tuple(size * stride for size, stride in zip(shape[1:3], op.strides, strict=True))
+    if op.padding == "same" and tuple(output_shape[1:3]) != expected:
+        raise NotImplementedError(
+            f"Layer {op.name!r} cannot be written: with padding='same' the file format only knows an output of "
+            f"input size * strides = {expected}. Received: output_padding={op.output_padding}, output size "
+            f"{tuple(output_shape[1:3])}. Use output_padding=None or padding='valid'."
+        )
