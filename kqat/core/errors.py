@@ -1,0 +1,21 @@
+"""The errors that kqat raises for its own reasons; wrong arguments are plain `TypeError`, `ValueError`."""
+
+
+class KqatError(Exception):
+    """Base of every error below."""
+
+
+class PlanError(KqatError, ValueError):
+    """What was asked for cannot be planned."""
+
+
+class UnmatchedPatternError(PlanError):
+    """A pattern of a rule matches nothing in the model."""
+
+
+class TraceError(KqatError, ValueError):
+    """A model cannot be turned into a graph."""
+
+
+class NotCalibratedError(KqatError, RuntimeError):
+    """A grid would come from a default instead of data."""

@@ -1,0 +1,164 @@
+"""Fake quantization: real values moved onto an integer grid, with gradients that train through it.
+
+Every forward here is `clip(round(x * (1 / scale)), qmin, qmax) * scale` in float32, ties to even, one
+IEEE operation a step: the same bits on every backend, eager and compiled.
+"""
+
+import keras
+from keras import ops
+
+
+def round_to_grid(x, scale, qmin, qmax):
+    """Returns the level of each value, a whole number in `[qmin, qmax]`. Has no useful gradient."""
+    return ops.clip(ops.round(x * (1.0 / scale)), qmin, qmax)
+
+
+def fake_quant(x, scale, qmin, qmax):
+    """Quantizes onto a grid that is given, not learned.
+
+    Forward: `y = clip(round(x / scale), qmin, qmax) * scale`
+    Gradient: `dx = dy if qmin <= x / scale <= qmax else 0`; none for the grid.
+
+    Args:
+        x: Float32 tensor.
+        scale: Step, real units, float32, broadcasts against `x`.
+        qmin: Lowest level, shape `()`.
+        qmax: Highest level, shape `()`.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    References:
+        Jacob et al., "Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference", 2018.
+    """
+    return _fake_quant(*_tensors(x, scale, qmin, qmax))
+
+
+@keras.ops.custom_gradient
+def _fake_quant(x, scale, qmin, qmax):
+    def gradient(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        inside = ops.logical_and(x >= qmin * scale, x <= qmax * scale)
+        dx = ops.where(inside, dy, ops.zeros_like(dy))
+        return dx, ops.zeros_like(scale), ops.zeros_like(qmin), ops.zeros_like(qmax)
+
+    return round_to_grid(x, scale, qmin, qmax) * scale, gradient
+
+
+def covering_fake_quant(x, scale, qmin, qmax):
+    """Quantizes onto a grid that covers every `x`, as one computed from `x` itself does.
+
+    Forward: as `fake_quant`.
+    Gradient: `dx = dy`. Nothing is out of range here, and a scale rounded down by one unit in the last
+    place must not cut off the largest value.
+
+    Args:
+        x: Float32 tensor.
+        scale: Step, real units, float32, broadcasts against `x`.
+        qmin: Lowest level, shape `()`.
+        qmax: Highest level, shape `()`.
+    """
+    return _covering_fake_quant(*_tensors(x, scale, qmin, qmax))
+
+
+@keras.ops.custom_gradient
+def _covering_fake_quant(x, scale, qmin, qmax):
+    def gradient(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        return dy, ops.zeros_like(scale), ops.zeros_like(qmin), ops.zeros_like(qmax)
+
+    return round_to_grid(x, scale, qmin, qmax) * scale, gradient
+
+
+def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0):
+    """Quantizes with a step that learns (LSQ).
+
+    Forward: as `fake_quant`.
+    Gradient: with `v = x / scale`, `dx = dy if qmin <= v <= qmax else 0`, and
+    `dscale = gradient_scale * sum(dy * s)`, where `s` is `qmin` for `v <= qmin`, `qmax` for
+    `v >= qmax` and `round(v) - v` between; the sum runs over the elements that share a scale.
+
+    Args:
+        x: Float32 tensor.
+        scale: Step, real units, float32, positive, broadcasts against `x`.
+        qmin: Lowest level, shape `()`.
+        qmax: Highest level, shape `()`.
+        gradient_scale: Factor of the step's gradient, broadcasts against `scale`.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    References:
+        Esser, McKinstry, Bablani, Appuswamy, Modha, "Learned Step Size Quantization", 2020.
+    """
+    return _learned_fake_quant(*_tensors(x, scale, qmin, qmax, gradient_scale))
+
+
+@keras.ops.custom_gradient
+def _learned_fake_quant(x, scale, qmin, qmax, gradient_scale):
+    def gradient(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        v = x * (1.0 / scale)
+        level = ops.clip(ops.round(v), qmin, qmax)
+        strictly_inside = ops.logical_and(v > qmin, v < qmax)
+        slope = level - ops.where(strictly_inside, v, ops.zeros_like(v))
+        inside = ops.logical_and(v >= qmin, v <= qmax)
+        dx = ops.where(inside, dy, ops.zeros_like(dy))
+        dscale = _sum_like(dy * slope, scale) * gradient_scale
+        rest = (ops.zeros_like(qmin), ops.zeros_like(qmax), ops.zeros_like(gradient_scale))
+        return dx, dscale, *rest
+
+    return round_to_grid(x, scale, qmin, qmax) * scale, gradient
+
+
+def pact(x, alpha, qmin, qmax):
+    """Quantizes with a clipping level that learns (PACT).
+
+    Forward: as `fake_quant`, with `scale = alpha / qmax`.
+    Gradient: `dalpha = sum(dy[x >= alpha])`, less `sum(dy[x <= -alpha])` on a signed grid;
+    `dx = dy` between the clipping levels, else 0.
+
+    Args:
+        x: Float32 tensor.
+        alpha: Clipping level, real units, float32, positive, shape `()`.
+        qmin: Lowest level, 0 or `-qmax`, shape `()`.
+        qmax: Highest level, shape `()`.
+
+    Returns:
+        Tensor of the shape of `x`.
+
+    References:
+        Choi, Wang, Venkataramani, Chuang, Srinivasan, Gopalakrishnan, "PACT: Parameterized Clipping
+        Activation for Quantized Neural Networks", 2018.
+    """
+    return _pact(*_tensors(x, alpha, qmin, qmax))
+
+
+@keras.ops.custom_gradient
+def _pact(x, alpha, qmin, qmax):
+    def gradient(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        zero = ops.zeros_like(dy)
+        low = ops.where(qmin < 0, -alpha, ops.zeros_like(alpha))
+        above = x >= alpha
+        below = ops.logical_and(qmin < 0, x <= low)
+        dalpha = ops.sum(ops.where(above, dy, ops.where(below, -dy, zero)))
+        outside = ops.logical_or(above, x < low)
+        dx = ops.where(ops.logical_or(outside, below), zero, dy)
+        return dx, ops.reshape(dalpha, alpha.shape), ops.zeros_like(qmin), ops.zeros_like(qmax)
+
+    scale = alpha / qmax
+    return round_to_grid(x, scale, qmin, qmax) * scale, gradient
+
+
+def _tensors(*values):
+    return [ops.convert_to_tensor(value, dtype="float32") for value in values]
+
+
+def _sum_like(x, target):
+    """Sums `x` over the dimensions along which `target` is broadcast; the shape becomes `target`'s."""
+    lead = len(x.shape) - len(target.shape)
+    shared = [lead + i for i, size in enumerate(target.shape) if size == 1]
+    axes = tuple(range(lead)) + tuple(shared)
+    return ops.reshape(ops.sum(x, axis=axes) if axes else x, target.shape)

@@ -1,0 +1,176 @@
+"""The quantizer contract: a Keras layer that owns a grid."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.core.checks import LOWEST_BITS, check_axis, check_bits
+from kqat.core.grid import Grid
+from kqat.core.reference import level_bounds
+from kqat.ops.fake_quant import fake_quant
+
+
+class Quantizer(keras.layers.Layer):
+    """Base of every quantizer.
+
+    A quantizer is a small Keras layer: its ranges and step sizes are variables, so that they train,
+    save, replicate and compile like any other weight. They stay float32 under every dtype policy, and
+    so does the arithmetic of the grid; the result has the dtype of the input.
+
+    A subclass says what its grid is (`grid`), and, where it needs to, how it follows the data
+    (`observe`), how it takes a range from outside (`set_range`, `initialize`) and how it rounds
+    (`fake_quantize`).
+
+    Forward: `clip(round(x / scale), qmin, qmax) * scale`.
+    Gradient: passed on inside the range, 0 outside.
+    Invariant: in inference the output lies on `grid(x)`, whatever `enabled` says.
+
+    Args:
+        bits: Width, 1 to 16.
+        axis: Axes of the quantized tensor that keep a scale of their own (per channel), for example
+            `(-1,)` for a Conv2D kernel; `None` for one scale per tensor.
+        signed: Whether the grid has levels below 0. `None` lets the observed range decide, where the
+            quantizer can.
+        narrow_range: Leaves out the lowest level of a signed grid, so that it is symmetric.
+        **kwargs: `name` and `trainable`, as for every Keras layer.
+    """
+
+    lowest_bits = LOWEST_BITS
+    lowest_bits_advice = ""
+    needs_calibration = (
+        False  # True where inference makes sense only after data, a range or weights were seen
+    )
+
+    def __init__(self, bits=8, axis=None, signed=None, narrow_range=False, **kwargs):
+        super().__init__(dtype="float32", autocast=False, **kwargs)
+        self.supports_masking = True
+        self.bits = self._checked_bits(bits)
+        self.axis = check_axis(axis)
+        self.signed = signed
+        self.narrow_range = bool(narrow_range)
+        self.levels = self._state("levels", 2**self.bits - 1)
+        self.enabled = self._state("enabled", 1)
+        self.frozen = self._state("frozen", 0)
+        self.calibrated = self._state("calibrated", 0 if self.needs_calibration else 1)
+
+    def call(self, x, training=False):
+        """Returns `x` fake-quantized; in training also observes `x` where the quantizer tracks ranges.
+
+        In training a quantizer that is not enabled returns `x`. In inference it always quantizes: what
+        is evaluated is what is exported.
+        """
+        x = ops.convert_to_tensor(x)
+        real = ops.cast(x, "float32")
+        if not training:
+            return ops.cast(self.fake_quantize(real), x.dtype)
+        self.observe(ops.stop_gradient(real))
+        enabled = ops.convert_to_tensor(self.enabled) > 0.5
+        return ops.cast(ops.where(enabled, self.fake_quantize(real), real), x.dtype)
+
+    def grid(self, x=None) -> Grid:
+        """Returns the current grid as backend tensors.
+
+        Args:
+            x: The tensor to be quantized, for quantizers that derive the grid from it (weights).
+        """
+        raise NotImplementedError
+
+    def fake_quantize(self, x):
+        """Returns `x` on the grid, with the gradient of the scheme. Float32 in and out."""
+        grid = self.grid(x)
+        return fake_quant(x, grid.scale, grid.qmin, grid.qmax)
+
+    def observe(self, x):
+        """Updates the range from a training batch, unless frozen. The default has none to update."""
+
+    def initialize(self, x: np.ndarray):
+        """Starts a weight quantizer from the values of its weight. The default reads them each time."""
+
+    def set_range(self, low, high):
+        """Sets the range from an observer, in real units; the quantizer then counts as calibrated.
+
+        A quantizer whose range is fixed or follows the weights keeps it.
+        """
+
+    def set_bits(self, bits):
+        """Changes the width and keeps the real range, also within a compiled training."""
+        before = self._numpy_bounds()
+        self.bits = self._checked_bits(bits)
+        self.levels.assign(2**self.bits - 1)
+        self.rescale(before[1] / self._numpy_bounds()[1])
+
+    def rescale(self, factor: float):
+        """Multiplies the stored steps by `factor`. The default stores ranges, which stay."""
+
+    def set_enabled(self, enabled: bool):
+        """Turns the quantization on or off for training."""
+        self.enabled.assign(float(enabled))
+
+    def set_frozen(self, frozen: bool):
+        """Stops (`True`) or resumes (`False`) the tracking of ranges in training."""
+        self.frozen.assign(float(frozen))
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether the grid comes from data, weights or the user, not from a default."""
+        return bool(ops.convert_to_numpy(self.calibrated) > 0.5)
+
+    def bounds(self):
+        """Returns `(qmin, qmax)` of a symmetric or unsigned grid as tensors, exact at every width."""
+        levels = ops.convert_to_tensor(self.levels)
+        if not self.signed:
+            return ops.zeros_like(levels), levels
+        qmax = (levels - 1.0) * 0.5
+        return (-qmax if self.narrow_range else -qmax - 1.0), qmax
+
+    def compute_output_spec(self, x, training=False):
+        return keras.KerasTensor(x.shape, dtype=x.dtype)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["dtype"]  # always float32
+        axis = None if self.axis is None else list(self.axis)
+        return {
+            **config,
+            "bits": self.bits,
+            "axis": axis,
+            "signed": self.signed,
+            "narrow_range": self.narrow_range,
+        }
+
+    def _checked_bits(self, bits) -> int:
+        return check_bits(bits, self.lowest_bits, self.lowest_bits_advice)
+
+    def _numpy_bounds(self):
+        return level_bounds(self.bits, bool(self.signed), self.narrow_range)
+
+    def _state(self, name: str, value, shape=()):
+        """Adds a variable that the optimizer leaves alone."""
+        return self.add_weight(
+            name=name,
+            shape=shape,
+            initializer=keras.initializers.Constant(value),
+            trainable=False,
+            autocast=False,
+            aggregation="mean",
+        )
+
+    def _ratio(self, shape=()):
+        """Adds the trainable factor of a range: 1 at the start, so that optimizer steps are relative.
+
+        The part in real units is set by data and is not trainable, because a forward pass must not
+        assign trainable variables: the JAX trainer would lose the assignment.
+        """
+        return self.add_weight(
+            name="ratio", shape=shape, initializer="ones", autocast=False, constraint=_LowerBound()
+        )
+
+
+LOWEST_RATIO = 2.0**-10
+
+
+class _LowerBound(keras.constraints.Constraint):
+    """Keeps a learned step positive."""
+
+    def __call__(self, value):
+        return ops.maximum(value, LOWEST_RATIO)

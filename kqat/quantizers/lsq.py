@@ -1,0 +1,155 @@
+"""A step size that learns."""
+
+import math
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.core import reference
+from kqat.core.grid import Grid
+from kqat.ops.fake_quant import learned_fake_quant
+from kqat.ops.ranges import per_axis, safe_scale
+from kqat.quantizers.base import LOWEST_RATIO, Quantizer
+
+DEFAULT_RANGE = 6.0
+
+
+@keras.saving.register_keras_serializable(package="kqat")
+class LSQ(Quantizer):
+    """Quantizes weights or activations with a learned step size.
+
+    `scale = base * ratio`: `base` is `2 * mean|x| / sqrt(qmax)` of the weights or of the first training
+    batch, or the calibrated range; `ratio` is trainable and starts at 1.
+
+    Forward: `clip(round(x / scale), qmin, qmax) * scale`.
+    Gradient: `dx = dy` inside the range, else 0. `dscale` as in the paper, with the gradient scale
+    `1 / sqrt(n * qmax)`, n being the number of weights per scale or of features per sample. The
+    gradient of `ratio` is divided by `base**2`, so that plain gradient descent moves `scale` exactly as
+    if it were the variable; Adam, which normalizes, takes relative steps.
+
+    Args:
+        bits: Width, 1 to 16; at least 2 when signed.
+        axis: Axes that keep a scale of their own; `None` for one scale per tensor. Implies weights.
+        signed: Whether the grid has levels below 0. `None`: for weights yes, for activations if the
+            first batch or the calibrated range has negative values.
+        narrow_range: Leaves out the lowest level of a signed grid. Implies weights.
+        **kwargs: `name` and `trainable`.
+
+    References:
+        Esser, McKinstry, Bablani, Appuswamy, Modha, "Learned Step Size Quantization", 2020.
+    """
+
+    needs_calibration = True
+
+    def __init__(self, bits=4, axis=None, signed=None, narrow_range=False, **kwargs):
+        self.of_weights = axis is not None or narrow_range
+        if signed is None and self.of_weights:
+            signed = True
+        self.lowest_bits = 1 if signed is False else 2
+        self.lowest_bits_advice = "For 1 bit use signed=False, or kqat.quantizers.Sign."
+        super().__init__(bits=bits, axis=axis, signed=signed, narrow_range=narrow_range, **kwargs)
+        self.negative = self._state("negative", 0 if signed is False else 1)
+
+    def build(self, input_shape):
+        shape = self._scale_shape(input_shape)
+        self.base = self._state("base", DEFAULT_RANGE / float(self._numpy_bounds()[1]), shape)
+        self.ratio = self._ratio(shape)
+
+    def bounds(self):
+        """Returns `(qmin, qmax)` as tensors."""
+        levels = ops.convert_to_tensor(self.levels)
+        if self.narrow_range:
+            return super().bounds()
+        below = (levels + 1.0) * 0.5 * ops.convert_to_tensor(self.negative)
+        return 0.0 - below, levels - below
+
+    @property
+    def scale(self):
+        """The step, real units, as a tensor."""
+        return ops.convert_to_tensor(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
+
+    def grid(self, x=None) -> Grid:
+        return Grid(self.scale, *self.bounds())
+
+    def fake_quantize(self, x):
+        qmin, qmax = self.bounds()
+        return learned_fake_quant(x, self.scale, qmin, qmax, self._gradient_scale(x, qmax))
+
+    def observe(self, x):
+        base, negative = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.negative)
+        done = ops.maximum(self.calibrated, self.frozen)
+        negative, base = ops.cond(done > 0.5, lambda: (negative, base), lambda: self._start(x, negative))
+        self.negative.assign(negative)
+        self.base.assign(base)
+        # A frozen quantizer that has seen nothing stays uncalibrated.
+        self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - ops.convert_to_tensor(self.frozen)))
+
+    def _start(self, x, negative):
+        if self.signed is None:
+            negative = ops.cast(ops.min(x) < 0, "float32")
+        levels = ops.convert_to_tensor(self.levels)
+        qmax = self.bounds()[1] if self.narrow_range else levels - (levels + 1.0) * 0.5 * negative
+        mean = per_axis(ops.mean, ops.abs(x), self.axis)
+        return negative, safe_scale((mean * 2.0) / ops.sqrt(qmax))
+
+    def initialize(self, x: np.ndarray):
+        """Starts from the values of a weight."""
+        self._build_for(np.shape(x))
+        if self.signed is None:
+            self.negative.assign(float(np.min(x) < 0))
+        self._restart(reference.lsq_scale(x, self._numpy_bounds()[1], self.axis))
+
+    def set_range(self, low, high):
+        """Sets the step so that the grid reaches both ends of the range."""
+        self._build_for(())
+        if self.signed is None:
+            self.negative.assign(float(low < 0))
+        qmin, qmax = (np.float32(bound) for bound in self._numpy_bounds())
+        top = np.float32(max(high, 0.0)) / qmax
+        bottom = np.float32(min(low, 0.0)) / qmin if qmin < 0 else np.float32(0)
+        self._restart(np.broadcast_to(reference.safe_scale(max(top, bottom)), self.base.shape))
+
+    def rescale(self, factor: float):
+        if self.built:
+            self.base.assign(ops.convert_to_numpy(self.base) * np.float32(factor))
+
+    def _build_for(self, shape):
+        if self.built:
+            return
+        if self.axis is not None and len(shape) == 0:
+            raise ValueError(
+                f"One range cannot set a scale per channel. Received: axis={self.axis}. "
+                "Use initialize(weights), or build the quantizer with the weight's shape first."
+            )
+        self.build(shape)
+
+    def _restart(self, base):
+        self.base.assign(base)
+        self.ratio.assign(np.ones(self.ratio.shape, "float32"))
+        self.calibrated.assign(1.0)
+
+    def _numpy_bounds(self):
+        signed = ops.convert_to_numpy(self.negative) > 0.5 if hasattr(self, "negative") else self.signed
+        return reference.level_bounds(self.bits, bool(signed), self.narrow_range)
+
+    def _scale_shape(self, input_shape):
+        if self.axis is None:
+            return ()
+        kept = {one % len(input_shape) for one in self.axis}
+        return tuple(size if i in kept else 1 for i, size in enumerate(input_shape))
+
+    def _gradient_scale(self, x, qmax):
+        base = ops.convert_to_tensor(self.base)
+        count = _count(
+            x.shape if self.of_weights else x.shape[1:], ops.shape(x)[0 if self.of_weights else 1 :]
+        )
+        count = count / math.prod(self.base.shape)
+        return 1.0 / (ops.sqrt(count * qmax) * (base * base))
+
+
+def _count(static, dynamic):
+    """Returns the number of elements, as a float where the shape is known, else as a tensor."""
+    if None not in static:
+        return float(math.prod(static))
+    return math.prod(ops.cast(size, "float32") for size in dynamic)

@@ -1,0 +1,79 @@
+"""A range that follows the batches."""
+
+import keras
+from keras import ops
+
+from kqat.core.grid import Grid
+from kqat.ops.ranges import nudged_grid
+from kqat.quantizers.base import Quantizer
+
+# Before any data: the range of a ReLU6, mirrored where negative values are allowed.
+DEFAULT_RANGE = 6.0
+
+
+@keras.saving.register_keras_serializable(package="kqat")
+class MovingAverage(Quantizer):
+    """Quantizes activations onto the moving average of their smallest and largest value.
+
+    Forward: the asymmetric grid of the averaged range, with real 0 as a level. In training the range
+    first moves by `(batch - range) / min(n + 1, 1 / (1 - decay))` for the n-th batch: it starts as
+    the first batch's and is the plain mean until `decay` is the slower of the two.
+
+    Args:
+        bits: Width, 1 to 16.
+        decay: Weight of the past in the long run, at least 0 and below 1.
+        signed: `False` pins the lower end to 0 (after a ReLU); `True` and `None` follow the data.
+        **kwargs: `name` and `trainable`.
+
+    Raises:
+        ValueError: If `decay` is outside `[0, 1)`.
+
+    References:
+        Jacob et al., "Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference", 2018.
+    """
+
+    needs_calibration = True
+
+    def __init__(self, bits=8, decay=0.99, signed=None, **kwargs):
+        super().__init__(bits=bits, signed=signed, **kwargs)
+        if not 0 <= decay < 1:
+            raise ValueError(f"`decay` is out of range. Received: decay={decay}. Use 0 <= decay < 1.")
+        self.decay = float(decay)
+        self.low = self._state("low", 0.0 if signed is False else -DEFAULT_RANGE)
+        self.high = self._state("high", DEFAULT_RANGE)
+        self.count = self._state("count", 0)
+
+    def grid(self, x=None) -> Grid:
+        low = ops.convert_to_tensor(self.low)
+        return nudged_grid(ops.zeros_like(low) if self.signed is False else low, self.high, self.levels)
+
+    def observe(self, x):
+        past = tuple(ops.convert_to_tensor(v) for v in (self.low, self.high, self.count, self.calibrated))
+        frozen = ops.convert_to_tensor(self.frozen) > 0.5
+        low, high, count, calibrated = ops.cond(frozen, lambda: past, lambda: self._moved(x, *past))
+        self.low.assign(low)
+        self.high.assign(high)
+        self.count.assign(count)
+        self.calibrated.assign(calibrated)
+
+    def _moved(self, x, low, high, count, calibrated):
+        # Divided, not multiplied by a rate: a product that feeds a sum could be fused, and round otherwise.
+        divisor = ops.minimum(count + 1.0, 1.0 / (1.0 - self.decay))
+
+        def step(old, new):
+            return ops.where(count > 0, old + (new - old) / divisor, new)
+
+        return step(low, ops.min(x)), step(high, ops.max(x)), count + 1.0, ops.ones_like(calibrated)
+
+    def set_range(self, low, high):
+        self.low.assign(float(low))
+        self.high.assign(float(high))
+        # Later training continues from this range, as if it had been averaged for long.
+        self.count.assign(round(1.0 / (1.0 - self.decay)))
+        self.calibrated.assign(1.0)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["axis"], config["narrow_range"]
+        return {**config, "decay": self.decay}

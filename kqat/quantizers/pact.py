@@ -1,0 +1,76 @@
+"""A clipping level that learns."""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.core.grid import Grid
+from kqat.core.reference import SMALLEST_SCALE
+from kqat.ops.fake_quant import pact
+from kqat.quantizers.base import LOWEST_RATIO, Quantizer
+
+DEFAULT_ALPHA = 6.0
+
+
+@keras.saving.register_keras_serializable(package="kqat")
+class PACT(Quantizer):
+    """Quantizes activations up to a clipping level `alpha` that gradient descent moves.
+
+    `alpha = base * ratio`: `base` is the largest magnitude of the first training batch, or the
+    calibrated range; `ratio` is trainable and starts at 1.
+
+    Forward: `clip(round(x / scale), qmin, qmax) * scale` with `scale = alpha / qmax`.
+    Gradient: `dalpha = sum(dy[x >= alpha])`, less `sum(dy[x <= -alpha])` when signed; `dx = dy`
+    between the clipping levels, else 0.
+
+    Args:
+        bits: Width, 1 to 16; at least 2 when signed.
+        signed: Whether to clip to `[-alpha, alpha]` instead of `[0, alpha]`.
+        **kwargs: `name` and `trainable`.
+
+    References:
+        Choi, Wang, Venkataramani, Chuang, Srinivasan, Gopalakrishnan, "PACT: Parameterized Clipping
+        Activation for Quantized Neural Networks", 2018.
+    """
+
+    needs_calibration = True
+
+    def __init__(self, bits=4, signed=False, **kwargs):
+        self.lowest_bits = 2 if signed else 1
+        super().__init__(bits=bits, signed=bool(signed), narrow_range=True, **kwargs)
+        self.base = self._state("base", DEFAULT_ALPHA)
+        self.ratio = self._ratio()
+
+    @property
+    def alpha(self):
+        """The clipping level, real units, as a tensor."""
+        return ops.convert_to_tensor(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
+
+    def grid(self, x=None) -> Grid:
+        qmin, qmax = self.bounds()
+        return Grid(self.alpha / qmax, qmin, qmax)
+
+    def fake_quantize(self, x):
+        return pact(x, self.alpha, *self.bounds())
+
+    def observe(self, x):
+        base = ops.convert_to_tensor(self.base)
+        done = ops.maximum(self.calibrated, self.frozen)
+        self.base.assign(ops.cond(done > 0.5, lambda: base, lambda: self._start(x)))
+        # A frozen quantizer that has seen nothing stays uncalibrated.
+        self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - ops.convert_to_tensor(self.frozen)))
+
+    def _start(self, x):
+        top = ops.max(ops.abs(x) if self.signed else x)
+        return ops.where(top > float(SMALLEST_SCALE), top, ops.ones_like(top))
+
+    def set_range(self, low, high):
+        top = np.float32(max(high, -low) if self.signed else high)
+        self.base.assign(top if top > SMALLEST_SCALE else np.float32(1))
+        self.ratio.assign(1.0)
+        self.calibrated.assign(1.0)
+
+    def get_config(self):
+        config = super().get_config()
+        del config["axis"], config["narrow_range"]
+        return config
