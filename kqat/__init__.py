@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
     from kqat.saving import load_model
-    from kqat.summary import summary
+    from kqat.transforms.summary import summary
     from kqat.transforms.calibrate import calibrate
     from kqat.transforms.strip import strip_fake_quant
     from kqat.transforms.transfer import transfer_weights
@@ -40,7 +40,7 @@ _HOME = {
     "plan": "kqat.api",
     "quantize": "kqat.api",
     "strip_fake_quant": "kqat.transforms.strip",
-    "summary": "kqat.summary",
+    "summary": "kqat.transforms.summary",
     "transfer_weights": "kqat.transforms.transfer",
     "verify": "kqat.export.verify",
 }

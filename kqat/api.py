@@ -1,0 +1,113 @@
+"""The verbs: dispatch on what the model is."""
+
+from typing import Any
+
+import keras
+
+from kqat.core.errors import PlanError
+from kqat.transforms.graph import trace
+from kqat.transforms.insert import Builder
+from kqat.transforms.plan import Plan, check_patterns, settings
+from kqat.transforms.planner import Planner
+from kqat.transforms.split import split
+
+ENGINES = ("auto", "native")
+
+
+def quantize(
+    model: keras.Model,
+    bits: Any = 8,
+    *,
+    weight_bits: int | None = None,
+    activation_bits: int | None = None,
+    boundary_bits: int = 8,
+    include: Any = None,
+    exclude: Any = None,
+    quantizer: str = "auto",
+    recipe: Any = None,
+    engine: str = "auto",
+    strict: bool = False,
+) -> keras.Model:
+    """Returns a quantization-aware copy of a model, ready for `fit`, `calibrate` and `export_tflite`.
+
+    Args:
+        model: Built Keras 3 model: Sequential, functional, subclassed or nested. It is not changed.
+        bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8.
+        weight_bits: Width of the weights, in place of `bits`.
+        activation_bits: Width of the activations, in place of `bits`.
+        boundary_bits: Width of the model's inputs and outputs and, where `bits` is lower, of the first
+            and last weighted layers (weights and input).
+        include: Patterns of the layers to quantize; by default all. A pattern is a name, a path, a path
+            prefix (`"backbone"`), a glob, a layer class or a predicate on the layer.
+        exclude: Patterns of the layers to leave in float, for example `["head"]`.
+        quantizer: `"auto"` (8 bits and above: moving-average ranges, below: learned step sizes),
+            `"lsq"`, `"ema"` or `"pact"`.
+        recipe: A `Plan` (or its JSON text) to follow exactly, or a list of rules; the first rule that
+            matches a layer decides: `[{"match": "conv*", "bits": 4}]`.
+        engine: `"auto"` or `"native"`.
+        strict: Raise if a layer that was not excluded stays in float.
+
+    Returns:
+        A functional `keras.Model` with the weights of `model`. In training it computes with
+        fake-quantized values; in inference with the integers of the deployed file.
+
+    Raises:
+        TraceError: The model is not built or cannot be recorded.
+        PlanError: An argument is wrong, or `strict=True` and a layer is not covered.
+        UnmatchedPatternError: A pattern names no layer.
+
+    Example:
+        >>> import keras, kqat
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")])
+        >>> q = kqat.quantize(model, bits=4)
+
+    References:
+        Jacob et al., "Quantization and Training of Neural Networks for Efficient
+        Integer-Arithmetic-Only Inference", 2018. Esser et al., "Learned Step Size Quantization", 2020.
+    """
+    arguments = dict(locals())
+    arguments.pop("model")
+    graph, chosen, origins = _planned(model, **arguments)
+    return Builder(graph, chosen, origins).build()
+
+
+def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
+    """Returns what `quantize` with the same arguments would do to each layer, and why.
+
+    Args:
+        model: As for `quantize`.
+        bits: As for `quantize`.
+        **options: The keyword arguments of `quantize`.
+
+    Returns:
+        A `Plan`: `print` it, save it with `to_json`, edit it, and pass it back as `recipe=`.
+    """
+    return _planned(model, bits=bits, **options)[1]
+
+
+def _planned(model, *, engine="auto", recipe=None, **options):
+    """Returns the split graph of a model, the plan for it, and the origins of split layers."""
+    if engine not in ENGINES:
+        raise PlanError(f"Unknown engine. Received: engine={engine!r}. Use one of {ENGINES}.")
+    graph = trace(model)
+    if isinstance(recipe, str):
+        recipe = Plan.from_json(recipe)
+    if isinstance(recipe, Plan):
+        whole = {layer.path for layer in recipe if layer.mode == "float"}
+        graph, origins = split(graph, lambda node: node.path not in whole)
+        _check_same_layers(graph, recipe)
+        return graph, recipe, origins
+    config = settings(recipe=recipe, **options)
+    check_patterns(config, graph.nodes)
+    graph, origins = split(graph, lambda node: config.excluded(node) is None)
+    return graph, Planner(graph, config).plan(), origins
+
+
+def _check_same_layers(graph, recipe: Plan) -> None:
+    ours = {node.path for node in graph.nodes} | set(graph.input_names.values())
+    theirs = {layer.path for layer in recipe}
+    if ours != theirs:
+        raise PlanError(
+            f"The plan is for other layers. Received: a plan without {sorted(ours - theirs)[:5]} and with "
+            f"{sorted(theirs - ours)[:5]} that the model does not have. Use plan() on this model."
+        )

@@ -1,0 +1,78 @@
+"""Which layers a pattern names, and which patterns name nothing."""
+
+import difflib
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from kqat.core.errors import PlanError, UnmatchedPatternError
+from kqat.core.spec import Pattern, Rule
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a pattern is tried on: a layer with its path."""
+
+    path: str
+    layer: Any
+
+    @property
+    def name(self) -> str:
+        """Last part of the path."""
+        return self.path.rsplit("/", 1)[-1]
+
+
+def matches(pattern: Pattern, subject: Subject) -> bool:
+    """Tells whether `pattern` names `subject`.
+
+    A string is a name, a whole path, a path prefix that ends at a `/`, or a glob over name or path.
+    A class names its instances. Anything else callable is a predicate on the layer.
+
+    Raises:
+        PlanError: `pattern` is none of these.
+    """
+    if isinstance(pattern, str):
+        return (
+            pattern in (subject.name, subject.path)
+            or subject.path.startswith(pattern.rstrip("/") + "/")
+            or f"/{pattern.strip('/')}/" in f"/{subject.path}"
+            or fnmatchcase(subject.name, pattern)
+            or fnmatchcase(subject.path, pattern)
+        )
+    if isinstance(pattern, type):
+        return isinstance(subject.layer, pattern)
+    if callable(pattern):
+        return bool(pattern(subject.layer))
+    raise PlanError(
+        f"A pattern is a name, path, glob, layer class or predicate. Received: {pattern!r} of type "
+        f"{type(pattern).__name__}. Use for example 'head', 'backbone/*', keras.layers.Dense."
+    )
+
+
+def first_match(rules: list[Rule], subject: Subject) -> Rule | None:
+    """Returns the first rule that names `subject`, or `None`."""
+    return next((rule for rule in rules if matches(rule.match, subject)), None)
+
+
+def check_all_match(patterns: list[Pattern], subjects: list[Subject], what: str) -> None:
+    """Checks that every pattern names something.
+
+    Args:
+        patterns: Patterns as the user gave them.
+        subjects: Every layer of the model.
+        what: Argument that the patterns came in, for the message.
+
+    Raises:
+        UnmatchedPatternError: A pattern matches nothing; the message offers the nearest names.
+    """
+    for pattern in patterns:
+        if any(matches(pattern, subject) for subject in subjects):
+            continue
+        shown = pattern if isinstance(pattern, str) else getattr(pattern, "__name__", repr(pattern))
+        known = list(dict.fromkeys([s.path for s in subjects] + [s.name for s in subjects]))
+        if isinstance(pattern, type):
+            known = sorted({type(s.layer).__name__ for s in subjects})
+        near = difflib.get_close_matches(str(shown), known, n=3, cutoff=0.3) or known[:3]
+        raise UnmatchedPatternError(
+            f"{what} names no layer of the model. Received: {shown!r}. Nearest: {', '.join(map(repr, near))}."
+        )

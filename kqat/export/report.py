@@ -1,0 +1,65 @@
+"""What was written, in a form to read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LayerLine:
+    """One quantized layer of a file.
+
+    Args:
+        name: Layer name.
+        kind: Class of the layer.
+        weight_bits: Width of the weights' grid, `None` without weights.
+        activation_levels: Number of values that the output can take.
+        weights: Number of weights.
+    """
+
+    name: str
+    kind: str
+    weight_bits: int | None
+    activation_levels: int
+    weights: int
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is in an exported file.
+
+    Args:
+        bytes: Size of the file.
+        operators: How often each operator occurs.
+        layers: The quantized layers.
+        notes: Everything that a reader should know: layers in float, fallbacks.
+    """
+
+    bytes: int
+    operators: dict[str, int]
+    layers: tuple[LayerLine, ...]
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"{self.bytes} bytes; " + ", ".join(f"{k} x{v}" for k, v in sorted(self.operators.items()))]
+        for layer in self.layers:
+            weights = "" if layer.weight_bits is None else f"{layer.weights} weights of {layer.weight_bits} bits, "
+            lines.append(f"  {layer.name} ({layer.kind}): {weights}output of {layer.activation_levels} levels")
+        return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
+
+
+def layer_line(layer, step) -> LayerLine:
+    """Returns the line of a quantized layer.
+
+    Args:
+        layer: The `Quantized` layer.
+        step: Its deployed form, as NumPy arrays.
+    """
+    weights = step.weights
+    return LayerLine(
+        layer.name,
+        type(layer.operation).__name__,
+        None if weights is None else weights.bits,
+        int(step.output.levels) + 1,
+        0 if weights is None else int(np.size(weights.values)),
+    )

@@ -1,0 +1,47 @@
+"""Finds, while a model is being built, the quantizer at the other end of a layer's inputs and output."""
+
+import keras
+
+from kqat.layers.registry import treatment_for
+
+
+class Binding:
+    """The quantizers around a layer. Not a Keras container, so nothing here is tracked or saved twice.
+
+    Args:
+        inputs: `FakeQuant` of each input, `None` where the input is float.
+        output: `FakeQuant` that follows, or `None`.
+    """
+
+    def __init__(self):
+        self.inputs: list = []
+        self.output = None
+
+
+def is_symbolic(structure) -> bool:
+    """Tells whether a call is one that builds a functional model."""
+    return any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(structure))
+
+
+def source_quantizer(tensor):
+    """Returns the `FakeQuant` whose grid the values of a symbolic tensor lie on, or `None`.
+
+    Walks back through operations that pass values on unchanged.
+    """
+    while True:
+        history = getattr(tensor, "_keras_history", None)
+        if history is None:
+            return None
+        op = history.operation
+        if getattr(op, "owns_grid", False):
+            return op
+        treatment = treatment_for(op)
+        if treatment is None or treatment.kind != "passthrough":
+            return None
+        tensor = op._inbound_nodes[history.node_index].input_tensors[0]
+
+
+def producer(tensor):
+    """Returns the operation that made a symbolic tensor, or `None`."""
+    history = getattr(tensor, "_keras_history", None)
+    return None if history is None else history.operation

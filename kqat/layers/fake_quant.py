@@ -1,0 +1,86 @@
+"""The activation quantizer as a layer of a model."""
+
+import keras
+
+from kqat import quantizers
+from kqat.layers.binding import is_symbolic, producer
+from kqat.layers.quantized import Quantized
+
+
+@keras.saving.register_keras_serializable(package="kqat")
+class FakeQuant(keras.layers.Layer):
+    """Rounds a tensor onto an integer grid, in training with gradients that pass through.
+
+    With `min` and `max` it is `tf.quantization.fake_quant_with_min_max_args` as a layer; without, the
+    range is tracked in training as a moving average.
+
+    Forward: `y = clip(round(x / scale), qmin, qmax) * scale`
+    Gradient: `dx = dy` inside the range, 0 outside; learned quantizers add theirs.
+
+    Args:
+        min: Lower end of a fixed range, nudged so that 0 is on the grid; `None` to track the range.
+        max: Upper end of a fixed range.
+        bits: Width, 1 to 16.
+        narrow_range: Leaves out the lowest level.
+        quantizer: Quantizer object, configuration or name, in place of the arguments above.
+
+    Example:
+        >>> import keras, kqat
+        >>> model = keras.Sequential([
+        ...     keras.Input((4,)),
+        ...     kqat.layers.FakeQuant(min=-6.0, max=6.0, bits=4),
+        ...     keras.layers.Dense(2),
+        ... ])
+    """
+
+    owns_grid = True  # how other layers know it while a model is built
+
+    def __init__(self, min=None, max=None, bits=8, narrow_range=False, quantizer=None, **kwargs):
+        super().__init__(**kwargs)
+        if quantizer is None:
+            fixed = min is not None or max is not None
+            low, high = (-6.0 if min is None else min), (6.0 if max is None else max)
+            if fixed:
+                quantizer = quantizers.FixedRange(min=low, max=high, bits=bits, narrow_range=narrow_range)
+            else:
+                quantizer = quantizers.MovingAverage(bits=bits)
+        self.quantizer = quantizers.get(quantizer)
+        self.supports_masking = True
+        self._maker = None
+        self._observer = None
+
+    def __call__(self, inputs, *args, **kwargs):
+        if is_symbolic(inputs):
+            made_by = producer(inputs)
+            if isinstance(made_by, Quantized):
+                made_by.bind_output(self)
+                self.__dict__["_maker"] = made_by
+        return super().__call__(inputs, *args, **kwargs)
+
+    def build(self, input_shape):
+        """Creates the quantizer's variables."""
+        if not self.quantizer.built:
+            self.quantizer.build(input_shape)
+        self.built = True
+
+    def call(self, inputs, training=False):
+        """Returns the inputs on the grid.
+
+        Args:
+            inputs: Real tensor of any shape.
+            training: Whether ranges are observed and learned.
+        """
+        if self._observer is not None:
+            return self._observer(self, inputs)
+        if not training and self._maker is not None and self._maker.is_integer:
+            return inputs  # already on this very grid: the layer before computed on integers
+        return self.quantizer(inputs, training=training)
+
+    def compute_output_shape(self, input_shape):
+        """Returns the input shape."""
+        return input_shape
+
+    def get_config(self):
+        """Returns the configuration, the quantizer included."""
+        config = super().get_config()
+        return {**config, "quantizer": quantizers.serialize(self.quantizer)}

@@ -1,0 +1,246 @@
+"""The wrapper that makes one layer of a model quantized: its training form and its integer form."""
+
+import keras
+from keras import ops
+
+from kqat import quantizers
+from kqat.layers.batchnorm import normalize
+from kqat.layers.binding import Binding, is_symbolic, source_quantizer
+from kqat.layers.substitute import call_with
+from kqat.layers.treatments import fused_activation, own_activation
+from kqat.lowering.base import Input, Step
+from kqat.lowering.fold import Norm, fold
+from kqat.lowering.registry import lowering_for
+from kqat.ops.fake_quant import round_to_grid
+
+BATCHNORM_LEVELS = 127.0
+
+
+@keras.saving.register_keras_serializable(package="kqat")
+class Quantized(keras.layers.Layer):
+    """One operation with quantized weights, and the BatchNorm and ReLU that the runtime computes with it.
+
+    In training the wrapped layer runs on fake-quantized weights. In inference, where the quantizers
+    around it and an integer kernel are known, it computes what the runtime will: integer arithmetic on
+    folded weights. Whether an activation is quantized is up to the `FakeQuant` that follows.
+
+    Args:
+        operation: Layer, or `keras.ops` operation, to run.
+        weight_quantizers: Quantizer of each weight, by attribute name (`"kernel"`).
+        batchnorm: `BatchNormalization` computed together with the operation.
+        activation: ReLU layer or operation computed together with the operation.
+        template: Call arguments `(args, kwargs)`, with `Input(i)` for the i-th tensor; by default the
+            inputs as they come.
+        origin: Where the wrapped layer came from, if it is part of a layer that was split in two.
+    """
+
+    def __init__(
+        self,
+        operation,
+        weight_quantizers=None,
+        batchnorm=None,
+        activation=None,
+        template=None,
+        origin=None,
+        **kwargs,
+    ):
+        kwargs.setdefault("name", operation.name)
+        if isinstance(operation, keras.layers.Layer):
+            kwargs.setdefault("dtype", operation.dtype_policy)
+        super().__init__(autocast=False, **kwargs)
+        self.operation = operation
+        self.weight_quantizers = {k: quantizers.get(v) for k, v in (weight_quantizers or {}).items()}
+        self.batchnorm = batchnorm
+        self.activation = activation
+        self.__dict__["_template"] = template
+        self.__dict__["_origin"] = origin
+        self.__dict__["_binding"] = Binding()
+        self.__dict__["_observing"] = False
+
+    # Building a model.
+
+    def __call__(self, inputs, *args, **kwargs):
+        if is_symbolic(inputs):
+            self._binding.inputs = [source_quantizer(t) for t in keras.tree.flatten(inputs)]
+        return super().__call__(inputs, *args, **kwargs)
+
+    def bind_output(self, fake_quant) -> None:
+        """Notes the `FakeQuant` that reads this layer's output."""
+        self._binding.output = fake_quant
+
+    def build(self, input_shape):
+        """Creates the weights of the wrapped layers and the state of their quantizers."""
+        if isinstance(self.operation, keras.layers.Layer) and not self.operation.built:
+            self.operation.build(input_shape)
+        if self.batchnorm is not None and not self.batchnorm.built:
+            self.batchnorm.build(self.operation.compute_output_shape(input_shape))
+        for name, quantizer in self.weight_quantizers.items():
+            if not quantizer.built:
+                quantizer.build(tuple(getattr(self.operation, name).shape))
+        if self._norm_layer is not None:
+            self.batchnorm_frozen = self.add_weight(
+                shape=(), initializer="zeros", trainable=False, dtype="float32", name="batchnorm_frozen"
+            )
+        self.built = True
+
+    def compute_output_spec(self, inputs, training=False):
+        """Returns the wrapped operation's output spec; BatchNorm and ReLU keep it."""
+        args, kwargs = self.arguments(inputs)
+        return self.operation.compute_output_spec(*args, **kwargs)
+
+    # Computing.
+
+    def call(self, inputs, training=False):
+        """Returns the output of the operation.
+
+        Args:
+            inputs: Tensor, or structure of tensors, as the wrapped layer takes it; a flat list where a
+                `template` says what goes where.
+            training: Whether to compute with batch statistics and trainable quantizers.
+        """
+        if training or self._observing or not self.is_integer:
+            return self._simulate(inputs, training)
+        return lowering_for(self.operation).forward(self.step(), *keras.tree.flatten(inputs))
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
+        around = [*self._binding.inputs, self._binding.output]
+        return bool(self._binding.inputs) and all(around) and lowering_for(self.operation) is not None
+
+    def step(self) -> Step:
+        """Returns the deployed form: folded integer weights and the grids around them, as tensors."""
+        inputs = tuple(f.quantizer.grid() if f is not None else None for f in self._binding.inputs)
+        output = self._binding.output.quantizer.grid() if self._binding.output is not None else None
+        weights = self._integer_weights(inputs[0].scale, output.scale) if output is not None else None
+        args, kwargs = self._template or _plain_template(len(inputs))
+        return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))
+
+    @property
+    def fused_activation(self) -> str:
+        """`"linear"`, `"relu"` or `"relu6"`: what the operation clamps its output to."""
+        if self.activation is not None:
+            return fused_activation(self.activation) or "linear"
+        return own_activation(self.operation)
+
+    @property
+    def output_name(self) -> str:
+        """Name of the output tensor in a file: that of the quantizer that follows."""
+        return self._binding.output.name if self._binding.output is not None else self.name
+
+    @property
+    def origin(self) -> dict | None:
+        """The layer that this is part of, if it was split; see `transforms.split`."""
+        return self._origin
+
+    @property
+    def _norm_layer(self):
+        """The BatchNorm to fold: the fused one, or the operation itself."""
+        if isinstance(self.operation, keras.layers.BatchNormalization):
+            return self.operation
+        return self.batchnorm
+
+    def _integer_weights(self, input_scale, output_scale):
+        layer = self._norm_layer
+        norm = None if layer is None else Norm.of(layer)
+        if layer is self.operation:
+            ones = ops.ones_like(norm.mean)
+            unit = ones / BATCHNORM_LEVELS
+            return fold(ones * BATCHNORM_LEVELS, unit, None, norm, input_scale, output_scale, bits=8)
+        if not self.weight_quantizers:
+            return None
+        ((name, quantizer),) = self.weight_quantizers.items()
+        weight = ops.convert_to_tensor(getattr(self.operation, name))
+        grid = quantizer.grid(weight)
+        values = round_to_grid(weight, grid.scale, grid.qmin, grid.qmax)
+        bias = getattr(self.operation, "bias", None)
+        return fold(values, grid.scale, bias, norm, input_scale, output_scale, bits=quantizer.bits)
+
+    def _simulate(self, inputs, training):
+        """The wrapped layers on fake-quantized weights; while a range is observed, on float weights."""
+        args, kwargs = self.arguments(inputs)
+        if self.operation is self._norm_layer:
+            output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
+        elif self.weight_quantizers and not self._observing:
+            output = call_with(self.operation, self._fake_weights(training), *args, **kwargs)
+        else:
+            output = self.operation(*args, **kwargs)
+        if self.batchnorm is not None:
+            output = normalize(self.batchnorm, output, training, self.batchnorm_frozen)
+        return output if self.activation is None else self.activation(output)
+
+    def _fake_weights(self, training):
+        pairs = []
+        for name, quantizer in self.weight_quantizers.items():
+            variable = getattr(self.operation, name)
+            pairs.append((variable, quantizer(ops.convert_to_tensor(variable), training=training)))
+        return pairs
+
+    def arguments(self, inputs):
+        """Returns the positional and keyword arguments of the wrapped operation for `inputs`."""
+        if self._template is None:
+            return (inputs,), {}
+        leaves = keras.tree.flatten(inputs)
+        fill = lambda x: leaves[x.position] if isinstance(x, Input) else x  # noqa: E731
+        return keras.tree.map_structure(fill, self._template)
+
+    def set_batchnorm_frozen(self, frozen: bool) -> None:
+        """Freezes or frees the BatchNorm statistics, also inside a training step already compiled."""
+        if self._norm_layer is not None:
+            self.batchnorm_frozen.assign(float(frozen))
+
+    # Saving.
+
+    def get_config(self):
+        """Returns the configuration, wrapped layers and quantizers included."""
+        save = keras.saving.serialize_keras_object
+        return {
+            **super().get_config(),
+            "operation": save(self.operation),
+            "weight_quantizers": {k: quantizers.serialize(v) for k, v in self.weight_quantizers.items()},
+            "batchnorm": None if self.batchnorm is None else save(self.batchnorm),
+            "activation": None if self.activation is None else save(self.activation),
+            "template": _template_to_config(self._template),
+            "origin": self._origin,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        """Returns the layer that `get_config` described."""
+        config = dict(config)
+        load = keras.saving.deserialize_keras_object
+        for key in ("operation", "batchnorm", "activation"):
+            if isinstance(config[key], dict):
+                config[key] = load(config[key])
+        config["template"] = _template_from_config(config["template"])
+        return cls(**config)
+
+
+def _plain_template(count: int):
+    places = [Input(i) for i in range(count)]
+    return ((places[0] if count == 1 else places),), {}
+
+
+def _template_to_config(template):
+    if template is None:
+        return None
+    mark = lambda x: {"input": x.position} if isinstance(x, Input) else {"value": x}  # noqa: E731
+    args, kwargs = keras.tree.map_structure(mark, template)
+    return {"args": list(args), "kwargs": kwargs}
+
+
+def _template_from_config(config):
+    if config is None:
+        return None
+    args, kwargs = tuple(_unmark(x) for x in config["args"]), {k: _unmark(v) for k, v in config["kwargs"].items()}
+    return args, kwargs
+
+
+def _unmark(x):
+    if isinstance(x, dict) and set(x) == {"input"}:
+        return Input(x["input"])
+    if isinstance(x, dict) and set(x) == {"value"}:
+        return x["value"]
+    if isinstance(x, list | tuple):
+        return type(x)(_unmark(item) for item in x)
+    return {key: _unmark(value) for key, value in x.items()}

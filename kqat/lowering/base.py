@@ -1,0 +1,82 @@
+"""The lowering contract: how one family of operations runs on integers, and how it is written."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from kqat.core.grid import Grid
+
+
+@dataclass(frozen=True)
+class Weights:
+    """The integer weights of one operation, BatchNorm folded in.
+
+    Args:
+        values: Whole numbers in the layer's own (Keras) kernel layout, float32.
+        scale: Step per output channel in real units, float32, shape `(channels,)`; positive.
+        bias: Whole numbers on the grid `input scale * scale`, shape `(channels,)`, float32; or `None`.
+        bits: Width of the weight grid, for packed storage.
+    """
+
+    values: Any
+    scale: Any
+    bias: Any | None
+    bits: int = 8
+
+
+@dataclass(frozen=True)
+class Step:
+    """One operation of the deployed graph, with the grids of everything it touches.
+
+    The same step drives the integer forward (fields are backend tensors) and the file (NumPy).
+
+    Args:
+        op: The user's layer or `keras.ops` operation; its own activation is already taken out.
+        inputs: Grid of each tensor input, in call order; `None` for a float tensor.
+        output: Grid of the output; `None` when the operation stays float.
+        activation: Fused activation: `"linear"`, `"relu"` or `"relu6"`.
+        weights: Integer weights of a weighted operation, else `None`.
+        args: Positional call arguments; a tensor is represented by its position in `inputs`
+            wrapped in `Input(position)`, everything else is the value itself.
+        kwargs: Keyword call arguments, same convention.
+    """
+
+    op: keras.Operation
+    inputs: tuple[Grid | None, ...]
+    output: Grid | None
+    activation: str = "linear"
+    weights: Weights | None = None
+    args: tuple = ()
+    kwargs: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Input:
+    """Stands for the tensor input number `position` among a step's arguments."""
+
+    position: int
+
+
+class Lowering:
+    """One family of operations. Subclasses are registered with `lowering.registry.register`."""
+
+    def forward(self, step: Step, *inputs):
+        """Returns the output of `step` exactly as the runtime computes it, as real values on its grid.
+
+        Args:
+            step: The step, fields as backend tensors.
+            *inputs: Real tensors, on the grids `step.inputs`.
+        """
+        raise NotImplementedError
+
+    def emit(self, writer, step: Step, inputs, name: str):
+        """Writes `step` into the file and returns the reference of its output tensor.
+
+        Args:
+            writer: `export.writer.Writer` (passed in, never imported here).
+            step: The step, fields as NumPy arrays.
+            inputs: Tensor references (`writer.Ref`) of the step's inputs.
+            name: Name for the output tensor in the file.
+        """
+        raise NotImplementedError

@@ -1,0 +1,1 @@
+"""Graph transforms: trace, split, plan, insert, strip, calibrate."""

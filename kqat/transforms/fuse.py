@@ -1,0 +1,61 @@
+"""Finds runs that the runtime computes as one kernel: weighted or merging layer, BatchNorm, ReLU."""
+
+import keras
+
+from kqat.layers.registry import treatment_for
+from kqat.layers.treatments import fused_activation, own_activation
+from kqat.transforms.graph import Graph, Node, tensors_in
+
+
+def find_chains(graph: Graph, is_quantized) -> dict[str, list[Node]]:
+    """Returns for each node path the following nodes that become part of it.
+
+    Args:
+        graph: The graph, compound layers already split.
+        is_quantized: Tells for a node whether it will be quantized.
+    """
+    readers = graph.consumers()
+    outputs = set(tensors_in(graph.outputs))
+    calls = [node.path for node in graph.nodes]
+    chains: dict[str, list[Node]] = {}
+    absorbed: set[str] = set()
+    for node in graph.nodes:
+        treatment = treatment_for(node.op)
+        if node.path in absorbed or not is_quantized(node) or treatment is None or not treatment.fuses:
+            continue
+        chain: list[Node] = []
+        last = node
+        while (follower := _only_reader(last, readers, outputs)) is not None:
+            if calls.count(follower.path) != 1 or calls.count(node.path) != 1 or not is_quantized(follower):
+                break
+            if not _fuses(node, chain, follower, graph):
+                break
+            chain.append(follower)
+            last = follower
+        if chain:
+            chains[node.path] = chain
+            absorbed.update(n.path for n in chain)
+    return chains
+
+
+def _only_reader(node: Node, readers, outputs) -> Node | None:
+    if len(node.outputs) != 1 or node.outputs[0] in outputs or len(readers[node.outputs[0]]) != 1:
+        return None
+    return readers[node.outputs[0]][0]
+
+
+def _fuses(node: Node, chain: list[Node], follower: Node, graph: Graph) -> bool:
+    """Tells whether `follower` can join `node` and the `chain` found so far."""
+    if own_activation(node.op) != "linear" or any(fused_activation(n.op) for n in chain):
+        return False
+    if fused_activation(follower.op):
+        return True
+    weighted = treatment_for(node.op).kind == "weighted"
+    norm = isinstance(follower.op, keras.layers.BatchNormalization)
+    return weighted and norm and not chain and _on_last_axis(follower, graph) and "mask" not in follower.kwargs
+
+
+def _on_last_axis(node: Node, graph: Graph) -> bool:
+    rank = len(graph.specs[node.inputs[0]].shape)
+    axis = node.op.axis
+    return axis in (-1, rank - 1)

@@ -1,0 +1,152 @@
+"""Builds the quantized model that a plan describes."""
+
+import keras
+
+from kqat import quantizers
+from kqat.core.spec import LayerPlan, TensorPlan
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.quantized import Quantized
+from kqat.lowering.base import Input
+from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
+from kqat.transforms.plan import Plan
+from kqat.transforms.split import clone_layer, copy_weights
+
+
+class Builder:
+    """Rebuilds a graph as a Keras model with quantized layers.
+
+    Args:
+        graph: The graph, compound layers split.
+        plan: What happens to each of its layers.
+        origins: Origin of each part of a split layer, by path.
+    """
+
+    def __init__(self, graph: Graph, plan: Plan, origins: dict[str, dict]):
+        self.graph, self.plan, self.origins = graph, plan, origins
+        self.plans = {layer.path: layer for layer in plan}
+        self.chains: dict[str, list[Node]] = {}
+        for node in graph.nodes:
+            into = self.plans[node.path].into
+            if into:
+                self.chains.setdefault(into, []).append(node)
+        self.fake_quants: dict[str, FakeQuant] = {}
+        self.layers: dict[str, keras.Operation] = {}
+        self.raw: dict[Tensor, keras.KerasTensor] = {}
+        self.quantized: dict[Tensor, keras.KerasTensor] = {}
+
+    def build(self) -> keras.Model:
+        """Returns the quantized model, with the weights of the original."""
+        inputs = {t: self._input(t, name) for t, name in self.graph.input_names.items()}
+        for node in self.graph.nodes:
+            if self.plans[node.path].mode != "fused":
+                self._add(node)
+        outputs = substitute(self.graph.outputs, {t: self._best(t) for t in tensors_in(self.graph.outputs)})
+        return keras.Model(substitute(self.graph.inputs, inputs), outputs, name=self.graph.name)
+
+    def _input(self, tensor: Tensor, name: str):
+        spec = self.graph.specs[tensor]
+        symbolic = keras.Input(batch_shape=spec.shape, dtype=spec.dtype, name=name)
+        self._put(tensor, symbolic, self.plans[name].output, on_grid=False)
+        return symbolic
+
+    def _put(self, tensor: Tensor, value, grid: TensorPlan | None, on_grid: bool) -> None:
+        """Notes a new tensor, and its quantized form if it has one."""
+        quantized = value if grid is None else self._fake_quant(grid)(value)
+        if on_grid:
+            self.raw[tensor] = self.quantized[tensor] = quantized
+            return
+        self.raw[tensor] = value
+        if grid is not None:
+            self.quantized[tensor] = quantized
+
+    def _best(self, tensor: Tensor):
+        return self.raw[tensor]
+
+    def _fake_quant(self, grid: TensorPlan) -> FakeQuant:
+        if grid.name not in self.fake_quants:
+            self.fake_quants[grid.name] = FakeQuant(quantizer=_activation_quantizer(grid), name=grid.name)
+        return self.fake_quants[grid.name]
+
+    def _add(self, node: Node) -> None:
+        plan = self.plans[node.path]
+        on_grid = plan.mode != "float"
+        source = {t: self.quantized.get(t, self.raw[t]) if on_grid else self.raw[t] for t in node.inputs}
+        if plan.mode == "quantized":
+            outputs = self._call_quantized(node, plan, source)
+        else:
+            args, kwargs = substitute((node.args, node.kwargs), source)
+            outputs = self._clone(node)(*args, **kwargs)
+            self._copy_once(node)
+        grid = plan.output
+        tail = self.chains[node.path][-1] if node.path in self.chains else node
+        for tensor, value in zip(tail.outputs, keras.tree.flatten(outputs), strict=True):
+            self._put(tensor, value, grid, on_grid)
+
+    def _call_quantized(self, node: Node, plan: LayerPlan, source):
+        if node.path not in self.layers:
+            self.layers[node.path] = self._wrap(node, plan)
+        layer = self.layers[node.path]
+        inputs = [source[t] for t in node.inputs]
+        fresh = not layer.built
+        outputs = layer(inputs[0] if len(inputs) == 1 else inputs)
+        if fresh:
+            self._load(layer, node)
+        return outputs
+
+    def _wrap(self, node: Node, plan: LayerPlan) -> Quantized:
+        chain = self.chains.get(node.path, [])
+        norm = [n.op for n in chain if isinstance(n.op, keras.layers.BatchNormalization)]
+        relu = [n.op for n in chain if not isinstance(n.op, keras.layers.BatchNormalization)]
+        weights = {
+            key: quantizers.get(w.quantizer, bits=w.bits, axis=w.axis, signed=True, narrow_range=True)
+            for key, w in plan.weights.items()
+        }
+        return Quantized(
+            clone_layer(node.op),
+            weight_quantizers=weights,
+            batchnorm=clone_layer(norm[0]) if norm else None,
+            activation=clone_layer(relu[0]) if relu else None,
+            template=_template(node),
+            origin=self.origins.get(node.path),
+            name=plan.name,
+        )
+
+    def _load(self, layer: Quantized, node: Node) -> None:
+        """Copies the trained weights of a layer and its BatchNorm, and starts its weight quantizers."""
+        if isinstance(node.op, keras.layers.Layer):
+            copy_weights(node.op, layer.operation)
+        for follower in self.chains.get(node.path, []):
+            if isinstance(follower.op, keras.layers.BatchNormalization):
+                copy_weights(follower.op, layer.batchnorm)
+        for key, quantizer in layer.weight_quantizers.items():
+            quantizer.initialize(keras.ops.convert_to_numpy(getattr(layer.operation, key)))
+
+    def _clone(self, node: Node) -> keras.Operation:
+        if node.path not in self.layers:
+            name = self.plans[node.path].name
+            overrides = {"name": name} if name != node.op.name else {}
+            self.layers[node.path] = clone_layer(node.op, **overrides)
+        return self.layers[node.path]
+
+    def _copy_once(self, node: Node) -> None:
+        if isinstance(node.op, keras.layers.Layer) and node.op.variables:
+            copy_weights(node.op, self.layers[node.path])
+
+
+def _activation_quantizer(grid: TensorPlan):
+    if grid.range is not None:
+        low, high = grid.range
+        return quantizers.get("fixed", min=low, max=high, bits=grid.bits)
+    return quantizers.get(grid.quantizer, bits=grid.bits, signed=grid.signed, scaled=False)
+
+
+def _template(node: Node):
+    """Returns the call template of a node that is not simply `layer(inputs)`."""
+    if isinstance(node.op, keras.layers.Layer) and not node.kwargs and len(node.args) == 1:
+        return None
+    positions: list[Tensor] = node.inputs
+
+    def place(leaf):
+        return Input(positions.index(leaf)) if isinstance(leaf, Tensor) else leaf
+
+    return keras.tree.map_structure(place, (node.args, node.kwargs))

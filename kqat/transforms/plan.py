@@ -1,0 +1,185 @@
+"""Decides for every layer and tensor how it is quantized, and says why."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+
+from kqat.core.errors import PlanError
+from kqat.core.rules import Subject, check_all_match, first_match
+from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, check_bits
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens to each layer of a model; printable, JSON-serializable, usable as a recipe.
+
+    Args:
+        model: Name of the model.
+        layers: Plans of the inputs and layers, in execution order.
+    """
+
+    model: str
+    layers: tuple[LayerPlan, ...]
+
+    def __iter__(self):
+        return iter(self.layers)
+
+    def __getitem__(self, path: str) -> LayerPlan:
+        for layer in self.layers:
+            if path in (layer.path, layer.name):
+                return layer
+        raise KeyError(path)
+
+    @property
+    def float_layers(self) -> list[LayerPlan]:
+        """Layers that stay in float."""
+        return [layer for layer in self.layers if layer.mode == "float"]
+
+    def to_json(self, indent: int | None = 2) -> str:
+        """Returns the plan as JSON text."""
+        data = {"model": self.model, "layers": [layer.to_dict() for layer in self.layers]}
+        return json.dumps(data, indent=indent)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        """Returns the plan that `to_json` wrote.
+
+        Raises:
+            PlanError: The text is not a plan.
+        """
+        try:
+            data = json.loads(text)
+            return cls(data["model"], tuple(LayerPlan.from_dict(d) for d in data["layers"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise PlanError(f"This is not a plan: {error}. Received: {text[:60]!r}. Use Plan.to_json().") from error
+
+    def __str__(self) -> str:
+        header = ("layer", "type", "mode", "weights", "output", "why")
+        rows = [header, *(_row(layer) for layer in self.layers)]
+        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[5]]).rstrip() for row in rows]
+        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _row(layer: LayerPlan):
+    weights = ", ".join(f"{w.bits} bits {w.quantizer}" for w in layer.weights.values())
+    out = layer.output
+    grid = f"{out.bits} bits {out.quantizer}" if out else ""
+    return layer.path, layer.kind, layer.mode, weights, grid, layer.reason
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The arguments of `quantize`, checked.
+
+    Args:
+        bits: Default widths.
+        boundary_bits: Width of the model's inputs and outputs and of the first and last weighted layer.
+        rules: Rules in order of precedence, exclusions included.
+        quantizer: Default quantizer family.
+        only: Patterns of `include`; empty means everything.
+        patterns: Every pattern that must match, with the argument that it came in.
+        strict: Whether a layer left in float by lack of support is an error.
+    """
+
+    bits: Bits
+    boundary_bits: int = 8
+    rules: tuple[Rule, ...] = ()
+    quantizer: str = "auto"
+    only: tuple[Pattern, ...] = ()
+    patterns: tuple[tuple[Pattern, str], ...] = field(default=())
+    strict: bool = False
+
+    def rule_for(self, node) -> Rule | None:
+        """Returns the rule that decides on a node."""
+        return first_match(list(self.rules), Subject(node.path, node.op))
+
+    def excluded(self, node) -> str | None:
+        """Returns why a node stays float by the user's wish, or `None`."""
+        subject = Subject(node.path, node.op)
+        rule = first_match(list(self.rules), subject)
+        if rule is not None:
+            return None if rule.quantize else "excluded by rule"
+        if self.only and first_match([Rule(p) for p in self.only], subject) is None:
+            return "not in include"
+        return None
+
+
+QUANTIZERS = ("auto", "lsq", "ema", "pact")
+
+
+def settings(
+    bits: Any = 8,
+    *,
+    weight_bits=None,
+    activation_bits=None,
+    boundary_bits=8,
+    include=None,
+    exclude=None,
+    quantizer="auto",
+    recipe=None,
+    strict=False,
+) -> Settings:
+    """Returns the checked form of the arguments of `quantize`.
+
+    Raises:
+        PlanError: An argument is not what it should be.
+    """
+    if quantizer not in QUANTIZERS:
+        raise PlanError(f"Unknown quantizer family. Received: quantizer={quantizer!r}. Use one of {QUANTIZERS}.")
+    rules = [_rule(item) for item in (recipe or [])]
+    excluded, included = _patterns(exclude, "exclude"), _patterns(include, "include")
+    named = [(rule.match, "recipe") for rule in rules]
+    named += [(p, "exclude") for p in excluded] + [(p, "include") for p in included]
+    return Settings(
+        bits=Bits.of(bits, weight_bits, activation_bits),
+        boundary_bits=check_bits(boundary_bits, "boundary_bits"),
+        rules=(*rules, *(Rule(p, quantize=False) for p in excluded)),
+        quantizer=quantizer,
+        only=tuple(included),
+        patterns=tuple(named),
+        strict=strict,
+    )
+
+
+def _patterns(value, what) -> list[Pattern]:
+    if value is None:
+        return []
+    if isinstance(value, str | type) or callable(value):
+        return [value]
+    if isinstance(value, list | tuple | set):
+        return list(value)
+    raise PlanError(f"{what} is a list of patterns. Received: {what}={value!r}. Use for example ['head'].")
+
+
+def _rule(item) -> Rule:
+    if isinstance(item, Rule):
+        return item
+    if not isinstance(item, dict) or "match" not in item:
+        raise PlanError(f"A recipe is a list of rules. Received: {item!r}. Use {{'match': 'conv*', 'bits': 4}}.")
+    item = dict(item)
+    if "bits" in item:
+        widths = Bits.of(item.pop("bits"))
+        item = {"weight_bits": widths.weights, "activation_bits": widths.activations, **item}
+    try:
+        return Rule(**item)
+    except TypeError as error:
+        raise PlanError(f"Unknown entry in a rule: {error}. Received: {item!r}.") from error
+
+
+def check_patterns(config: Settings, nodes) -> None:
+    """Checks that every pattern names a layer of the model.
+
+    Raises:
+        UnmatchedPatternError: One does not.
+    """
+    subjects = [Subject(node.path, node.op) for node in nodes]
+    for pattern, what in config.patterns:
+        check_all_match([pattern], subjects, what)
+
+
+def kind_of(op: keras.Operation) -> str:
+    """Returns the class name of a layer, or `ops.<Name>` for an operation."""
+    return type(op).__name__ if isinstance(op, keras.layers.Layer) else f"ops.{type(op).__name__}"

@@ -1,0 +1,257 @@
+"""The planner: from a graph and the user's settings to a plan."""
+
+import keras
+
+from kqat.core.errors import PlanError
+from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
+from kqat.layers.registry import treatment_for
+from kqat.transforms.fuse import find_chains
+from kqat.transforms.graph import Graph, Node, Tensor, rename, tensors_in
+from kqat.transforms.grids import nonnegative_tensors, shared_grids
+from kqat.transforms.plan import Plan, Settings, kind_of
+
+WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
+
+
+class Planner:
+    """Makes a `Plan` for a graph whose compound layers are split.
+
+    Args:
+        graph: The graph.
+        settings: Checked arguments of `quantize`.
+    """
+
+    def __init__(self, graph: Graph, settings: Settings):
+        self.graph, self.settings = graph, settings
+        self.names = rename(graph.nodes)
+        self.readers = graph.consumers()
+        self.reasons: dict[str, str] = {}
+        self.modes = self._modes()
+        self.chains = find_chains(graph, lambda node: self.modes[node.path] in ("quantized", "passthrough"))
+        self._mark_fused()
+        self.tails = {path: chain[-1].outputs[0] for path, chain in self.chains.items()}
+        self.groups = shared_grids(graph, self.modes, self.tails)
+        self.nonnegative = nonnegative_tensors(graph, self.chains)
+        self.first, self.last = self._boundary()
+        self._drop_idle_passthrough()
+        self.wishes = self._tensor_bits()
+
+    def plan(self) -> Plan:
+        """Returns the plan.
+
+        Raises:
+            PlanError: `strict=True` and a layer stays float because kqat has no way to quantize it.
+        """
+        inputs = [self._input_plan(t, name) for t, name in self.graph.input_names.items()]
+        seen: dict[str, LayerPlan] = {}
+        for node in self.graph.nodes:
+            if node.path not in seen:
+                seen[node.path] = self._layer_plan(node)
+        plan = Plan(self.graph.name, (*inputs, *seen.values()))
+        unsupported = [p for p in plan.float_layers if p.reason.startswith("no ")]
+        if self.settings.strict and unsupported:
+            listed = "; ".join(f"{p.path} ({p.kind}): {p.reason}" for p in unsupported)
+            raise PlanError(f"strict=True and these layers stay float: {listed}. Exclude them, or use strict=False.")
+        return plan
+
+    # Which mode each layer is in.
+
+    def _modes(self) -> dict[str, str]:
+        modes: dict[str, str] = {}
+        for node in self.graph.nodes:
+            if node.path not in modes:
+                modes[node.path], self.reasons[node.path] = self._mode(node)
+        return modes
+
+    def _mode(self, node: Node) -> tuple[str, str]:
+        excluded = self.settings.excluded(node)
+        if excluded:
+            return "float", excluded
+        treatment = treatment_for(node.op)
+        if treatment is None:
+            return "float", f"no quantization rule for {kind_of(node.op)}"
+        if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
+            return "float", "no tensor input, or several outputs"
+        if treatment.kind == "passthrough":
+            return "passthrough", "output values are input values"
+        if treatment.kind == "weighted" and not node.op.variables:
+            return "float", "no weights"
+        return "quantized", ""
+
+    def _mark_fused(self) -> None:
+        self.into: dict[str, str] = {}
+        for path, chain in self.chains.items():
+            for node in chain:
+                self.modes[node.path] = "fused"
+                self.reasons[node.path] = f"computed by {path}"
+                self.into[node.path] = path
+
+    def _drop_idle_passthrough(self) -> None:
+        """Leaves pass-through layers alone whose values no quantized layer makes or reads."""
+        used = [t for n in self._quantized() for t in (*self._values(n), self._tail(n))]
+        self.live = {self.groups.find(t) for t in used}
+        for node in self.graph.nodes:
+            if self.modes[node.path] == "passthrough" and self.groups.find(node.inputs[0]) not in self.live:
+                self.modes[node.path], self.reasons[node.path] = "float", "nothing around it is quantized"
+
+    def _quantized(self) -> list[Node]:
+        return [node for node in self.graph.nodes if self.modes[node.path] == "quantized"]
+
+    def _values(self, node: Node) -> list[Tensor]:
+        """Returns the inputs of a node that hold values, not indices into a table."""
+        return [] if isinstance(node.op, keras.layers.Embedding) else node.inputs
+
+    def _tail(self, node: Node) -> Tensor:
+        return self.tails.get(node.path, node.outputs[0])
+
+    # First and last weighted layers.
+
+    def _boundary(self) -> tuple[set[str], set[str]]:
+        """Returns the weighted layers that no other feeds, and those that feed no other."""
+        behind: dict[Tensor, set[str]] = {t: set() for t in self.graph.specs}
+        fed: dict[str, set[str]] = {}
+        for node in self.graph.nodes:
+            sources = set().union(*(behind[t] for t in node.inputs)) if node.inputs else set()
+            if self._is_weighted(node):
+                fed.setdefault(node.path, set()).update(sources)
+                sources = {node.path}
+            for tensor in node.outputs:
+                behind[tensor] = sources
+        feeding = set().union(*fed.values()) if fed else set()
+        return {p for p, s in fed.items() if not s - {p}}, {p for p in fed if p not in feeding}
+
+    def _final(self) -> set[str]:
+        """Returns the paths of the last weighted layers and of everything that follows them."""
+        needed: set[Tensor] = set()
+        final: set[str] = set()
+        for node in reversed(self.graph.nodes):
+            if self._is_weighted(node) or any(t in needed for t in node.outputs):
+                needed.update(node.inputs)
+            if not any(t in needed for t in node.outputs):
+                final.add(node.path)
+        return final
+
+    def _is_weighted(self, node: Node) -> bool:
+        treatment = treatment_for(node.op)
+        return treatment is not None and treatment.kind == "weighted"
+
+    # Bits and quantizers.
+
+    def _weight_bits(self, node: Node) -> int:
+        rule = self.settings.rule_for(node)
+        if rule is not None and rule.weight_bits is not None:
+            return rule.weight_bits
+        bits = self.settings.bits.weights
+        at_edge = node.path in self.first or node.path in self.last
+        return max(bits, self.settings.boundary_bits) if at_edge and bits < self.settings.boundary_bits else bits
+
+    def _activation_bits(self, node: Node) -> int:
+        rule = self.settings.rule_for(node)
+        explicit = rule.activation_bits if rule is not None else None
+        return explicit if explicit is not None else self.settings.bits.activations
+
+    def _tensor_bits(self) -> dict[Tensor, int]:
+        """Returns the width of each group of tensors: the widest that any member asks for."""
+        wishes: dict[Tensor, int] = {}
+        edge = set(self.graph.input_names) | set(tensors_in(self.graph.outputs))
+        final = self._final()
+        for node in self.graph.nodes:
+            if self.modes[node.path] == "float":
+                edge.update(t for t in node.outputs)
+            if node.path in (self.first | self.last):
+                edge.update(node.inputs)
+            if node.path in final:
+                edge.update(node.outputs)
+                edge.add(self._tail(node))
+            if self.modes[node.path] == "quantized":
+                group = self.groups.find(self._tail(node))
+                wishes[group] = max(wishes.get(group, 0), self._activation_bits(node))
+        for tensor in edge:
+            group = self.groups.find(tensor)
+            explicit = any(self._explicit(node) for node in self._quantized() if self.groups.find(self._tail(node)) == group)
+            if not explicit:
+                wishes[group] = max(wishes.get(group, 0), self.settings.boundary_bits)
+        return wishes
+
+    def _explicit(self, node: Node) -> bool:
+        rule = self.settings.rule_for(node)
+        return rule is not None and rule.activation_bits is not None
+
+    def _family(self, node: Node | None) -> str:
+        rule = self.settings.rule_for(node) if node is not None else None
+        return rule.quantizer if rule is not None and rule.quantizer else self.settings.quantizer
+
+    def _tensor_plan(self, tensor: Tensor, node: Node | None, own_name: str) -> TensorPlan | None:
+        """Returns the grid of the group that `tensor` belongs to, or `None` if nobody needs one."""
+        group = self.groups.find(tensor)
+        if group not in self.live or not self._is_real(tensor):
+            return None
+        makers = [n for n in self._quantized() if self.groups.find(self._tail(n)) == group]
+        bits = self.wishes.get(group, self.settings.bits.activations)
+        fixed = self._fixed_range(makers, group)
+        if fixed and bits == 8:
+            return TensorPlan(8, "fixed", fixed[0] < 0, self._grid_name(group, own_name), fixed)
+        sources = [t for t in self.graph.specs if self.groups.find(t) == group]
+        positive = all(t in self.nonnegative for t in sources)
+        name = self._quantizer_name(self._family(node), bits)
+        signed = False if positive else (None if name == "ema" else True)
+        return TensorPlan(bits, name, signed, self._grid_name(group, own_name))
+
+    def _fixed_range(self, makers, group):
+        if len(makers) != 1 or any(t in self.graph.input_names for t in self.graph.specs if self.groups.find(t) == group):
+            return None
+        return treatment_for(makers[0].op).fixed if makers[0].path not in self.chains else None
+
+    def _quantizer_name(self, family: str, bits: int) -> str:
+        if bits == 1:
+            return "sign"
+        if family == "auto":
+            return "ema" if bits >= 8 else "lsq"
+        return family
+
+    def _grid_name(self, group: Tensor, own_name: str) -> str:
+        """Names the quantizer after the first tensor of its group that gets one."""
+        if not hasattr(self, "_grid_names"):
+            self._grid_names: dict[Tensor, str] = {}
+        return self._grid_names.setdefault(group, f"{own_name}_quant")
+
+    def _is_real(self, tensor: Tensor) -> bool:
+        return "float" in str(self.graph.specs[tensor].dtype)
+
+    # Entries of the plan.
+
+    def _input_plan(self, tensor: Tensor, name: str) -> LayerPlan:
+        output = self._tensor_plan(tensor, None, name)
+        return LayerPlan(name, name, "Input", "quantized" if output else "float", "model input", output=output)
+
+    def _layer_plan(self, node: Node) -> LayerPlan:
+        path, mode = node.path, self.modes[node.path]
+        common = (path, self.names[path], kind_of(node.op), mode)
+        reason = self.reasons[path]
+        if mode == "fused":
+            return LayerPlan(*common, reason, into=self.into[path])
+        if mode == "quantized":
+            output = self._tensor_plan(self._tail(node), node, self.names[path])
+            return LayerPlan(*common, self._why(node), weights=self._weight_plans(node), output=output)
+        output = None
+        if mode == "float" and any(self.modes[r.path] != "float" for t in node.outputs for r in self.readers[t]):
+            output = self._tensor_plan(node.outputs[0], node, self.names[path])
+        return LayerPlan(*common, reason, output=output)
+
+    def _why(self, node: Node) -> str:
+        if self.settings.rule_for(node) is not None:
+            return "named by rule"
+        edge = [w for w, paths in (("first", self.first), ("last", self.last)) if node.path in paths]
+        return f"{' and '.join(edge)} weighted layer" if edge else ""
+
+    def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:
+        treatment = treatment_for(node.op)
+        bits = self._weight_bits(node)
+        family = self._family(node)
+        if bits == 1:
+            name = "sign"
+        elif family == "auto":
+            name = "minmax" if bits >= 8 else "lsq"
+        else:
+            name = WEIGHT_FAMILY[family]
+        return {key: WeightPlan(bits, name, axis) for key, axis in treatment.weights.items()}
