@@ -19,3 +19,11 @@ class TraceError(KqatError, ValueError):
 
 class NotCalibratedError(KqatError, RuntimeError):
     """A grid would come from a default instead of data."""
+
+
+class ExportError(KqatError, RuntimeError):
+    """A model cannot be written as a file."""
+
+
+class VerifyError(KqatError, ValueError):
+    """A model and a file cannot be compared."""
