@@ -98,7 +98,7 @@ class LSQ(Quantizer):
         self._build_for(np.shape(x))
         if self.signed is None:
             self.negative.assign(float(np.min(x) < 0))
-        self._restart(reference.lsq_scale(x, self._numpy_bounds()[1], self.axis))
+        self.set_scale(reference.lsq_scale(x, self._numpy_bounds()[1], self.axis))
 
     def set_range(self, low, high):
         """Sets the step so that the grid reaches both ends of the range."""
@@ -108,7 +108,7 @@ class LSQ(Quantizer):
         qmin, qmax = (np.float32(bound) for bound in self._numpy_bounds())
         top = np.float32(max(high, 0.0)) / qmax
         bottom = np.float32(min(low, 0.0)) / qmin if qmin < 0 else np.float32(0)
-        self._restart(np.broadcast_to(reference.safe_scale(max(top, bottom)), self.base.shape))
+        self.set_scale(np.broadcast_to(reference.safe_scale(max(top, bottom)), self.base.shape))
 
     def rescale(self, factor: float):
         if self.built:
@@ -124,7 +124,8 @@ class LSQ(Quantizer):
             )
         self.build(shape)
 
-    def _restart(self, base):
+    def set_scale(self, base):
+        """Sets the step itself, real units, in the shape of the scale; the quantizer is then calibrated."""
         self.base.assign(base)
         self.ratio.assign(np.ones(self.ratio.shape, "float32"))
         self.calibrated.assign(1.0)

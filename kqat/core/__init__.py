@@ -1,0 +1,1 @@
+"""What kqat knows without Keras: specifications, rules, reports and the golden NumPy reference."""
