@@ -46,8 +46,9 @@ class FakeQuant(keras.layers.Layer):
                 quantizer = quantizers.MovingAverage(bits=bits)
         self.quantizer = quantizers.get(quantizer)
         self.supports_masking = True
-        self._maker = None
-        self._observer = None
+        # Not through Keras's tracking: the layer before is not a part of this one.
+        self.__dict__["_maker"] = None
+        self.__dict__["_observer"] = None
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
@@ -75,6 +76,13 @@ class FakeQuant(keras.layers.Layer):
         if not training and self._maker is not None and self._maker.is_integer:
             return inputs  # already on this very grid: the layer before computed on integers
         return self.quantizer(inputs, training=training)
+
+    def observe_with(self, look) -> None:
+        """Lets `look(self, inputs)` take the place of quantization, for calibration; `None` ends it.
+
+        Acts on eager calls only.
+        """
+        self.__dict__["_observer"] = look
 
     def compute_output_shape(self, input_shape):
         """Returns the input shape."""

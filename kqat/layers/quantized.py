@@ -55,7 +55,7 @@ class Quantized(keras.layers.Layer):
         self.__dict__["_template"] = template
         self.__dict__["_origin"] = origin
         self.__dict__["_binding"] = Binding()
-        self.__dict__["_observing"] = False
+        self.observing = False  # while ranges are observed, the layer runs in float
 
     # Building a model.
 
@@ -98,7 +98,7 @@ class Quantized(keras.layers.Layer):
                 `template` says what goes where.
             training: Whether to compute with batch statistics and trainable quantizers.
         """
-        if training or self._observing or not self.is_integer:
+        if training or self.observing or not self.is_integer:
             return self._simulate(inputs, training)
         return lowering_for(self.operation).forward(self.step(), *keras.tree.flatten(inputs))
 
@@ -161,8 +161,8 @@ class Quantized(keras.layers.Layer):
         args, kwargs = self.arguments(inputs)
         if self.operation is self._norm_layer:
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
-        elif self.weight_quantizers and not self._observing:
-            output = call_with(self.operation, self._fake_weights(training), *args, **kwargs)
+        elif self.weight_quantizers and not self.observing:
+            output = call_with(self.operation, self.operation, self._fake_weights(training), *args, **kwargs)
         else:
             output = self.operation(*args, **kwargs)
         if self.batchnorm is not None:

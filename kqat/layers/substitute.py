@@ -1,16 +1,17 @@
-"""Calls a layer with other values in place of some of its weights."""
+"""Runs a layer with other values in place of some of its weights."""
 
 import keras
 
 
-def call_with(layer, replacements, *args, **kwargs):
-    """Returns `layer(*args, **kwargs)` with weights replaced, for any layer whatsoever.
+def call_with(function, layer, replacements, *args, **kwargs):
+    """Returns `function(*args, **kwargs)` while weights of `layer` read as other values.
 
     The layer reads a replacement wherever its own code reads the variable, so one wrapper serves every
     layer type. Whatever the layer assigns (statistics, seeds) is kept.
 
     Args:
-        layer: A built layer.
+        function: What to call: the layer, or a bound method of it.
+        layer: The built layer that owns the weights.
         replacements: Pairs of a variable and the tensor to read in its place.
         *args: Arguments of the call.
         **kwargs: Keyword arguments of the call.
@@ -19,9 +20,9 @@ def call_with(layer, replacements, *args, **kwargs):
     # An enclosing scope (the JAX trainer's) is invisible from inside a new one: carry its values along.
     others = [(v, v.value) for v in layer.variables if id(v) not in replaced]
     with keras.StatelessScope(state_mapping=[*replacements, *others]) as scope:
-        output = layer(*args, **kwargs)
+        output = function(*args, **kwargs)
     for variable, before in others:
         after = scope.get_current_value(variable)
-        if after is not before and after is not None:
+        if after is not None and after is not before:
             variable.assign(after)
     return output

@@ -1,0 +1,155 @@
+"""Static post-training quantization: ranges from data, without training."""
+
+import contextlib
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+
+from kqat.core import observers
+from kqat.core.errors import NotCalibratedError
+from kqat.core.weight_scales import mse_scale
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.quantized import Quantized
+from kqat.quantizers import FixedRange
+
+BATCH = 64
+LEARNED_BELOW = 8
+
+
+def calibrate(model: keras.Model, data: Any, steps: int | None = None, observer: Any = "auto", verbose="auto"):
+    """Sets the ranges of a quantized model from data: post-training quantization.
+
+    The float model runs over the data while observers look at every tensor that is to be quantized;
+    then each range is set, and below 8 bits the weight scales are set to those of least squared error.
+
+    Args:
+        model: What `quantize` returned. Its ranges change, its weights do not.
+        data: Array, list or dict of arrays, or an iterable of batches (`x` or `(x, y)`), as for `fit`.
+        steps: Number of batches to look at; by default all. Arrays are taken in batches of 64.
+        observer: `"minmax"` (everything seen), `"ema"` (average of the batches' extremes),
+            `"percentile"` (99.99 % of the values), `"mse"` (least squared error), or `"auto"`: `"minmax"`
+            from 8 bits up, `"mse"` below.
+        verbose: 1 shows a progress bar, 0 does not; `"auto"` shows it for more than 10 batches.
+
+    Returns:
+        `model`.
+
+    Raises:
+        NotCalibratedError: There was no data, or no quantizer in the model.
+        ValueError: Unknown observer, or data that is not finite. The model is then unchanged.
+
+    References:
+        Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
+    """
+    fake_quants, wrapped = _quantized_layers(model)
+    if not fake_quants:
+        raise NotCalibratedError(f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first.")
+    watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
+    with _observing(fake_quants, wrapped, watchers):
+        count = _run(model, data, steps, verbose)
+    if not count:
+        raise NotCalibratedError("Calibration saw no batch. Received: empty data. Give at least one batch.")
+    ranges = {id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)}
+    scales = _weight_scales(wrapped, observer)
+    for fake_quant in fake_quants:
+        if id(fake_quant) in ranges:
+            fake_quant.quantizer.set_range(*ranges[id(fake_quant)])
+    for quantizer, scale in scales:
+        quantizer.set_scale(scale)
+    return model
+
+
+def _quantized_layers(model):
+    """Returns the `FakeQuant` and the `Quantized` layers of a model, nested ones included."""
+    fake_quants, wrapped = [], []
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            inner = _quantized_layers(layer)
+            fake_quants, wrapped = fake_quants + inner[0], wrapped + inner[1]
+        elif isinstance(layer, FakeQuant):
+            fake_quants.append(layer)
+        elif isinstance(layer, Quantized):
+            wrapped.append(layer)
+    return fake_quants, wrapped
+
+
+def _watcher(observer, bits: int):
+    if observer == "auto":
+        observer = "minmax" if bits >= LEARNED_BELOW else "mse"
+    return observers.get(observer)
+
+
+def _range(fake_quant, watcher):
+    quantizer = fake_quant.quantizer
+    return watcher.range(quantizer.bits, signed=quantizer.signed, narrow_range=quantizer.narrow_range)
+
+
+def _weight_scales(wrapped, observer):
+    """Returns pairs of a learned weight quantizer and the scale of least squared error."""
+    if observer not in ("auto", "mse"):
+        return []
+    pairs = []
+    for layer in wrapped:
+        for name, quantizer in layer.weight_quantizers.items():
+            if hasattr(quantizer, "set_scale"):
+                weight = keras.ops.convert_to_numpy(getattr(layer.operation, name))
+                pairs.append((quantizer, mse_scale(weight, quantizer.bits, quantizer.axis, quantizer.narrow_range)))
+    return pairs
+
+
+@contextlib.contextmanager
+def _observing(fake_quants, wrapped, watchers):
+    """Lets the layers run in float and hand what they see to their watchers."""
+
+    def look(fake_quant, x):
+        watchers[id(fake_quant)].update(keras.ops.convert_to_numpy(x))
+        return x
+
+    for layer in fake_quants:
+        layer.observe_with(look)
+    for layer in wrapped:
+        layer.observing = True
+    try:
+        yield
+    finally:
+        for layer in fake_quants:
+            layer.observe_with(None)
+        for layer in wrapped:
+            layer.observing = False
+
+
+def _run(model, data, steps, verbose) -> int:
+    batches, total = _batches(data)
+    total = total if steps is None else (steps if total is None else min(steps, total))
+    show = verbose == 1 or (verbose == "auto" and (total is None or total > 10))
+    bar = keras.utils.Progbar(total, verbose=1 if show else 0)
+    count = 0
+    for batch in batches:
+        if steps is not None and count >= steps:
+            break
+        model(keras.tree.map_structure(keras.ops.convert_to_tensor, batch), training=False)
+        count += 1
+        bar.update(count)
+    return count
+
+
+def _batches(data) -> tuple[Iterable, int | None]:
+    """Returns an iterable of model inputs, and how many there are if that is known."""
+    leaves = keras.tree.flatten(data) if isinstance(data, list | tuple | dict) else [data]
+    if leaves and all(hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") for leaf in leaves):
+        size = len(leaves[0])
+        return _slices(data, size), -(-size // BATCH)
+    if isinstance(data, keras.utils.PyDataset):
+        return (_inputs(data[i]) for i in range(len(data))), len(data)
+    return (_inputs(batch) for batch in data), None
+
+
+def _slices(data, size: int) -> Iterator:
+    for start in range(0, size, BATCH):
+        yield keras.tree.map_structure(lambda x: np.asarray(x[start : start + BATCH]), data)  # noqa: B023
+
+
+def _inputs(batch):
+    return batch[0] if isinstance(batch, tuple) else batch
