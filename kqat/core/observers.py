@@ -184,14 +184,15 @@ class MSE(Observer):
         if signed is None:
             return self._asymmetric(low, high, 2**bits - 1)
         if not signed:
-            return 0.0, self._best(lambda top: self._error(top, 0, 2**bits - 1), high)
+            levels = 2**bits - 1
+            return 0.0, levels * self._best(lambda step: self._error(step, 0, levels), high / levels)
         qmin, qmax = signed_levels(bits, narrow_range)
         if bits == 1:
             values, counts = self._histogram.values()
             step = float(np.average(np.abs(values), weights=counts))
             return -step, step
-        top = self._best(lambda top: self._error(top, qmin, qmax), qmax * max(high / qmax, low / qmin))
-        return top * qmin / qmax, top
+        step = self._best(lambda step: self._error(step, qmin, qmax), max(high / qmax, low / qmin))
+        return qmin * step, qmax * step
 
     def _asymmetric(self, low, high, levels):
         """Scans both ends together, coarsely, then each in turn."""
@@ -199,7 +200,7 @@ class MSE(Observer):
         def error(low, high):
             step = (high - low) / levels
             zero = np.floor(-low / step + 0.5) if step else 0.0
-            return self._error((levels - zero) * step, -zero, levels - zero)
+            return self._error(step, -zero, levels - zero)
 
         lows, highs = (end * _COARSE if end else [0.0] for end in (low, high))
         floor, ceiling = low, high
@@ -220,14 +221,13 @@ class MSE(Observer):
             centre, candidates = candidates[best], np.linspace(*around, 17)
         return float(centre)
 
-    def _error(self, top: float, qmin: float, qmax: float) -> float:
-        """Returns the summed squared error of the grid `qmin..qmax` whose highest level is `top`."""
+    def _error(self, step: float, qmin: float, qmax: float) -> float:
+        """Returns the summed squared error on a grid."""
         values, counts = self._histogram.values()
-        step = top / qmax if qmax else 0.0
         if step <= 0:
             return float(np.dot(values * values, counts))
         if step < _ANALYTIC_BINS * self._histogram.width:
-            beyond = values - np.clip(values, qmin * step, top)
+            beyond = values - np.clip(values, qmin * step, qmax * step)
             return float(np.dot(beyond * beyond + step * step / 12.0, counts))
         error = values - step * np.clip(np.rint(values / step), qmin, qmax)
         return float(np.dot(error * error, counts))

@@ -16,6 +16,7 @@ DATA = {
     "relu": lambda rng: np.maximum(rng.normal(size=5_000), 0),
     "laplace": lambda rng: rng.laplace(size=5_000),
     "shifted": lambda rng: rng.normal(2.0, 1.0, size=5_000),
+    "negative": lambda rng: -np.abs(rng.normal(size=5_000)),
     "outlier": lambda rng: np.append(rng.normal(size=5_000), 50.0),
 }
 
@@ -32,7 +33,7 @@ def squared_error(x, low, high, bits, signed):
         grid = reference.nudged_grid(low, high, bits)
     else:
         qmin, qmax = reference.level_bounds(bits, signed)
-        grid = Grid(np.float32(high) / qmax, qmin, qmax)
+        grid = Grid(reference.safe_scale(high / qmax), qmin, qmax)
     return np.mean((x - reference.fake_quant(x, grid).astype(np.float64)) ** 2)
 
 
