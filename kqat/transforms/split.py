@@ -61,6 +61,8 @@ def _output_spec(op, graph, args):
 
 def _parts(node: Node, origins: dict) -> list[tuple[str, keras.Operation]]:
     op = node.op
+    if not isinstance(op, keras.layers.Layer):
+        return [(node.path, op)]
     if isinstance(op, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
         parts, weights = _separable(node)
     else:
