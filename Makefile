@@ -3,6 +3,7 @@
 #   make test   everything CI runs
 PYTHON ?= python3
 VENV ?= .venv
+DATA ?= digits
 ARGS ?=
 
 BIN := $(VENV)/bin
@@ -35,7 +36,7 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 	@touch $@ $(VENV)/.demo
 
 demo: $(VENV)/.demo
-	$(BIN)/python -m examples.demo $(ARGS)
+	$(BIN)/python -m examples.demo --data $(DATA) $(ARGS)
 
 test: lint types unit backends examples docs
 
@@ -59,7 +60,7 @@ examples: $(VENV)/.dev
 	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules kqat
 
 docs: $(VENV)/.dev
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) build dist site demo
