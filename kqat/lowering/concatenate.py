@@ -1,0 +1,29 @@
+"""CONCATENATION: copies codes, so all its inputs share one grid and one zero point."""
+
+import keras
+from keras import ops
+
+from kqat.lowering.arguments import output_shape
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
+from kqat.lowering.rescale import require_no_activation, rescale, write_aligned
+
+
+@register(keras.layers.Concatenate, "ops.Concatenate")
+class Concatenate(Lowering):
+    """An input that is not on the output grid is moved there first."""
+
+    def forward(self, step, *inputs):
+        require_no_activation(step)
+        pairs = zip(inputs, step.inputs, strict=True)
+        return ops.concatenate([rescale(x, grid, step.output) for x, grid in pairs], axis=step.op.axis)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        refs = write_aligned(writer, inputs, step.output, name)
+        shape = output_shape(step, inputs)
+        out = writer.activation(name, shape, step.output, None if step.output is None else refs[0].zero_point)
+        axis = step.op.axis % len(shape)
+        version = 1 if step.output is None else 2
+        writer.operator("CONCATENATION", refs, [out], "ConcatenationOptions", version, axis=axis)
+        return out

@@ -1,0 +1,192 @@
+"""Pooling: the largest value or the mean of a window, or of whole axes.
+
+Forward, with the raw codes `q = level + zero point` of a window of n values:
+    maximum:       of the levels
+    window mean:   `sign(m) * floor(|m| + 0.5)`, m the mean of q without padding, on the input grid
+    mean of axes:  `rint(S*c + (zo - (n*zx)*c))`, S the sum of q, `c = (sx/so) * (1/n)`, in float32
+"""
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from kqat.core.grid import INT8_MAX
+from kqat.lowering.arguments import output_shape
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
+from kqat.lowering.requantize import to_levels
+from kqat.lowering.rescale import (
+    require_no_activation,
+    rescale,
+    to_real,
+    unfused,
+    usual_zero_point,
+    write_move,
+    write_rescale,
+)
+from kqat.lowering.shape import like, version
+from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
+
+
+class _Window:
+    """Pool size, strides and padding of a layer or operation, over (rows, columns)."""
+
+    def __init__(self, op):
+        require_channels_last(op)
+        self.size = self._pair(op, op.pool_size)
+        self.strides = self.size if op.strides is None else self._pair(op, op.strides)
+        self.padding = op.padding
+
+    @staticmethod
+    def _pair(op, value):
+        one_dimensional = isinstance(op, layers.MaxPooling1D | layers.AveragePooling1D)
+        return (value, value) if isinstance(value, int) and not one_dimensional else pair(value)
+
+    def margins(self, shape) -> list[tuple[int, int]]:
+        """Returns how many rows and columns of padding go before and after an image of `shape`."""
+        if self.padding == "valid":
+            return [(0, 0), (0, 0)]
+        sides = zip(shape, self.size, self.strides, strict=True)
+        totals = [max((-(-side // stride) - 1) * stride + size - side, 0) for side, size, stride in sides]
+        return [(total // 2, total - total // 2) for total in totals]
+
+    def sums(self, x):
+        """Returns the sum of whole numbers `x` over each window, padding counted as 0."""
+        count = self.size[0] * self.size[1]
+        padded = ops.pad(x, [(0, 0), *self.margins(x.shape[1:3]), (0, 0)])
+        means = ops.average_pool(padded, self.size, self.strides, "valid", "channels_last")
+        return ops.round(ops.multiply(means, float(count)))
+
+    def write(self, writer, kind, x, shape, name):
+        """Appends the pooling operator; the output has the grid and zero point of `x`."""
+        lifted = len(x.shape) == 3
+        source = lift(writer, x, name) if lifted else x
+        target = (shape[0], 1, *shape[1:]) if lifted else shape
+        out = like(writer, x, target, f"{name}/pooled" if lifted else name)
+        (height, width), (down, right) = self.size, self.strides
+        writer.operator(
+            kind, [source], [out], "Pool2DOptions", version(x), padding=self.padding.upper(),
+            filterHeight=height, filterWidth=width, strideH=down, strideW=right,
+        )  # fmt: skip
+        return flatten(writer, out, name) if lifted else out
+
+
+@register(layers.MaxPooling1D, layers.MaxPooling2D, "ops.MaxPool")
+class MaxPooling(Lowering):
+    """MAX_POOL_2D."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        _Window(step.op)
+        return rescale(step.op(x), step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        (x,) = inputs
+        y = _Window(step.op).write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), name)
+        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+
+
+@register(layers.AveragePooling1D, layers.AveragePooling2D, "ops.AveragePool")
+class AveragePooling(Lowering):
+    """AVERAGE_POOL_2D on the input grid, then QUANTIZE onto the output grid where that differs."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        (source,) = step.inputs
+        window, lifted = _Window(step.op), len(x.shape) == 3
+        levels = to_levels(ops.expand_dims(x, 1) if lifted else x, source)
+        counts = window.sums(ops.ones((1, *levels.shape[1:3], 1)))
+        zero_point = usual_zero_point(source)
+        codes = _mean_half_away(ops.add(window.sums(levels), ops.multiply(counts, zero_point)), counts)
+        y = to_real(ops.subtract(codes, zero_point), source)
+        return rescale(ops.squeeze(y, 1) if lifted else y, source, step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        (x,) = inputs
+        if step.output is not None:
+            zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
+            x = write_move(writer, x, zero_point, f"{name}/moved")
+        y = _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, output_shape(step, inputs), name)
+        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+
+
+def _mean_half_away(sums, counts):
+    """Returns `sums / counts` rounded half away from 0; whole numbers in, whole numbers out.
+
+    `floor((2|S| + n) / 2n)` with half a unit more in the numerator: it changes no floor and keeps the
+    quotient away from whole numbers, where its rounding would matter.
+    """
+    doubled = ops.add(ops.multiply(ops.abs(sums), 2.0), ops.add(counts, 0.5))
+    return ops.multiply(ops.sign(sums), ops.floor(ops.divide(doubled, ops.multiply(counts, 2.0))))
+
+
+def _axes(op, rank: int) -> tuple[list[int], bool]:
+    """Returns the reduced axes and whether they stay as axes of size 1."""
+    if isinstance(op, keras.layers.Layer):
+        require_channels_last(op)
+        return list(range(1, rank - 1)), op.keepdims
+    axes = range(rank) if op.axis is None else (op.axis,) if isinstance(op.axis, int) else op.axis
+    axes = sorted(axis % rank for axis in axes)
+    if 0 in axes:
+        raise NotImplementedError(
+            f"{op.name!r} cannot be lowered. Received: axis={op.axis}, which includes the batch. "
+            "Use the other axes, for example axis=(1, 2)."
+        )
+    return axes, op.keepdims
+
+
+def _write_reduction(writer, kind, x, out, axes, keepdims, name):
+    constant = writer.constant(f"{name}/axes", np.int32(axes))
+    writer.operator(kind, [x, constant], [out], "ReducerOptions", version(x), keepDims=bool(keepdims))
+    return out
+
+
+@register(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, "ops.Mean")
+class Mean(Lowering):
+    """MEAN, straight onto the output grid."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        (source,), target = step.inputs, step.output
+        axes, keepdims = _axes(step.op, len(x.shape))
+        count = np.float32(np.prod([x.shape[axis] for axis in axes]))
+        offset = ops.multiply(usual_zero_point(source), count)
+        sums = ops.add(ops.sum(to_levels(x, source), axis=axes, keepdims=keepdims), offset)
+        factor = ops.multiply(ops.divide(source.scale, target.scale), np.float32(1.0) / count)
+        zero_point = ops.subtract(float(INT8_MAX), target.qmax)
+        shift = ops.subtract(zero_point, unfused(ops.multiply(offset, factor)))
+        codes = ops.round(ops.add(unfused(ops.multiply(sums, factor)), shift))
+        return to_real(ops.subtract(codes, zero_point), target)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        (x,), shape = inputs, output_shape(step, inputs)
+        axes, keepdims = _axes(step.op, len(x.shape))
+        if step.output is None:
+            return _write_reduction(writer, "MEAN", x, writer.activation(name, shape), axes, keepdims, name)
+        x = write_move(
+            writer, x, int(ops.convert_to_numpy(usual_zero_point(step.inputs[0]))), f"{name}/moved"
+        )
+        return writer.quantized_output(
+            name, shape, step.output, "relu" if float(x.grid.qmin) >= 0 else "linear",
+            lambda out: _write_reduction(writer, "MEAN", x, out, axes, keepdims, name),
+        )  # fmt: skip
+
+
+@register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max")
+class Max(Lowering):
+    """REDUCE_MAX."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        axes, keepdims = _axes(step.op, len(x.shape))
+        return rescale(ops.max(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        (x,), shape = inputs, output_shape(step, inputs)
+        axes, keepdims = _axes(step.op, len(x.shape))
+        y = _write_reduction(writer, "REDUCE_MAX", x, like(writer, x, shape, name), axes, keepdims, name)
+        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")

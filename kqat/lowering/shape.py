@@ -1,0 +1,218 @@
+"""Operations that only move values: the output has the grid and the codes of the input.
+
+Forward: the operation itself, on real values.
+"""
+
+import numpy as np
+from keras import layers
+
+from kqat.lowering.arguments import call, output_shape
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
+from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
+
+
+class PassThrough(Lowering):
+    """Base of operations whose output values are input values."""
+
+    def forward(self, step, *inputs):
+        require_no_activation(step)
+        return rescale(call(step, inputs), step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        y = self.write(writer, step, inputs[0], output_shape(step, inputs), name)
+        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+
+    def write(self, writer, step, x, shape, name):
+        """Appends the operator and returns its output of the given shape, on the grid of `x`."""
+        raise NotImplementedError
+
+
+def like(writer, x, shape, name):
+    """Returns a new tensor with the grid, zero point and type of `x`."""
+    return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
+
+
+def version(x) -> int:
+    """Returns the operator version that knows the type of `x`: 2 for int8, 1 for float."""
+    return 1 if x.grid is None else 2
+
+
+@register(
+    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D,
+    layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout, layers.ActivityRegularization,
+    layers.Identity, "ops.Identity", "ops.Copy", "ops.StopGradient",
+)  # fmt: skip
+class Identity(PassThrough):
+    """What does nothing at inference."""
+
+    def forward(self, step, *inputs):
+        require_no_activation(step)
+        return rescale(inputs[0], step.inputs[0], step.output)
+
+    def write(self, writer, step, x, shape, name):
+        return x
+
+
+@register(layers.Reshape, "ops.Reshape", "ops.Squeeze", "ops.ExpandDims", "ops.Ravel")
+class Reshape(PassThrough):
+    """RESHAPE; the batch stays of any size."""
+
+    def write(self, writer, step, x, shape, name):
+        return writer.reshape(x, shape, name)
+
+
+@register(layers.Flatten)
+class Flatten(Reshape):
+    """RESHAPE to (batch, -1)."""
+
+    def write(self, writer, step, x, shape, name):
+        if step.op.data_format != "channels_last" and len(x.shape) > 3:
+            raise NotImplementedError(
+                f"{step.op.name!r} cannot be lowered. Received: data_format={step.op.data_format!r}. "
+                "Use data_format='channels_last'."
+            )
+        return super().write(writer, step, x, shape, name)
+
+
+@register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis")
+class Transpose(PassThrough):
+    """TRANSPOSE."""
+
+    def write(self, writer, step, x, shape, name):
+        permutation = writer.constant(f"{name}/permutation", _permutation(step.op, len(x.shape)))
+        out = like(writer, x, shape, name)
+        writer.operator("TRANSPOSE", [x, permutation], [out], "TransposeOptions", version(x))
+        return out
+
+
+def _permutation(op, rank: int) -> np.ndarray:
+    axes = np.arange(rank, dtype=np.int32)
+    kind = type(op).__name__
+    if isinstance(op, layers.Permute):
+        axes[1:] = op.dims
+    elif kind == "Swapaxes":
+        axes[[op.axis1, op.axis2]] = axes[[op.axis2, op.axis1]]
+    elif kind == "Moveaxis":
+        axes = np.subtract(np.moveaxis(np.empty(axes + 1), op.source, op.destination).shape, 1)
+    else:
+        axes = axes[::-1] if op.axes is None else np.asarray(op.axes, np.int32) % rank
+    return np.ascontiguousarray(axes, np.int32)
+
+
+@register(layers.RepeatVector)
+class RepeatVector(PassThrough):
+    """RESHAPE to one row, then CONCATENATION of copies."""
+
+    def write(self, writer, step, x, shape, name):
+        row = writer.reshape(x, (shape[0], 1, shape[2]), f"{name}/row")
+        out = like(writer, x, shape, name)
+        writer.operator("CONCATENATION", [row] * shape[1], [out], "ConcatenationOptions", version(x), axis=1)
+        return out
+
+
+def write_slice(writer, x, ranges, name):
+    """Returns `x` cut to `ranges`, a `range` for each dimension; `None` keeps a whole dimension.
+
+    Masks, not numbers, keep whole dimensions, so that the batch may be of any size.
+    """
+    whole = sum(1 << axis for axis, r in enumerate(ranges) if r is None)
+    full = [range(size or 1) if r is None else r for r, size in zip(ranges, x.shape, strict=True)]
+    shape = [size if r is None else len(r) for r, size in zip(ranges, x.shape, strict=True)]
+    # A backward range ends before index 0, which only a mask can say: -1 means the last index.
+    open_end = sum(1 << axis for axis, r in enumerate(full) if r.step < 0 and r.stop < 0)
+    numbers = [[r.start for r in full], [r.stop for r in full], [r.step for r in full]]
+    labels = ("begin", "end", "strides")
+    constants = [
+        writer.constant(f"{name}/{label}", np.int32(row)) for label, row in zip(labels, numbers, strict=True)
+    ]
+    out = like(writer, x, shape, name)
+    writer.operator(
+        "STRIDED_SLICE", [x, *constants], [out], "StridedSliceOptions", version(x),
+        beginMask=whole, endMask=whole | open_end,
+    )  # fmt: skip
+    return out
+
+
+@register(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D)
+class Cropping(PassThrough):
+    """STRIDED_SLICE of the spatial dimensions."""
+
+    def write(self, writer, step, x, shape, name):
+        if getattr(step.op, "data_format", None) == "channels_first":
+            raise NotImplementedError(
+                f"{step.op.name!r} cannot be lowered. Received: data_format='channels_first'. "
+                "Use data_format='channels_last'."
+            )
+        crops = step.op.cropping
+        pairs = [crops] if isinstance(step.op, layers.Cropping1D) else crops
+        ranges = [range(low, size - high) for (low, high), size in zip(pairs, x.shape[1:-1], strict=True)]
+        return write_slice(writer, x, [None, *ranges, None], name)
+
+
+@register("ops.GetItem")
+class GetItem(PassThrough):
+    """STRIDED_SLICE, and a RESHAPE where an index is a number or `None`."""
+
+    def write(self, writer, step, x, shape, name):
+        key = (*step.args[1:], *step.kwargs.values())[0]
+        ranges = _ranges(key if isinstance(key, tuple) else (key,), x.shape, step.op.name)
+        cut = x
+        if any(r is not None for r in ranges):
+            same_rank = len(shape) == len(x.shape) and not _has_numbers(key)
+            cut = write_slice(writer, x, ranges, name if same_rank else f"{name}/slice")
+        return cut if cut.shape == shape else writer.reshape(cut, shape, name)
+
+
+def _has_numbers(key) -> bool:
+    return any(part is None or isinstance(part, int) for part in (key if isinstance(key, tuple) else (key,)))
+
+
+def _ranges(key, shape, name) -> list:
+    """Returns the `range` that a subscript takes of each dimension, `None` for all of it."""
+    count = sum(part is not None and part is not Ellipsis for part in key)
+    if Ellipsis not in key:
+        key = (*key, Ellipsis)
+    ranges = []
+    for part in key:
+        if part is Ellipsis:
+            ranges += [None] * (len(shape) - count)
+        elif part is not None:
+            ranges.append(_range(part, shape[len(ranges)], name))
+    return ranges
+
+
+def _range(part, size, name):
+    if part == slice(None):
+        return None
+    if size is None or not isinstance(part, (int, slice)):
+        raise NotImplementedError(
+            f"{name!r} cannot be lowered. Received: the subscript {part!r} on a dimension of size {size}. "
+            "Use whole numbers and slices, and leave the batch whole."
+        )
+    if isinstance(part, int):
+        return range(part % size, part % size + 1)
+    return range(*part.indices(size))
+
+
+@register("ops.Split")
+class Split(PassThrough):
+    """One STRIDED_SLICE for each part."""
+
+    def forward(self, step, *inputs):
+        return [rescale(part, step.inputs[0], step.output) for part in call(step, inputs)]
+
+    def emit(self, writer, step, inputs, name):
+        (x,) = inputs
+        axis = step.op.axis % len(x.shape)
+        cuts = step.op.indices_or_sections
+        if isinstance(cuts, int):
+            cuts = range(0, x.shape[axis], x.shape[axis] // cuts)[1:]
+        edges = [0, *(int(cut) for cut in cuts), x.shape[axis]]
+        parts = []
+        for number, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+            ranges = [range(low, high) if a == axis else None for a in range(len(x.shape))]
+            part = write_slice(writer, x, ranges, f"{name}/{number}")
+            parts.append(part if step.output is None else write_rescale(writer, part, step.output, name))
+        return parts
