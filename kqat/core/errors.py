@@ -27,3 +27,7 @@ class ExportError(KqatError, RuntimeError):
 
 class VerifyError(KqatError, ValueError):
     """A model and a file cannot be compared."""
+
+
+class FileError(VerifyError):
+    """Bytes are not a model that the runtime can run, or not with these inputs."""
