@@ -84,7 +84,7 @@ def _require_whole_strides(op, shape, output_shape):
     expected = tuple(size * stride for size, stride in zip(shape[1:3], op.strides, strict=True))
     if op.padding == "same" and tuple(output_shape[1:3]) != expected:
         raise NotImplementedError(
-            f"Layer {op.name!r} cannot be written: with padding='same' the file format only knows an output of "
-            f"input size * strides = {expected}. Received: output_padding={op.output_padding}, output size "
+            f"Layer {op.name!r} cannot be written: with padding='same' the file format only knows outputs of "
+            f"input size * strides, {expected}. Received: output_padding={op.output_padding}, output size "
             f"{tuple(output_shape[1:3])}. Use output_padding=None or padding='valid'."
         )

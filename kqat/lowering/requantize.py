@@ -34,7 +34,9 @@ def bounds(grid: Grid, activation: str):
     low = ops.maximum(grid.qmin, 0.0)
     if activation == "relu":
         return low, grid.qmax
-    six = ops.floor(ops.add(ops.divide(6.0, grid.scale), 0.5))
+    # The runtime rounds the code of 6, half to even, with the top of the grid on code 127.
+    top = ops.subtract(127.0, grid.qmax)
+    six = ops.subtract(ops.round(ops.add(ops.divide(6.0, grid.scale), top)), top)
     return low, ops.minimum(grid.qmax, six)
 
 
@@ -92,5 +94,9 @@ def accumulator_bound(values, grid: Grid, fan_in_axes) -> float:
 
 
 def multiplier(step: Step):
-    """Returns `(sx * sw) / so` in the runtime's order of operations."""
-    return ops.divide(ops.multiply(step.inputs[0].scale, step.weights.scale), step.output.scale)
+    """Returns `(sx * sw) / so`, correctly rounded after each operation, as the runtime computes it."""
+    scale = step.weights.scale
+    # XLA turns a division by a broadcast scalar into a multiplication by its reciprocal, which is off by
+    # one bit in half of all cases. As a maximum with something negative the divisor is no broadcast.
+    divisor = ops.maximum(step.output.scale, ops.negative(scale))
+    return ops.divide(ops.multiply(step.inputs[0].scale, scale), divisor)

@@ -8,7 +8,7 @@ from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.export.writer import Writer
-from kqat.lowering.base import Weights
+from kqat.lowering.base import Step, Weights
 
 
 def grid(bits=8, scale=0.05, signed=True, qmin=None):
@@ -32,8 +32,9 @@ def weights(rng, kernel_shape, channels, bits=8, scale=None, bias_std=200.0, dea
 
 def fitting(bits, signed, gi, w, fan_in):
     """An output grid that random sums over `fan_in` inputs fill, with some saturation."""
-    rms = np.sqrt(np.mean(w.values**2) * (float(gi.levels) ** 2 / 12 + (gi.qmin + gi.qmax) ** 2 / 4))
-    spread = float(gi.scale) * float(np.median(w.scale)) * rms * np.sqrt(fan_in)
+    inputs = float(gi.levels) ** 2 / 12 + float(gi.qmin + gi.qmax) ** 2 / 4
+    spread = np.sqrt(max(np.mean(w.values**2), 0.1) * inputs * fan_in)
+    spread *= float(gi.scale) * float(np.median(w.scale))
     return grid(bits, 2 * spread / 2 ** (bits - 1), signed)
 
 
@@ -92,12 +93,18 @@ def runtime_levels(lowering, step, *levels):
     return result.astype(int) - out.zero_point
 
 
-def delegated(content):
-    """Names of the operators that the default delegate left behind."""
+def fully_delegated(content):
+    """Whether the default delegate took the whole graph, from its inputs to its outputs, in one piece."""
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
-    details = interpreter._get_ops_details()
-    return [d["op_name"] for d in details], details
+    (*_, last) = details = interpreter._get_ops_details()
+    ends = [{tensor["index"] for tensor in side} for side in _ends(interpreter)]
+    only = sum(node["op_name"] == "DELEGATE" for node in details) == 1
+    return only and ends[0] <= set(last["inputs"]) and ends[1] <= set(last["outputs"])
+
+
+def _ends(interpreter):
+    return interpreter.get_input_details(), interpreter.get_output_details()
 
 
 def assert_same(lowering, step, *levels, **kwargs):
@@ -116,5 +123,19 @@ def assert_same(lowering, step, *levels, **kwargs):
 
 def built(layer, shape):
     """A layer built for inputs of `shape` (batch first)."""
-    layer.build(shape)
+    if not layer.built:
+        layer.build(shape)
     return layer
+
+
+def float_step(layer):
+    """The step of a layer that stays float."""
+    return Step(layer, (None,), None)
+
+
+def assert_float_close(lowering, layer, x):
+    """Demands that a float layer's file computes the layer, up to the order of float32 sums."""
+    content, _, _ = write(lowering, float_step(layer), (None, *x.shape[1:]))
+    ours = ops.convert_to_numpy(layer(x))
+    # Sums of up to a few hundred terms of order 1: the order of additions moves them by about 1e-6.
+    np.testing.assert_allclose(run(content, x), ours, rtol=1e-5, atol=1e-5)

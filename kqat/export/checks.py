@@ -1,0 +1,65 @@
+"""Reopens a finished file and checks that the runtime takes it as it was meant."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+_BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+_TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is in a file.
+
+    Args:
+        operators: How often each built-in operator occurs.
+        inputs: Stored type of each graph input, in order.
+        outputs: Stored type of each graph output, in order.
+    """
+
+    operators: Counter
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def summarize(content: bytes) -> Summary:
+    """Returns the operators and the border types of a file, read without running it."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    graph = model.subgraphs[0]
+    codes = [_BUILTINS[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    operators = Counter(codes[operator.opcodeIndex] for operator in graph.operators)
+
+    def types(indices):
+        return tuple(_TYPES[graph.tensors[index].type] for index in indices)
+
+    return Summary(operators, types(graph.inputs), types(graph.outputs))
+
+
+def check_file(content: bytes, operators=None, inputs=None, outputs=None) -> Summary:
+    """Loads a file into the default interpreter and compares it with what was meant to be written.
+
+    Args:
+        content: The file.
+        operators: Expected count of each built-in operator, or `None` not to ask.
+        inputs: Expected types of the graph inputs, for example `("float32",)`.
+        outputs: Likewise.
+
+    Raises:
+        RuntimeError: The runtime refuses the file, or it differs from the expectation.
+    """
+    Interpreter(model_content=content, num_threads=1).allocate_tensors()
+    found = summarize(content)
+    for what, expected, received in (
+        ("operators", operators, dict(found.operators)),
+        ("input types", inputs, found.inputs),
+        ("output types", outputs, found.outputs),
+    ):
+        expected = dict(expected) if isinstance(expected, Counter) else expected
+        if expected is not None and expected != received:
+            raise RuntimeError(
+                f"The written file has other {what} than planned. Received: {received}. Expected: {expected}."
+            )
+    return found
