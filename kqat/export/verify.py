@@ -1,0 +1,275 @@
+"""Proves on data that a file computes what the Keras model computes, in steps of the output grid."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from kqat.core.errors import FileError, VerifyError
+from kqat.export.isolated import load
+from kqat.export.layer_outputs import LayerComparison, output_scales
+from kqat.export.runtime import DEFAULT_BATCH, Port
+from kqat.export.tflite import Export
+from kqat.export.verify_data import Batch, Slot, batches
+from kqat.export.verify_report import OutputReport, VerifyReport
+
+# level * scale is rounded once to float32: for 16 bits that is at most 2^16 * 2^-24 = 0.004 steps.
+_ON_GRID = 0.01
+# Order of float32 additions, relative to the output's largest value: sums of thousands of terms.
+_FLOAT_ROUNDING = 1e-5
+
+
+def verify(
+    model: keras.Model,
+    tflite: Any,
+    data: Any,
+    layers: bool = False,
+    batch_size: int = DEFAULT_BATCH,
+    isolated: bool | None = None,
+) -> VerifyReport:
+    """Compares a quantized model with its `.tflite` file on data, value by value.
+
+    Args:
+        model: The Keras model, run with `training=False`.
+        tflite: What `export_tflite` returned, or the bytes or the path of a file.
+        data: Array; list, tuple or dict of arrays; `(inputs, labels)`; or an iterable of such batches.
+        layers: Also compare every quantized tensor inside, to find the first layer that differs.
+        batch_size: Samples a batch.
+        isolated: Run the file in a process of its own, which a damaged file may crash; by default for
+            bytes and paths, not for an `Export`.
+
+    Returns:
+        A `VerifyReport`: per output the histogram of differences in LSB, agreement of the predictions,
+        accuracy where labels were given, and what XNNPACK ran.
+
+    Raises:
+        VerifyError: Model, file and data do not belong together, or the file is damaged.
+
+    Example:
+        >>> report = kqat.verify(q, kqat.export_tflite(q), (x_test, y_test))  # doctest: +SKIP
+        >>> report.max_lsb, report.top1_agreement  # doctest: +SKIP
+        (0, 1.0)
+    """
+    _check_arguments(model, batch_size)
+    content = read_file(tflite)
+    isolated = not isinstance(tflite, Export) if isolated is None else isolated
+    with load(content, isolated) as runtime:
+        comparison = _Comparison(model, content, runtime)
+        inner = LayerComparison(model, content, isolated) if layers else None
+        try:
+            for batch in batches(data, comparison.slots, batch_size):
+                arrays = comparison.add(batch)
+                if inner is not None:
+                    inner.add(batch.arrays, arrays)
+        finally:
+            if inner is not None:
+                inner.close()
+        return comparison.report(inner)
+
+
+def read_file(tflite: Any) -> bytes:
+    """Returns the bytes of an `Export`, of bytes, or of the file at a path.
+
+    Raises:
+        VerifyError: It is none of these, or the file cannot be read.
+    """
+    if isinstance(tflite, Export):
+        return tflite.content
+    if isinstance(tflite, bytes | bytearray | memoryview):
+        return bytes(tflite)
+    if not isinstance(tflite, str | Path):
+        raise VerifyError(
+            f"This is not a .tflite file. Received: {type(tflite).__name__}. "
+            "Use what export_tflite returned, bytes, or a path."
+        )
+    try:
+        return Path(tflite).read_bytes()
+    except OSError as error:
+        raise VerifyError(f"The file cannot be read: {error}. Received: {str(tflite)!r}.") from error
+
+
+def _check_arguments(model, batch_size) -> None:
+    if not isinstance(model, keras.Model):
+        raise VerifyError(f"The model must be a keras.Model. Received: {type(model).__name__}.")
+    if not isinstance(batch_size, int) or batch_size < 1:
+        raise VerifyError(
+            f"A batch has at least one sample. Received: batch_size={batch_size!r}. Use 1 or more."
+        )
+
+
+class _Comparison:
+    """Runs batches through both sides and counts the differences."""
+
+    def __init__(self, model, content: bytes, runtime):
+        self.model, self.runtime = model, runtime
+        self.slots = _slots(model, runtime.inputs)
+        self._input_order = _match(runtime.inputs, [slot.name for slot in self.slots], "inputs")
+        _check_inputs(self.slots, [runtime.inputs[i] for i in self._input_order])
+        self._scales = output_scales(content)
+        self._names: list[str] = list(getattr(model, "output_names", None) or [])
+        self._counters: list[_Counter] = []
+        self._samples = 0
+
+    def add(self, batch: Batch) -> list[np.ndarray]:
+        """Compares one batch and returns the file's inputs, in the file's order."""
+        ours = keras.tree.flatten(self.model(_tensors(batch.inputs), training=False))
+        arrays = [x for _, x in sorted(zip(self._input_order, batch.arrays, strict=True), key=lambda p: p[0])]
+        theirs = self.runtime.run(arrays, batch_size=len(batch.arrays[0]))
+        order = self._outputs(len(ours))
+        labels = _labels(batch.labels, len(ours))
+        for counter, y, i, truth in zip(self._counters, ours, order, labels, strict=True):
+            counter.add(keras.ops.convert_to_numpy(y).astype(np.float32), theirs[i], truth)
+        self._samples += len(batch.arrays[0])
+        return arrays
+
+    def _outputs(self, count: int) -> list[int]:
+        """Returns which output of the file belongs to each output of the model."""
+        if len(self.runtime.outputs) != count:
+            raise VerifyError(
+                f"The file has other outputs than the model. Received: {len(self.runtime.outputs)} in the "
+                f"file, {count} in the model. Export this model again."
+            )
+        names = self._names if len(self._names) == count else [port.name for port in self.runtime.outputs]
+        order = _match(self.runtime.outputs, names, "outputs")
+        if not self._counters:
+            self._counters = [_Counter(n, self._scales[i]) for n, i in zip(names, order, strict=True)]
+        return order
+
+    def report(self, inner) -> VerifyReport:
+        """Returns what was found."""
+        delegation = self.runtime.delegation
+        notes = [] if inner is None else list(inner.notes)
+        if not delegation.applied:
+            notes.append(
+                "XNNPACK was not applied: the runtime is too old, was built without it, or none of the "
+                "operators can be delegated. Equality is promised for LiteRT's default CPU path only."
+            )
+        elif delegation.left:
+            listed = ", ".join(f"{name} x{count}" for name, count in sorted(delegation.left.items()))
+            notes.append(f"not run by XNNPACK: {listed}; {delegation.partitions} partitions")
+        return VerifyReport(
+            tuple(counter.report() for counter in self._counters),
+            self._samples,
+            () if inner is None else inner.reports(),
+            delegation.applied,
+            delegation.partitions,
+            dict(delegation.left),
+            tuple(notes),
+        )
+
+
+class _Counter:
+    """Differences of one output so far."""
+
+    def __init__(self, name: str, scale: float | None):
+        self.name, self.scale = name, scale
+        self.histogram: Counter = Counter()
+        self.samples = self.values = self.mismatches = self.unequal = self.nonfinite = 0
+        self.max_abs = 0.0
+        self.top1 = np.zeros(5, np.int64)
+
+    def add(self, ours: np.ndarray, theirs: np.ndarray, labels) -> None:
+        """Counts the differences of one batch."""
+        if ours.shape != theirs.shape:
+            raise VerifyError(
+                f"Output '{self.name}' differs in shape. Received: {ours.shape} from the model, "
+                f"{theirs.shape} from the file. Export this model again."
+            )
+        theirs = theirs.astype(np.float32)
+        self.samples += len(ours)
+        self.values += ours.size
+        self.unequal += int(np.sum(ours != theirs))
+        finite = np.isfinite(ours) & np.isfinite(theirs)
+        self.nonfinite += int(np.sum(~finite))
+        difference = np.abs(ours.astype(np.float64) - theirs, where=finite, out=np.zeros(ours.shape))
+        self.max_abs = max(self.max_abs, float(difference.max(initial=0)))
+        self.mismatches += self._count(difference[finite], ours[finite]) + int(np.sum(~finite))
+        if ours.ndim > 1 and ours.shape[-1] > 1:
+            self.top1 += _top1(ours, theirs, labels, self.name)
+
+    def _count(self, difference, ours) -> int:
+        if self.scale is None:
+            return int(np.sum(difference > _FLOAT_ROUNDING * np.abs(ours).max(initial=0)))
+        lsb = steps(difference / self.scale)
+        self.histogram.update(
+            dict(zip(*(x.tolist() for x in np.unique(lsb, return_counts=True)), strict=True))
+        )
+        return int(np.sum(lsb > 0))
+
+    def report(self) -> OutputReport:
+        """Returns the comparison of the output."""
+        histogram = {lsb: self.histogram[lsb] for lsb in sorted(self.histogram)}
+        counts = (self.mismatches, self.unequal, self.max_abs, self.nonfinite)
+        top1 = tuple(int(n) for n in self.top1)
+        return OutputReport(self.name, self.samples, self.values, self.scale, histogram, *counts, top1)
+
+
+def steps(difference: np.ndarray) -> np.ndarray:
+    """Returns differences in units of a scale as whole steps; off the grid counts as at least one."""
+    whole = np.maximum(np.rint(difference), 1)
+    return np.where(difference <= _ON_GRID, 0, whole).astype(np.int64)
+
+
+def _top1(ours, theirs, labels, name: str):
+    mine, file = ours.argmax(-1).ravel(), theirs.argmax(-1).ravel()
+    agree = int(np.sum(mine == file))
+    if labels is None:
+        return mine.size, agree, 0, 0, 0
+    truth = labels.ravel() if labels.size == mine.size else None
+    if labels.shape == ours.shape:
+        truth = labels.argmax(-1).ravel()
+    if truth is None:
+        raise VerifyError(
+            f"The labels of output '{name}' do not fit. Received: shape {labels.shape}. "
+            f"Use class numbers of shape {ours.shape[:-1]} or one-hot rows of shape {ours.shape}."
+        )
+    return mine.size, agree, mine.size, int(np.sum(file == truth)), int(np.sum(mine == truth))
+
+
+def _labels(labels, outputs: int) -> list:
+    if labels is None:
+        return [None] * outputs
+    if len(labels) != outputs:
+        raise VerifyError(f"There is one array of labels an output. Received: {len(labels)}. Use {outputs}.")
+    return labels
+
+
+def _tensors(inputs):
+    return keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+
+
+def _slots(model, ports: Sequence[Port]) -> list[Slot]:
+    """Returns what the model expects; for a subclassed model, what the file does."""
+    tensors = getattr(model, "inputs", None)
+    if not tensors:
+        return [Slot(p.name, p.shape, p.dtype if p.scale is None else "float32") for p in ports]
+    names = getattr(model, "input_names", None) or [t.name for t in tensors]
+    return [Slot(n, tuple(t.shape), str(t.dtype)) for n, t in zip(names, tensors, strict=True)]
+
+
+def _match(ports: Sequence[Port], names: Sequence[str], what: str) -> list[int]:
+    """Returns the position in the file of each name: by name where the names agree, else in order."""
+    if len(ports) != len(names):
+        raise VerifyError(
+            f"The file has other {what} than the model. Received: {[p.name for p in ports]} in the file, "
+            f"{list(names)} in the model. Export this model again."
+        )
+    found = [port.name for port in ports]
+    if len(set(found)) == len(found) and set(found) == set(names):
+        return [found.index(name) for name in names]
+    return list(range(len(ports)))
+
+
+def _check_inputs(slots: Sequence[Slot], ports: Sequence[Port]) -> None:
+    for slot, port in zip(slots, ports, strict=True):
+        same = len(slot.shape) == len(port.shape) and all(
+            s is None or p is None or s == p for s, p in zip(slot.shape[1:], port.shape[1:], strict=True)
+        )
+        if not same:
+            raise FileError(
+                f"The file has other inputs than the model. Received: '{port.name}' of shape {port.shape} in "
+                f"the file, '{slot.name}' of shape {slot.shape} in the model. Export this model again."
+            )
