@@ -1,7 +1,10 @@
 """Quantization-aware training for Keras 3, from `quantize` to `fit` to a verified `.tflite` file."""
 
+from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING
+
+from kqat.core.after_import import after_import
 
 if TYPE_CHECKING:
     from kqat import callbacks, layers, quantizers
@@ -9,9 +12,9 @@ if TYPE_CHECKING:
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
     from kqat.saving import load_model
-    from kqat.transforms.summary import summary
     from kqat.transforms.calibrate import calibrate
     from kqat.transforms.strip import strip_fake_quant
+    from kqat.transforms.summary import summary
     from kqat.transforms.transfer import transfer_weights
 
 __version__ = "0.1.0"
@@ -59,3 +62,8 @@ def __getattr__(name):
 
 def __dir__():
     return sorted([*globals(), *__all__])
+
+
+# Keras finds a class of a saved model only where it is registered, and no longer imports modules that a
+# file names. So that plain `keras.saving.load_model` works, the classes are registered with Keras loaded.
+after_import("keras", partial(import_module, "kqat.saving"))

@@ -5,6 +5,7 @@ import pathlib
 import subprocess
 import sys
 
+import keras
 import pytest
 
 import kqat
@@ -46,6 +47,15 @@ def test_public_names_are_listed():
 def test_unknown_name_offers_the_known_ones():
     with pytest.raises(AttributeError, match=r"no attribute 'quantise'.*quantize"):
         _ = kqat.quantise
+
+
+@pytest.mark.parametrize("imports", ["import kqat, keras", "import keras, kqat"])
+def test_plain_keras_loads_a_quantized_model(tmp_path, imports):
+    inputs = keras.Input((4,))
+    path = tmp_path / "model.keras"
+    keras.Model(inputs, kqat.layers.FakeQuant(-1.0, 1.0, bits=4)(inputs)).save(path)
+    loaded = run(f"{imports}; print(keras.saving.load_model({str(path)!r}).layers[1].quantizer.bits)")
+    assert loaded == "4"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=[str(p.relative_to(ROOT)) for p in SOURCES])
