@@ -77,11 +77,19 @@ def children(layer: keras.layers.Layer) -> list[keras.layers.Layer]:
     """
     found: list[keras.layers.Layer] = list(layer.layers) if isinstance(layer, keras.Model) else []
     for value in vars(layer).values():
-        if isinstance(value, keras.layers.Layer):
-            found.append(value)
-        elif isinstance(value, list | tuple | dict | set):
-            found.extend(leaf for leaf in keras.tree.flatten(value) if isinstance(leaf, keras.layers.Layer))
+        found.extend(_layers_in(value))
     return found
+
+
+def _layers_in(value) -> Iterator[keras.layers.Layer]:
+    if isinstance(value, keras.layers.Layer):
+        yield value
+    elif isinstance(value, list | tuple | set):
+        for item in value:
+            yield from _layers_in(item)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _layers_in(item)
 
 
 def _quantizers_of(layer):

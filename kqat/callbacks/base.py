@@ -1,0 +1,36 @@
+"""What the callbacks share."""
+
+import keras
+
+from kqat.quantizers.find import Place, find
+
+
+def places_of(model: keras.Model, callback: keras.callbacks.Callback) -> list[Place]:
+    """Returns the quantizers of a model.
+
+    Raises:
+        ValueError: The model has none, so that the callback would do nothing.
+    """
+    places = find(model)
+    if not places:
+        raise ValueError(
+            f"{type(callback).__name__} acts on quantizers, and the model has none. Received: model "
+            f"{model.name!r}. Use it in the fit() of a model made by kqat.quantize(model)."
+        )
+    return places
+
+
+def check_count(value, name: str, optional: bool = True):
+    """Returns an epoch or step number.
+
+    Raises:
+        ValueError: It is not a whole number from 0 up.
+    """
+    if value is None and optional:
+        return None
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+        raise ValueError(
+            f"`{name}` counts epochs or steps from 0. Received: {name}={value!r}. "
+            f"Use a whole number from 0 up{', or None for never' if optional else ''}."
+        )
+    return value.__index__()
