@@ -21,7 +21,8 @@ def step_of(rng, layer, bits=8, signed=True, activation="linear"):
     layer = harness.built(layer, (None, *SHAPE[1:]))
     source = harness.grid(bits, 0.04, signed)
     rows, columns, filters, channels = layer.kernel.shape
-    values = harness.weights(rng, (rows, columns, channels, filters), filters, bits, bias_std=2.0 ** (bits - 2))
+    shape = (rows, columns, channels, filters)
+    values = harness.weights(rng, shape, filters, bits, bias_std=2.0 ** (bits - 2))
     values = harness.replace(values, values=values.values.transpose(0, 1, 3, 2).copy())
     return Step(layer, (source,), harness.fitting(bits, signed, source, values, 6), activation, values)
 
