@@ -93,8 +93,9 @@ class Reader:
         """
         if len(self._data) < 8 or self._data[4:8] != _IDENTIFIER:
             raise FileError(
-                f"These bytes are not a .tflite file: the identifier 'TFL3' is missing. Received: "
-                f"{len(self._data)} bytes that start with {bytes(self._data[:8])!r}. Use a file written by kqat.export_tflite."
+                "These bytes are not a .tflite file: the identifier 'TFL3' is missing. Received: "
+                f"{len(self._data)} bytes that start with {bytes(self._data[:8])!r}. "
+                "Use a file written by kqat.export_tflite."
             )
         return self._table("Model", self._number("I", 0))
 

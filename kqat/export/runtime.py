@@ -162,7 +162,7 @@ class Runtime:
             for detail, values in zip(self._inputs, batch, strict=True):
                 self._interpreter.set_tensor(detail["index"], np.ascontiguousarray(values))
             self._interpreter.invoke()
-            return [self._interpreter.get_tensor(d["index"])[:count] for d in self._outputs]
+            return [np.atleast_1d(self._interpreter.get_tensor(d["index"]))[:count] for d in self._outputs]
         except (RuntimeError, ValueError) as error:
             raise FileError(
                 f"The runtime cannot run the file: {_one_line(error)}. Received: inputs of shapes "
