@@ -61,7 +61,7 @@ def float_row(model, x, y):
 def quantized_row(q, bits, path, x, y):
     """Exports `q` to `path`, compares the file with the model on all test images, returns the row."""
     export = kqat.export_tflite(q, path)
-    report = kqat.verify(q, export.content, x)
+    report = kqat.verify(q, export, x)
     outputs = Runner(export.content, batch=64).predict(x)
     return {
         "name": f"W{bits}A{bits}",

@@ -33,7 +33,7 @@ def parse(argv):
     parser.add_argument("--model", type=pathlib.Path, required=True, help="a .keras file; outputs logits")
     parser.add_argument("--images", type=int, default=1000, help="training images to calibrate on")
     parser.add_argument("--bits", type=int, default=8)
-    parser.add_argument("--observer", default="minmax")
+    parser.add_argument("--observer", default="auto")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/resnet20_ptq"))
     return parser.parse_args(argv)
 
@@ -47,7 +47,7 @@ def measure(args, path):
     images = (x_train[: args.images] - MEAN) / STD
     _, calibrate = timed(lambda: kqat.calibrate(q, images, observer=args.observer))
     export, write = timed(lambda: kqat.export_tflite(q, path))
-    check = kqat.verify(q, export.content, x)
+    check = kqat.verify(q, export, x)
     return {
         "float": top1(model.predict(x, batch_size=500, verbose=0), y),
         "keras": top1(q.predict(x, batch_size=500, verbose=0), y),
