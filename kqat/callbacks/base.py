@@ -5,17 +5,21 @@ import keras
 from kqat.quantizers.find import Place, find
 
 
-def places_of(model: keras.Model, callback: keras.callbacks.Callback) -> list[Place]:
+def places_of(model: keras.Model, user: str) -> list[Place]:
     """Returns the quantizers of a model.
 
+    Args:
+        model: The model.
+        user: Who needs them, for the message.
+
     Raises:
-        ValueError: The model has none, so that the callback would do nothing.
+        ValueError: The model has none, so that there is nothing to do.
     """
     places = find(model)
     if not places:
         raise ValueError(
-            f"{type(callback).__name__} acts on quantizers, and the model has none. Received: model "
-            f"{model.name!r}. Use it in the fit() of a model made by kqat.quantize(model)."
+            f"{user} acts on quantizers, and the model has none. Received: model {model.name!r}. "
+            "Use it in the fit() of a model made by kqat.quantize(model)."
         )
     return places
 

@@ -67,7 +67,7 @@ class BitSchedule(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         if self._limits is not None:
             return  # A second fit, in which the widths of the first have already changed.
-        chosen = self._chosen(places_of(self.model, self))
+        chosen = self._chosen(places_of(self.model, type(self).__name__))
         for place in chosen:
             self._check_widths(place)
         self._limits = [(place, place.quantizer.bits) for place in chosen]

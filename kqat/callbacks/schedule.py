@@ -59,7 +59,7 @@ class QuantizationSchedule(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self._applied = {}
-        places_of(self.model, self)
+        places_of(self.model, type(self).__name__)
         if self.freeze_batchnorm is not None:
             self._warn_about_plain_batchnorms()
 
@@ -95,7 +95,7 @@ class QuantizationSchedule(keras.callbacks.Callback):
         # and lets the trainer read them again before the next step.
         model = self.model
         if "enabled" in changed or "ranges" in changed:
-            for place in places_of(model, self):
+            for place in places_of(model, type(self).__name__):
                 place.quantizer.set_enabled(wanted["enabled"])
                 place.quantizer.set_frozen(wanted["ranges"])
         if "batchnorm" in changed and self.freeze_batchnorm is not None:
