@@ -106,8 +106,8 @@ class Bench:
         return {
             "keras": top1(q.predict(x, batch_size=500, verbose=0), y),
             "tflite": top1(Runner(export.content, batch=100).predict(x), y),
-            "agreement": float(check.top1_agreement),
-            "max_lsb": int(check.max_lsb),
+            "agreement": check.top1_agreement,
+            "max_lsb": check.max_lsb,
             "bytes": len(export.content),
             "latency": Runner(export.content).latency(x),
         }
