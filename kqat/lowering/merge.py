@@ -122,8 +122,8 @@ def broadcast(a, b) -> tuple[int | None, ...]:
     return tuple(None if None in pair else max(pair) for pair in pairs)
 
 
-def _write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
-    """Writes one ADD, SUB or MUL with the output grid and the fused activation of `step`."""
+def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
+    """Writes one `"ADD"`, `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
     if step.output is not None:
         scales = np.float32([a.grid.scale, b.grid.scale])
         if kind == "MUL":
@@ -166,7 +166,7 @@ class Pair(Lowering):
     def emit(self, writer, step, inputs, name):
         terms = write_terms(writer, step, inputs, name)
         _fail_unless_two(step, terms)
-        return _write_pair(writer, _kind(step.op), *terms, step, name).value
+        return write_pair(writer, _kind(step.op), *terms, step, name).value
 
 
 def _kind(op) -> str:
@@ -195,7 +195,7 @@ class Add(Lowering):
             if count < len(terms):
                 grid = None if step.output is None else _numpy_grid(partial_sum_grid(terms[:count]))
                 part, part_name = Step(step.op, step.inputs, grid), f"{name}/sum{count}"
-            first = _write_pair(writer, "ADD", first, term, part, part_name)
+            first = write_pair(writer, "ADD", first, term, part, part_name)
         return first.value
 
 
@@ -219,7 +219,7 @@ class Average(Add):
             share = Term(writer.constant(f"{name}/share", part), None)
         else:
             share = Term(writer.constant(f"{name}/share", np.int8(1), part), Grid(part, 0, 1))
-        return _write_pair(writer, "MUL", sums, share, step, name).value
+        return write_pair(writer, "MUL", sums, share, step, name).value
 
 
 def _total(step: Step) -> Step:

@@ -112,8 +112,9 @@ def check_ratio(ratio, low: float, high: float, name: str) -> None:
     """
     if not np.all((low <= np.asarray(ratio)) & (np.asarray(ratio) < high)):
         raise ValueError(
-            f"The scales around {name!r} are too far apart for the int8 kernel. Received: input scale / output "
-            f"scale = {np.asarray(ratio).tolist()}. Use ranges with a ratio of at least {low:g} and below {high:g}."
+            f"The scales around {name!r} are too far apart for the int8 kernel. Received: input scale / "
+            f"output scale = {np.asarray(ratio).tolist()}. Use ranges with a ratio of at least {low:g} "
+            f"and below {high:g}."
         )
 
 

@@ -1,0 +1,133 @@
+"""Activations as operations of their own: which kernel serves which layer or function."""
+
+import keras
+import numpy as np
+from keras import layers
+
+from kqat.core.grid import Grid
+from kqat.lowering.base import Lowering
+from kqat.lowering.gates import HardSigmoid, Sigmoid, hard_swish, silu
+from kqat.lowering.rectifier import LeakyRelu, Linear, PRelu, Relu
+from kqat.lowering.registry import register
+from kqat.lowering.rescale import require_no_activation
+from kqat.lowering.softmax import PROBABILITY, Softmax
+from kqat.lowering.table import SIGNED_UNIT, AwayTable, Gather, Table, elu, gelu, gelu_tanh, tanh
+
+
+def _gelu(approximate=False):
+    function = gelu_tanh if approximate else gelu
+    return AwayTable("GELU", function, None, "GeluOptions", approximate=bool(approximate))
+
+
+def _tanh():
+    return Table("TANH", tanh, SIGNED_UNIT)
+
+
+_NAMED = {
+    "linear": Linear,
+    "relu": Relu,
+    "relu6": lambda: Relu(6.0),
+    "leaky_relu": lambda: LeakyRelu(0.2),
+    "softmax": Softmax,
+    "sigmoid": Sigmoid,
+    "tanh": _tanh,
+    "elu": lambda: Table("ELU", elu, version=1),
+    "gelu": _gelu,
+    "silu": silu,
+    "swish": silu,
+    "hard_sigmoid": HardSigmoid,
+    "hard_silu": hard_swish,
+    "hard_swish": hard_swish,
+}
+_BY_TABLE = [
+    "softplus", "softsign", "selu", "exponential", "mish", "celu", "log_sigmoid", "hard_tanh", "tanh_shrink",
+    "soft_shrink", "hard_shrink", "squareplus", "sparse_plus", "sparse_sigmoid",
+]  # fmt: skip
+# Elementwise keras.ops by class name, with the operator that computes them in float.
+_OPERATIONS = {
+    "Absolute": "ABS", "Negative": "NEG", "Square": "SQUARE", "Sqrt": "SQRT", "Rsqrt": "RSQRT", "Exp": "EXP",
+    "Log": "LOG", "Sin": "SIN", "Cos": "COS", "Softplus": None, "Softsign": None, "Selu": None, "Celu": None,
+    "LogSigmoid": None, "HardTanh": None, "TanhShrink": None, "SoftShrink": None, "HardShrink": None,
+    "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None, "Clip": None, "Reciprocal": None,
+}  # fmt: skip
+_FIXED = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SIGNED_UNIT}
+
+
+def fixed_output_grid(name: str) -> Grid | None:
+    """Returns the output grid that the runtime dictates for an activation by its Keras name, or `None`."""
+    return _FIXED.get(name)
+
+
+def kernel_for(op: keras.Operation):
+    """Returns the kernel that computes and writes an activation layer or operation.
+
+    Raises:
+        NotImplementedError: There is none.
+    """
+    kind = next((cls for cls in type(op).__mro__ if cls in _LAYERS), None)
+    if kind is not None:
+        return _LAYERS[kind](op)
+    if type(op).__name__ in _UNARY:
+        return _UNARY[type(op).__name__](op)
+    return Gather(op, _OPERATIONS[type(op).__name__])
+
+
+def _from_activation_layer(layer):
+    config = keras.activations.serialize(layer.activation)
+    name = config if isinstance(config, str) else getattr(layer.activation, "__name__", str(config))
+    if name in _NAMED:
+        return _NAMED[name]()
+    if name in _BY_TABLE:
+        return Gather(layer.activation, "EXP" if name == "exponential" else None)
+    raise NotImplementedError(
+        f"Activation layer {layer.name!r} has no integer kernel. Received: activation={name!r}. "
+        f"Use one of {sorted([*_NAMED, *_BY_TABLE])}."
+    )
+
+
+def _relu(op):
+    """ReLU with its three parameters; the unusual combinations go through a table."""
+    if op.threshold or (op.negative_slope and op.max_value is not None):
+        return Gather(op)
+    return LeakyRelu(op.negative_slope) if op.negative_slope else Relu(op.max_value)
+
+
+def _elu(op):
+    return Table("ELU", elu, version=1) if np.float32(op.alpha) == 1 else Gather(op)
+
+
+_LAYERS = {
+    layers.Activation: _from_activation_layer,
+    layers.ReLU: _relu,
+    layers.LeakyReLU: lambda layer: LeakyRelu(layer.negative_slope),
+    layers.PReLU: lambda layer: PRelu(layer.alpha),
+    layers.ELU: _elu,
+    layers.Softmax: lambda layer: Softmax(layer.axis),
+}
+_UNARY = {
+    "Relu": lambda op: Relu(),
+    "Relu6": lambda op: Relu(6.0),
+    "ReLU": _relu,
+    "LeakyRelu": lambda op: LeakyRelu(op.negative_slope),
+    "Softmax": lambda op: Softmax(op.axis),
+    "Sigmoid": lambda op: Sigmoid(),
+    "Tanh": lambda op: _tanh(),
+    "Elu": _elu,
+    "Gelu": lambda op: _gelu(op.approximate),
+    "Silu": lambda op: silu(),
+    "HardSigmoid": lambda op: HardSigmoid(),
+    "HardSilu": lambda op: hard_swish(),
+}
+
+
+@register(*_LAYERS, *(f"ops.{name}" for name in (*_UNARY, *_OPERATIONS)))
+class Activation(Lowering):
+    """Any activation; one with a dictated output grid is followed by a QUANTIZE where the plan differs."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        return kernel_for(step.op).forward(x, step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        return kernel_for(step.op).write(writer, inputs[0], step.output, name)
