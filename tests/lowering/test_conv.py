@@ -108,14 +108,16 @@ def test_exact_ties_round_to_even(rng):
     harness.assert_same(LOWERING, step, x)
 
 
-@pytest.mark.parametrize("steps", [10.5, 11.5, 30.25, 200.5])
-def test_relu6_bound_between_two_levels(rng, steps):
+@pytest.mark.parametrize("qmin", [0, -127, -128])
+def test_relu6_bound_between_two_levels(rng, qmin):
     step = step_of(rng, keras.layers.Conv2D(6, 3), SHAPE)
-    target = harness.grid(8, 6.0 / steps, signed=False)
     weights = Weights(step.weights.values, step.weights.scale * 8, step.weights.bias)
-    step = Step(step.op, step.inputs, target, "relu6", weights)
-    levels = harness.assert_same(LOWERING, step, harness.samples(rng, step.inputs[0], SHAPE))
-    assert levels.max() in (np.floor(steps), np.ceil(steps))
+    x = harness.samples(rng, step.inputs[0], SHAPE)
+    for bits, steps in ((8, 10.5), (8, 11.5), (8, 30.25), (8, 100.5), (8, 101.5), (4, 4.5), (4, 5.5)):
+        target = harness.grid(bits, 6.0 / steps, qmin=qmin if bits == 8 else max(qmin, -7))
+        bounded = Step(step.op, step.inputs, target, "relu6", weights)
+        levels = harness.assert_same(LOWERING, bounded, x)
+        assert levels.max() in (np.floor(steps), np.ceil(steps))
 
 
 def test_dead_channels_and_tiny_scales(rng):
