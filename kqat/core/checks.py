@@ -1,6 +1,7 @@
 """Checks that every layer of the package shares, and the wording of their errors."""
 
 import difflib
+import math
 from collections.abc import Iterable
 
 LOWEST_BITS, HIGHEST_BITS = 1, 16
@@ -46,6 +47,21 @@ def check_axis(axis) -> tuple[int, ...] | None:
             f"`axis` must name the axes that keep their own scale. Received: axis={axis!r}. "
             "Use an int, a tuple of ints such as (-1,), or None."
         ) from None
+
+
+def check_range(low, high) -> tuple[float, float]:
+    """Returns a range as two Python floats.
+
+    Raises:
+        ValueError: If an end is not finite, or the lower end is above the upper.
+    """
+    low, high = float(low), float(high)
+    if not (math.isfinite(low) and math.isfinite(high) and low <= high):
+        raise ValueError(
+            "A range needs finite ends in rising order. "
+            f"Received: low={low}, high={high}. Use for example low=-1.0, high=1.0."
+        )
+    return low, high
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:

@@ -17,7 +17,8 @@ def nudged_grid(low, high, levels, narrow_range: bool = False) -> Grid:
     Args:
         low: Lower end, real units, shape `()`.
         high: Upper end, real units, shape `()`.
-        levels: `2**bits - 1`, float32, shape `()`.
+        levels: `2**bits - 1`, float32, shape `()`; not a constant of a compiled function, since XLA
+            turns a division by a constant into a product, which rounds otherwise.
         narrow_range: Leaves out the lowest code.
     """
     low = ops.minimum(ops.convert_to_tensor(low), 0.0)
@@ -31,6 +32,19 @@ def nudged_grid(low, high, levels, narrow_range: bool = False) -> Grid:
     zero_point = whole + ops.cast(position - whole >= 0.5, "float32")
     qmin = first - ops.clip(zero_point, first, first + levels)
     return Grid(scale, qmin, qmin + levels)
+
+
+def symmetric_grid(low, high, levels) -> Grid:
+    """Returns the grid from `-qmax` to `qmax` whose top level is the end of the range farther from 0.
+
+    Args:
+        low: Lower end, real units, shape `()`.
+        high: Upper end, real units, shape `()`.
+        levels: `2**bits - 1`, float32, shape `()`.
+    """
+    qmax = (ops.convert_to_tensor(levels) - 1.0) * 0.5
+    top = ops.maximum(ops.abs(ops.convert_to_tensor(low)), ops.abs(ops.convert_to_tensor(high)))
+    return Grid(safe_scale(top / qmax), -qmax, qmax)
 
 
 def per_axis(reduce, x, axis):

@@ -38,6 +38,8 @@ NAMES = {
 }
 # From this width up a range that follows the data is as good as a learned one, and needs no tuning.
 FIRST_UNLEARNED_BITS = 8
+# 16-bit integer kernels want a zero point of 0.
+WIDEST_ASYMMETRIC_BITS = 8
 
 
 def get(identifier, **defaults) -> Quantizer | None:
@@ -92,7 +94,7 @@ def auto_activation(bits: int, signed: bool | None = None) -> Quantizer:
         return Sign(scaled=False)
     if bits < FIRST_UNLEARNED_BITS:
         return LSQ(bits, signed=signed)
-    return MovingAverage(bits, signed=signed)
+    return MovingAverage(bits, signed=signed, symmetric=bits > WIDEST_ASYMMETRIC_BITS)
 
 
 def _named(name: str) -> type[Quantizer]:

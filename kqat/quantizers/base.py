@@ -48,6 +48,8 @@ class Quantizer(keras.layers.Layer):
         self.axis = check_axis(axis)
         self.signed = signed
         self.narrow_range = bool(narrow_range)
+        # A variable: it changes within a compiled training, and compilers divide by it exactly, which they
+        # do not by a constant.
         self.levels = self._state("levels", 2**self.bits - 1)
         self.enabled = self._state("enabled", 1)
         self.frozen = self._state("frozen", 0)
@@ -62,10 +64,10 @@ class Quantizer(keras.layers.Layer):
         x = ops.convert_to_tensor(x)
         real = ops.cast(x, "float32")
         if not training:
-            return ops.cast(self.fake_quantize(real), x.dtype)
+            return ops.cast(self.fake_quantize(real), _output_dtype(x))
         self.observe(ops.stop_gradient(real))
         enabled = ops.convert_to_tensor(self.enabled) > 0.5
-        return ops.cast(ops.where(enabled, self.fake_quantize(real), real), x.dtype)
+        return ops.cast(ops.cond(enabled, lambda: self.fake_quantize(real), lambda: real), _output_dtype(x))
 
     def grid(self, x=None) -> Grid:
         """Returns the current grid as backend tensors.
@@ -94,13 +96,17 @@ class Quantizer(keras.layers.Layer):
 
     def set_bits(self, bits):
         """Changes the width and keeps the real range, also within a compiled training."""
-        before = self._numpy_bounds()
+        _, before = self._numpy_bounds()
         self.bits = self._checked_bits(bits)
         self.levels.assign(2**self.bits - 1)
-        self.rescale(before[1] / self._numpy_bounds()[1])
+        _, after = self._numpy_bounds()
+        self.rescale(before, after)
 
-    def rescale(self, factor: float):
-        """Multiplies the stored steps by `factor`. The default stores ranges, which stay."""
+    def rescale(self, before, after):
+        """Adapts stored steps to a top level that went from `before` to `after`.
+
+        The default stores ranges, which stay.
+        """
 
     def set_enabled(self, enabled: bool):
         """Turns the quantization on or off for training."""
@@ -124,7 +130,7 @@ class Quantizer(keras.layers.Layer):
         return (-qmax if self.narrow_range else -qmax - 1.0), qmax
 
     def compute_output_spec(self, x, training=False):
-        return keras.KerasTensor(x.shape, dtype=x.dtype)
+        return keras.KerasTensor(x.shape, dtype=_output_dtype(x))
 
     def get_config(self):
         config = super().get_config()
@@ -167,6 +173,11 @@ class Quantizer(keras.layers.Layer):
 
 
 LOWEST_RATIO = 2.0**-10
+
+
+def _output_dtype(x) -> str:
+    dtype = keras.backend.standardize_dtype(x.dtype)
+    return dtype if keras.backend.is_float_dtype(dtype) else "float32"
 
 
 class _LowerBound(keras.constraints.Constraint):

@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.ops.ranges import nudged_grid
 from kqat.quantizers.base import Quantizer
@@ -26,13 +27,14 @@ class FixedRange(Quantizer):
     """
 
     def __init__(self, min=-6.0, max=6.0, bits=8, narrow_range=False, **kwargs):
-        super().__init__(bits=bits, narrow_range=narrow_range, signed=min < 0, **kwargs)
         if not min <= 0 <= max or min == max:
             raise ValueError(
                 "The range must contain 0 and must not be empty. "
                 f"Received: min={min}, max={max}. Use min <= 0 <= max, such as min=-6.0, max=6.0."
             )
-        self.min, self.max = float(min), float(max)
+        self.lowest_bits = 2 if narrow_range else 1
+        super().__init__(bits=bits, narrow_range=narrow_range, signed=min < 0, **kwargs)
+        self.min, self.max = check_range(min, max)
         # Variables, not constants: a compiler that sees the numbers may reassociate the products.
         self.low = self._state("low", self.min)
         self.high = self._state("high", self.max)

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kqat.core import reference
+from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.ops.fake_quant import learned_fake_quant
 from kqat.ops.ranges import per_axis, safe_scale
@@ -102,6 +103,7 @@ class LSQ(Quantizer):
 
     def set_range(self, low, high):
         """Sets the step so that the grid reaches both ends of the range."""
+        low, high = check_range(low, high)
         self._build_for(())
         if self.signed is None:
             self.negative.assign(float(low < 0))
@@ -110,9 +112,9 @@ class LSQ(Quantizer):
         bottom = np.float32(min(low, 0.0)) / qmin if qmin < 0 else np.float32(0)
         self.set_scale(np.broadcast_to(reference.safe_scale(max(top, bottom)), self.base.shape))
 
-    def rescale(self, factor: float):
+    def rescale(self, before, after):
         if self.built:
-            self.base.assign(ops.convert_to_numpy(self.base) * np.float32(factor))
+            self.base.assign(ops.convert_to_numpy(self.base) * (before / after))
 
     def _build_for(self, shape):
         if self.built:

@@ -3,8 +3,9 @@
 import keras
 from keras import ops
 
+from kqat.core.checks import check_range
 from kqat.core.grid import Grid
-from kqat.ops.ranges import nudged_grid
+from kqat.ops.ranges import nudged_grid, symmetric_grid
 from kqat.quantizers.base import Quantizer
 
 # Before any data: the range of a ReLU6, mirrored where negative values are allowed.
@@ -23,6 +24,8 @@ class MovingAverage(Quantizer):
         bits: Width, 1 to 16.
         decay: Weight of the past in the long run, at least 0 and below 1.
         signed: `False` pins the lower end to 0 (after a ReLU); `True` and `None` follow the data.
+        symmetric: Uses `-qmax` to `qmax` with a step of `max(-low, high) / qmax`, so that the zero
+            point is 0, as integer kernels expect of 16-bit activations.
         **kwargs: `name` and `trainable`.
 
     Raises:
@@ -35,8 +38,10 @@ class MovingAverage(Quantizer):
 
     needs_calibration = True
 
-    def __init__(self, bits=8, decay=0.99, signed=None, **kwargs):
-        super().__init__(bits=bits, signed=signed, **kwargs)
+    def __init__(self, bits=8, decay=0.99, signed=None, symmetric=False, **kwargs):
+        self.lowest_bits = 2 if symmetric else 1
+        super().__init__(bits=bits, signed=signed, narrow_range=symmetric, **kwargs)
+        self.symmetric = bool(symmetric)
         if not 0 <= decay < 1:
             raise ValueError(f"`decay` is out of range. Received: decay={decay}. Use 0 <= decay < 1.")
         self.decay = float(decay)
@@ -45,8 +50,9 @@ class MovingAverage(Quantizer):
         self.count = self._state("count", 0)
 
     def grid(self, x=None) -> Grid:
-        low = ops.convert_to_tensor(self.low)
-        return nudged_grid(ops.zeros_like(low) if self.signed is False else low, self.high, self.levels)
+        low, high = ops.convert_to_tensor(self.low), ops.convert_to_tensor(self.high)
+        low = ops.zeros_like(low) if self.signed is False else low
+        return (symmetric_grid if self.symmetric else nudged_grid)(low, high, self.levels)
 
     def observe(self, x):
         past = tuple(ops.convert_to_tensor(v) for v in (self.low, self.high, self.count, self.calibrated))
@@ -67,8 +73,9 @@ class MovingAverage(Quantizer):
         return step(low, ops.min(x)), step(high, ops.max(x)), count + 1.0, ops.ones_like(calibrated)
 
     def set_range(self, low, high):
-        self.low.assign(float(low))
-        self.high.assign(float(high))
+        low, high = check_range(low, high)
+        self.low.assign(low)
+        self.high.assign(high)
         # Later training continues from this range, as if it had been averaged for long.
         self.count.assign(round(1.0 / (1.0 - self.decay)))
         self.calibrated.assign(1.0)
@@ -76,4 +83,4 @@ class MovingAverage(Quantizer):
     def get_config(self):
         config = super().get_config()
         del config["axis"], config["narrow_range"]
-        return {**config, "decay": self.decay}
+        return {**config, "decay": self.decay, "symmetric": self.symmetric}

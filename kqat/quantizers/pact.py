@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
 from kqat.ops.fake_quant import pact
@@ -65,6 +66,7 @@ class PACT(Quantizer):
         return ops.where(top > float(SMALLEST_SCALE), top, ops.ones_like(top))
 
     def set_range(self, low, high):
+        low, high = check_range(low, high)
         top = np.float32(max(high, -low) if self.signed else high)
         self.base.assign(top if top > SMALLEST_SCALE else np.float32(1))
         self.ratio.assign(1.0)
