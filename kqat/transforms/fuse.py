@@ -52,7 +52,7 @@ def _fuses(node: Node, chain: list[Node], follower: Node, graph: Graph) -> bool:
         return True
     weighted = treatment_for(node.op).kind == "weighted"
     norm = isinstance(follower.op, keras.layers.BatchNormalization)
-    return weighted and norm and not chain and _on_last_axis(follower, graph) and "mask" not in follower.kwargs
+    return weighted and norm and not chain and _on_last_axis(follower, graph)
 
 
 def _on_last_axis(node: Node, graph: Graph) -> bool:

@@ -1,16 +1,23 @@
-"""A Keras model as plain data: nodes in topological order, nested models flattened.
+"""A Keras model as plain data: nodes in topological order, nested models flattened."""
 
-This is the only file that reads Keras's own record of a symbolic call
-(`_keras_history`, `_inbound_nodes`).
-"""
-
-from collections.abc import Iterable
+import re
+from collections import Counter
 from dataclasses import dataclass, field, replace
+from itertools import chain, count
 from typing import Any
 
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.transforms.record import (
+    calls_in_order,
+    ends,
+    example_arguments,
+    is_functional,
+    parameters,
+    record_call,
+    restored,
+)
 
 
 @dataclass(frozen=True)
@@ -55,6 +62,9 @@ class Graph:
         nodes: Calls in topological order, without input layers.
         specs: Symbolic tensor (shape and dtype) of each tensor.
         input_names: Name of each input tensor.
+        names: Name of each path in a flat model.
+        wholes: For the parts of a layer that was split, by path: the call that the user wrote.
+        owners: Operation of each path.
     """
 
     name: str
@@ -63,6 +73,20 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     specs: dict[Tensor, keras.KerasTensor] = field(default_factory=dict)
     input_names: dict[Tensor, str] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    wholes: dict[str, Node] = field(default_factory=dict)
+    owners: dict[str, keras.Operation] = field(default_factory=dict)
+
+    def claim(self, path: str, op: keras.Operation) -> str:
+        """Returns the path of `op`: `path`, numbered if another operation has it."""
+        paths = chain([path], (f"{path}_{i}" for i in count(1)))
+        path = next(p for p in paths if self.owners.get(p, op) is op)
+        self.owners[path] = op
+        return path
+
+    def written(self, node: Node) -> Node:
+        """Returns the call that the user wrote and `node` is a part of: `node` itself unless it was split."""
+        return self.wholes.get(node.path, node)
 
     def new_tensor(self, spec: keras.KerasTensor) -> Tensor:
         """Adds a tensor with the shape and dtype of `spec`."""
@@ -100,173 +124,143 @@ def trace(model: keras.Model) -> Graph:
         TraceError: The model is not built, or its `call` does something that leaves no record.
     """
     if not isinstance(model, keras.Model):
-        raise TraceError(f"kqat works on keras.Model objects. Received: {type(model).__module__}.{type(model).__name__}.")
-    marks = {id(layer): (layer, len(layer._inbound_nodes)) for layer in _operations(model)}
-    try:
-        inputs, outputs = _symbolic(model)
+        raise TraceError(
+            f"kqat works on Keras models. Received: {type(model).__module__}.{type(model).__name__}. "
+            "Use a keras.Model: Sequential, functional or subclassed."
+        )
+    with restored(model):
         graph = Graph(model.name, None, None)
+        functional = is_functional(model)
+        if functional:
+            inputs, outputs = ends(model)
+        else:
+            arguments = example_arguments(model, {layer.name for layer in model.layers})
+            inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
+            outputs = record_call(model, (), arguments)
         bound = {}
         for leaf in keras.tree.flatten(inputs):
             tensor = graph.new_tensor(leaf)
             graph.input_names[tensor] = leaf._keras_history.operation.name
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
-        graph.outputs = _inline(graph, outputs, bound, prefix="")
+        graph.outputs = _inline(graph, outputs, bound, Frame("", own_names=functional))
+        graph.names = rename([node.path for node in graph.nodes], graph.input_names.values())
         return graph
-    finally:
-        for layer, length in marks.values():
-            del layer._inbound_nodes[length:]
 
 
-def _operations(model) -> Iterable[keras.layers.Layer]:
-    return list(model._flatten_layers())
+@dataclass(frozen=True)
+class Frame:
+    """The model whose calls are being appended.
+
+    Args:
+        prefix: Its path, ending in `/` unless empty.
+        own_names: Whether its `keras.ops` operations have lasting names; those of a call that was only
+            just recorded are numbered anew, so that every trace gives the same names.
+        training: The `training` argument that the model was called with.
+    """
+
+    prefix: str
+    own_names: bool = True
+    training: bool | None = None
 
 
-def _symbolic(model):
-    """Returns symbolic inputs and outputs of a model, tracing a subclassed one."""
-    if getattr(model, "inputs", None) is not None and getattr(model, "outputs", None) is not None:
-        if isinstance(model, keras.Sequential):
-            return model.inputs[0], model.outputs[0]
-        return model._inputs_struct, model._outputs_struct
-    return _trace_subclassed(model)
-
-
-def _trace_subclassed(model):
-    if not model.built:
-        raise TraceError(
-            f"Model '{model.name}' has no weights yet, so there is nothing to quantize. "
-            "Received: an unbuilt model. Call it once on a batch, or model.build(input_shape)."
-        )
-    arguments = _symbolic_arguments(model)
-    extra = {"training": None} if "training" in _signature(model.call) else {}
-    try:
-        outputs = model.call(**arguments, **extra)
-    except TraceError:
-        raise
-    except Exception as error:
-        raise TraceError(
-            f"The call of subclassed model '{model.name}' cannot be recorded: {error}. "
-            "Received: Python control flow or non-Keras functions on tensors. "
-            "Use keras.ops and layers in call, or quantize the parts of the model that allow it."
-        ) from error
-    if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):
-        raise TraceError(f"Model '{model.name}' returns something other than tensors. Received: {outputs!r}.")
-    values = list(arguments.values())
-    return (values[0] if len(values) == 1 else values), outputs
-
-
-def _signature(function):
-    import inspect
-
-    return inspect.signature(function).parameters
-
-
-def _symbolic_arguments(model) -> dict:
-    """Returns one `keras.Input` structure for each tensor argument that the model was built on."""
-    config = model.get_build_config() or {}
-    names = [n for n in _signature(model.call) if n not in ("training", "mask", "self")]
-    shapes = config.get("shapes_dict")
-    if shapes is None:
-        shapes = {f"{names[0]}_shape": config.get("input_shape")}
-    if not shapes or any(shape is None for shape in shapes.values()):
-        raise TraceError(
-            f"The input shape of model '{model.name}' is not known. Received: a subclassed model built "
-            "without one. Call it once on a batch before quantizing."
-        )
-    return {key.removesuffix("_shape"): _inputs_like(shape, key.removesuffix("_shape")) for key, shape in shapes.items()}
-
-
-def _inputs_like(shape, name):
-    if isinstance(shape, dict):
-        return {key: _inputs_like(value, str(key)) for key, value in shape.items()}
-    if shape and isinstance(shape[0], list | tuple):
-        return [_inputs_like(value, f"{name}_{i}") for i, value in enumerate(shape)]
-    return keras.Input(tuple(shape)[1:], name=name)
-
-
-def _inline(graph: Graph, outputs, bound: dict, prefix: str):
+def _inline(graph: Graph, outputs, bound: dict, frame: Frame):
     """Appends the calls that produce `outputs`, and returns their structure of `Tensor`.
 
     Args:
         graph: The graph to extend.
         outputs: Structure of symbolic tensors.
         bound: `Tensor` of each symbolic tensor known so far, by identity; extended.
-        prefix: Path of the enclosing model, ending in `/` unless empty.
+        frame: The model that makes the calls.
     """
-    for record in _calls_in_order(outputs, bound):
-        if all(id(t) in bound for t in record.output_tensors):
-            continue
-        _append(graph, record, bound, prefix)
+    for record in calls_in_order(outputs, bound):
+        if not all(id(t) in bound for t in record.output_tensors):
+            _append(graph, record, bound, frame)
     return keras.tree.map_structure(lambda leaf: bound[id(leaf)], outputs)
 
 
-def _calls_in_order(outputs, bound):
-    """Yields Keras's call records depth first, producers before consumers, without recursion."""
-    seen: set[int] = set()
-    stack = [(leaf, False) for leaf in reversed(keras.tree.flatten(outputs))]
-    while stack:
-        item, done = stack.pop()
-        if done:
-            yield item
-            continue
-        if id(item) in bound:
-            continue
-        record = item._keras_history.operation._inbound_nodes[item._keras_history.node_index]
-        if id(record) in seen:
-            continue
-        seen.add(id(record))
-        stack.append((record, True))
-        stack.extend((t, False) for t in reversed(record.input_tensors))
-
-
-def _append(graph: Graph, record, bound: dict, prefix: str) -> None:
+def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     op = record.operation
     if isinstance(op, keras.layers.InputLayer):
-        raise TraceError(f"Input '{op.name}' is used but not among the model's inputs. Received: a dangling input.")
+        raise TraceError(
+            f"Input '{op.name}' is used but is not among the model's inputs. Received: a dangling input. "
+            "List it in keras.Model(inputs, outputs)."
+        )
 
     def convert(leaf):
         if isinstance(leaf, keras.KerasTensor):
             return bound[id(leaf)]
         if isinstance(leaf, keras.Variable):
             raise TraceError(
-                f"'{prefix}{op.name}' computes directly with the weight '{leaf.path}'. Received: a variable "
-                "used outside of a layer. Move it into a layer of its own, so that it can be copied and saved."
+                f"'{frame.prefix}{op.name}' computes directly with the weight '{leaf.path}'. Received: a "
+                "variable used outside of a layer. Move it into a layer of its own, to be copied and saved."
             )
         return leaf
 
     args = keras.tree.map_structure(convert, tuple(record.arguments.args))
     kwargs = keras.tree.map_structure(convert, dict(record.arguments.kwargs))
-    kwargs = {key: value for key, value in kwargs.items() if not (key in ("training", "mask") and value is None)}
+    kwargs = {
+        key: value for key, value in kwargs.items() if not (key in ("training", "mask") and value is None)
+    }
+    layer = isinstance(op, keras.layers.Layer)
+    if layer and frame.training is not None and "training" in parameters(op.call):
+        kwargs.setdefault("training", frame.training)
+    name = op.name if layer or frame.own_names else _snake_case(type(op).__name__)
+    path = graph.claim(frame.prefix + name, op)
     if isinstance(op, keras.Model):
-        _inline_model(graph, op, args, kwargs, record, bound, prefix)
+        result = _inline_model(graph, record, bound, Frame(f"{path}/", training=kwargs.get("training")))
+        bound.update(zip(map(id, record.output_tensors), result, strict=True))
         return
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
-    bound.update({id(t): tensor for t, tensor in zip(record.output_tensors, outputs, strict=True)})
-    graph.nodes.append(Node(op, prefix + op.name, args, kwargs, outputs))
+    bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
+    graph.nodes.append(Node(op, path, args, kwargs, outputs))
 
 
-def _inline_model(graph, model, args, kwargs, record, bound, prefix):
-    """Appends the calls of a nested model in place of the call of the model."""
-    inputs, outputs = _symbolic(model)
-    arguments = [t for t in tensors_in((args, kwargs))]
-    leaves = keras.tree.flatten(inputs)
-    inner = {id(leaf): tensor for leaf, tensor in zip(leaves, arguments, strict=True)}
-    result = _inline(graph, outputs, inner, prefix=f"{prefix}{model.name}/")
-    for outer, tensor in zip(record.output_tensors, keras.tree.flatten(result), strict=True):
-        bound[id(outer)] = tensor
+def _inline_model(graph, record, bound, frame: Frame) -> list[Tensor]:
+    """Appends the calls of a nested model in place of the call of the model; returns its outputs, flat."""
+    model = record.operation
+    call = (tuple(record.arguments.args), dict(record.arguments.kwargs))
+    given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
+    if is_functional(model):
+        inputs, outputs = ends(model)
+        inputs = keras.tree.flatten(inputs)
+        given = given[: len(inputs)]  # what follows are masks, which the layers inside compute anew
+    else:
+        fresh = {id(leaf): keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype) for leaf in given}
+        inputs = [fresh[id(leaf)] for leaf in given]
+        args, kwargs = keras.tree.map_structure(lambda leaf: fresh.get(id(leaf), leaf), call)
+        if "training" in parameters(model.call):
+            kwargs["training"] = frame.training
+        outputs = record_call(model, args, kwargs)
+        frame = replace(frame, own_names=False)
+    inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}
+    return keras.tree.flatten(_inline(graph, outputs, inner, frame))
 
 
-def rename(nodes: list[Node]) -> dict[str, str]:
-    """Returns a layer name for each path: the last part where that is unique, else the joined path."""
-    last = [path.rsplit("/", 1)[-1] for path in dict.fromkeys(node.path for node in nodes)]
-    counts = {name: last.count(name) for name in last}
+def _snake_case(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
+
+
+def rename(paths, taken=()) -> dict[str, str]:
+    """Returns a layer name for each path: the last part where that is unique, else the joined path.
+
+    Args:
+        paths: Paths, repetitions allowed.
+        taken: Names that are in use already.
+    """
+    paths = list(dict.fromkeys(paths))
+    last = {path: path.rsplit("/", 1)[-1] for path in paths}
+    counts = Counter([*last.values(), *taken])
+    used = {*taken}
     names: dict[str, str] = {}
-    for path in dict.fromkeys(node.path for node in nodes):
-        name = path.rsplit("/", 1)[-1]
-        names[path] = name if counts[name] == 1 else path.replace("/", "_")
-    return names
+    for path in sorted(paths, key=lambda path: "/" in path):  # names at the top of the model stay
+        wish = last[path] if counts[last[path]] == 1 else path.replace("/", "_")
+        names[path] = unused(wish, used)
+        used.add(names[path])
+    return {path: names[path] for path in paths}
 
 
-def with_node(node: Node, **changes) -> Node:
-    """Returns a copy of `node` with fields replaced."""
-    return replace(node, **changes)
+def unused(name: str, used) -> str:
+    """Returns `name`, numbered if it is in `used`."""
+    numbered = (f"{name}_{i}" for i in count(1))
+    return name if name not in used else next(n for n in numbered if n not in used)

@@ -1,6 +1,7 @@
 """Which tensors must share one integer grid, and what is known about their values."""
 
 import keras
+import numpy as np
 
 from kqat.layers.registry import treatment_for
 from kqat.layers.treatments import fused_activation, own_activation
@@ -74,5 +75,7 @@ def nonnegative_tensors(graph: Graph, chains: dict[str, list[Node]]) -> set[Tens
 
 def _keeps(node: Node) -> bool:
     """Tells whether constants among the arguments leave nonnegative inputs nonnegative."""
-    constants = [x for x in keras.tree.flatten(node.args) if isinstance(x, int | float)]
-    return type(node.op).__name__ not in ("Add", "Multiply") or all(c >= 0 for c in constants)
+    if type(node.op).__name__ not in ("Add", "Multiply"):
+        return True
+    leaves = keras.tree.flatten((node.args, node.kwargs))
+    return all(np.min(keras.ops.convert_to_numpy(x)) >= 0 for x in leaves if not isinstance(x, Tensor))

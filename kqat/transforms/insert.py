@@ -95,17 +95,17 @@ class Builder:
 
     def _wrap(self, node: Node, plan: LayerPlan) -> Quantized:
         chain = self.chains.get(node.path, [])
-        norm = [n.op for n in chain if isinstance(n.op, keras.layers.BatchNormalization)]
-        relu = [n.op for n in chain if not isinstance(n.op, keras.layers.BatchNormalization)]
+        norm = [n for n in chain if _is_norm(n.op)]
+        relu = [n for n in chain if n not in norm]
         weights = {
             key: quantizers.get(w.quantizer, bits=w.bits, axis=w.axis, signed=True, narrow_range=True)
             for key, w in plan.weights.items()
         }
         return Quantized(
-            clone_layer(node.op),
+            self._named_clone(node),
             weight_quantizers=weights,
-            batchnorm=clone_layer(norm[0]) if norm else None,
-            activation=clone_layer(relu[0]) if relu else None,
+            batchnorm=self._named_clone(norm[0]) if norm else None,
+            activation=self._named_clone(relu[0]) if relu else None,
             template=_template(node),
             origin=self.origins.get(node.path),
             name=plan.name,
@@ -116,17 +116,23 @@ class Builder:
         if isinstance(node.op, keras.layers.Layer):
             copy_weights(node.op, layer.operation)
         for follower in self.chains.get(node.path, []):
-            if isinstance(follower.op, keras.layers.BatchNormalization):
+            if _is_norm(follower.op):
                 copy_weights(follower.op, layer.batchnorm)
+        for normalization in (node, *self.chains.get(node.path, [])):
+            if normalization.kwargs.get("training") is False and _is_norm(normalization.op):
+                layer.set_batchnorm_frozen(True)
         for key, quantizer in layer.weight_quantizers.items():
             quantizer.initialize(keras.ops.convert_to_numpy(getattr(layer.operation, key)))
 
     def _clone(self, node: Node) -> keras.Operation:
         if node.path not in self.layers:
-            name = self.plans[node.path].name
-            overrides = {"name": name} if name != node.op.name else {}
-            self.layers[node.path] = clone_layer(node.op, **overrides)
+            self.layers[node.path] = self._named_clone(node)
         return self.layers[node.path]
+
+    def _named_clone(self, node: Node) -> keras.Operation:
+        """Returns a copy under the name in the plan, which is unique where nested models repeat one."""
+        name = self.plans[node.path].name
+        return clone_layer(node.op, **({"name": name} if name != node.op.name else {}))
 
     def _copy_once(self, node: Node) -> None:
         if isinstance(node.op, keras.layers.Layer) and node.op.variables:
@@ -140,8 +146,14 @@ def _activation_quantizer(grid: TensorPlan):
     return quantizers.get(grid.quantizer, bits=grid.bits, signed=grid.signed, scaled=False)
 
 
+def _is_norm(op) -> bool:
+    return isinstance(op, keras.layers.BatchNormalization)
+
+
 def _template(node: Node):
     """Returns the call template of a node that is not simply `layer(inputs)`."""
+    if _is_norm(node.op):
+        return None  # it takes only `training`, which is the wrapper's business
     if isinstance(node.op, keras.layers.Layer) and not node.kwargs and len(node.args) == 1:
         return None
     positions: list[Tensor] = node.inputs

@@ -8,7 +8,7 @@ import keras
 
 from kqat.core.errors import PlanError
 from kqat.core.rules import Subject, check_all_match, first_match
-from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, check_bits
+from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,42 @@ class Plan:
         try:
             data = json.loads(text)
             return cls(data["model"], tuple(LayerPlan.from_dict(d) for d in data["layers"]))
+        except PlanError:
+            raise
         except (ValueError, KeyError, TypeError) as error:
-            raise PlanError(f"This is not a plan: {error}. Received: {text[:60]!r}. Use Plan.to_json().") from error
+            raise PlanError(
+                f"This is not a plan: {error}. Received: {text[:60]!r}. Use Plan.to_json()."
+            ) from error
+
+    def check(self) -> None:
+        """Checks that the entries, which may have been edited, agree with each other.
+
+        Raises:
+            PlanError: They do not.
+        """
+        modes = {layer.path: layer.mode for layer in self}
+        grids: dict[str, TensorPlan] = {}
+        for layer in self:
+            if layer.mode == "fused" and modes.get(layer.into) != "quantized":
+                raise PlanError(
+                    f"Layer '{layer.path}' is fused into a layer that is not quantized. Received: "
+                    f"into={layer.into!r}, which is {modes.get(layer.into, 'not in the plan')}. Set the mode of both to 'float'."
+                )
+            grid = layer.output
+            if grid is not None and grids.setdefault(grid.name, grid) != grid:
+                raise PlanError(
+                    f"One grid is described in two ways. Received: {grids[grid.name]} and {grid}. Tensors "
+                    f"that share the name {grid.name!r} share one grid: edit every entry."
+                )
 
     def __str__(self) -> str:
         header = ("layer", "type", "mode", "weights", "output", "why")
         rows = [header, *(_row(layer) for layer in self.layers)]
         widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = ["  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[5]]).rstrip() for row in rows]
+        lines = [
+            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[5]]).rstrip()
+            for row in rows
+        ]
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
@@ -100,8 +128,8 @@ class Settings:
         """Returns why a node stays float by the user's wish, or `None`."""
         subject = Subject(node.path, node.op)
         rule = first_match(list(self.rules), subject)
-        if rule is not None:
-            return None if rule.quantize else "excluded by rule"
+        if rule is not None and not rule.quantize:
+            return "excluded by rule"
         if self.only and first_match([Rule(p) for p in self.only], subject) is None:
             return "not in include"
         return None
@@ -128,7 +156,9 @@ def settings(
         PlanError: An argument is not what it should be.
     """
     if quantizer not in QUANTIZERS:
-        raise PlanError(f"Unknown quantizer family. Received: quantizer={quantizer!r}. Use one of {QUANTIZERS}.")
+        raise PlanError(
+            f"Unknown quantizer family. Received: quantizer={quantizer!r}. Use one of {QUANTIZERS}."
+        )
     rules = [_rule(item) for item in (recipe or [])]
     excluded, included = _patterns(exclude, "exclude"), _patterns(include, "include")
     named = [(rule.match, "recipe") for rule in rules]
@@ -136,7 +166,7 @@ def settings(
     return Settings(
         bits=Bits.of(bits, weight_bits, activation_bits),
         boundary_bits=check_bits(boundary_bits, "boundary_bits"),
-        rules=(*rules, *(Rule(p, quantize=False) for p in excluded)),
+        rules=(*(Rule(p, quantize=False) for p in excluded), *rules),
         quantizer=quantizer,
         only=tuple(included),
         patterns=tuple(named),
@@ -158,7 +188,9 @@ def _rule(item) -> Rule:
     if isinstance(item, Rule):
         return item
     if not isinstance(item, dict) or "match" not in item:
-        raise PlanError(f"A recipe is a list of rules. Received: {item!r}. Use {{'match': 'conv*', 'bits': 4}}.")
+        raise PlanError(
+            f"A recipe is a list of rules. Received: {item!r}. Use {{'match': 'conv*', 'bits': 4}}."
+        )
     item = dict(item)
     if "bits" in item:
         widths = Bits.of(item.pop("bits"))

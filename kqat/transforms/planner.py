@@ -3,10 +3,10 @@
 import keras
 
 from kqat.core.errors import PlanError
-from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
+from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.registry import treatment_for
 from kqat.transforms.fuse import find_chains
-from kqat.transforms.graph import Graph, Node, Tensor, rename, tensors_in
+from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
 from kqat.transforms.plan import Plan, Settings, kind_of
 
@@ -23,7 +23,8 @@ class Planner:
 
     def __init__(self, graph: Graph, settings: Settings):
         self.graph, self.settings = graph, settings
-        self.names = rename(graph.nodes)
+        self.names = graph.names
+        self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
         self.modes = self._modes()
@@ -51,7 +52,9 @@ class Planner:
         unsupported = [p for p in plan.float_layers if p.reason.startswith("no ")]
         if self.settings.strict and unsupported:
             listed = "; ".join(f"{p.path} ({p.kind}): {p.reason}" for p in unsupported)
-            raise PlanError(f"strict=True and these layers stay float: {listed}. Exclude them, or use strict=False.")
+            raise PlanError(
+                f"strict=True and these layers stay float: {listed}. Exclude them, or use strict=False."
+            )
         return plan
 
     # Which mode each layer is in.
@@ -64,9 +67,15 @@ class Planner:
         return modes
 
     def _mode(self, node: Node) -> tuple[str, str]:
-        excluded = self.settings.excluded(node)
+        excluded = self.settings.excluded(self.graph.written(node))
         if excluded:
             return "float", excluded
+        if node.kwargs.get("training") is True:
+            return "float", "no quantization of layers that are always in training mode"
+        if "mask" in node.kwargs:
+            return "float", "no quantization of masked calls"
+        if node.kwargs.get("constant_values"):
+            return "float", "no quantization of padding with other values than 0"
         treatment = treatment_for(node.op)
         if treatment is None:
             return "float", f"no quantization rule for {kind_of(node.op)}"
@@ -137,16 +146,22 @@ class Planner:
 
     # Bits and quantizers.
 
+    def _rule_for(self, node: Node) -> Rule | None:
+        """Returns the rule for the layer that the user wrote, of which `node` may be a part."""
+        return self.settings.rule_for(self.graph.written(node))
+
     def _weight_bits(self, node: Node) -> int:
-        rule = self.settings.rule_for(node)
+        rule = self._rule_for(node)
         if rule is not None and rule.weight_bits is not None:
             return rule.weight_bits
         bits = self.settings.bits.weights
         at_edge = node.path in self.first or node.path in self.last
-        return max(bits, self.settings.boundary_bits) if at_edge and bits < self.settings.boundary_bits else bits
+        return (
+            max(bits, self.settings.boundary_bits) if at_edge and bits < self.settings.boundary_bits else bits
+        )
 
     def _activation_bits(self, node: Node) -> int:
-        rule = self.settings.rule_for(node)
+        rule = self._rule_for(node)
         explicit = rule.activation_bits if rule is not None else None
         return explicit if explicit is not None else self.settings.bits.activations
 
@@ -168,17 +183,21 @@ class Planner:
                 wishes[group] = max(wishes.get(group, 0), self._activation_bits(node))
         for tensor in edge:
             group = self.groups.find(tensor)
-            explicit = any(self._explicit(node) for node in self._quantized() if self.groups.find(self._tail(node)) == group)
+            explicit = any(
+                self._explicit(node)
+                for node in self._quantized()
+                if self.groups.find(self._tail(node)) == group
+            )
             if not explicit:
                 wishes[group] = max(wishes.get(group, 0), self.settings.boundary_bits)
         return wishes
 
     def _explicit(self, node: Node) -> bool:
-        rule = self.settings.rule_for(node)
+        rule = self._rule_for(node)
         return rule is not None and rule.activation_bits is not None
 
     def _family(self, node: Node | None) -> str:
-        rule = self.settings.rule_for(node) if node is not None else None
+        rule = self._rule_for(node) if node is not None else None
         return rule.quantizer if rule is not None and rule.quantizer else self.settings.quantizer
 
     def _tensor_plan(self, tensor: Tensor, node: Node | None, own_name: str) -> TensorPlan | None:
@@ -198,7 +217,9 @@ class Planner:
         return TensorPlan(bits, name, signed, self._grid_name(group, own_name))
 
     def _fixed_range(self, makers, group):
-        if len(makers) != 1 or any(t in self.graph.input_names for t in self.graph.specs if self.groups.find(t) == group):
+        if len(makers) != 1 or any(
+            t in self.graph.input_names for t in self.graph.specs if self.groups.find(t) == group
+        ):
             return None
         return treatment_for(makers[0].op).fixed if makers[0].path not in self.chains else None
 
@@ -211,9 +232,10 @@ class Planner:
 
     def _grid_name(self, group: Tensor, own_name: str) -> str:
         """Names the quantizer after the first tensor of its group that gets one."""
-        if not hasattr(self, "_grid_names"):
-            self._grid_names: dict[Tensor, str] = {}
-        return self._grid_names.setdefault(group, f"{own_name}_quant")
+        if group not in self.grid_names:
+            taken = {*self.names.values(), *self.graph.input_names.values(), *self.grid_names.values()}
+            self.grid_names[group] = unused(f"{own_name}_quant", taken)
+        return self.grid_names[group]
 
     def _is_real(self, tensor: Tensor) -> bool:
         return "float" in str(self.graph.specs[tensor].dtype)
@@ -222,7 +244,9 @@ class Planner:
 
     def _input_plan(self, tensor: Tensor, name: str) -> LayerPlan:
         output = self._tensor_plan(tensor, None, name)
-        return LayerPlan(name, name, "Input", "quantized" if output else "float", "model input", output=output)
+        return LayerPlan(
+            name, name, "Input", "quantized" if output else "float", "model input", output=output
+        )
 
     def _layer_plan(self, node: Node) -> LayerPlan:
         path, mode = node.path, self.modes[node.path]
@@ -234,12 +258,14 @@ class Planner:
             output = self._tensor_plan(self._tail(node), node, self.names[path])
             return LayerPlan(*common, self._why(node), weights=self._weight_plans(node), output=output)
         output = None
-        if mode == "float" and any(self.modes[r.path] != "float" for t in node.outputs for r in self.readers[t]):
-            output = self._tensor_plan(node.outputs[0], node, self.names[path])
+        if mode == "float":
+            read = [t for t in node.outputs if any(self.modes[r.path] != "float" for r in self.readers[t])]
+            plans = (self._tensor_plan(t, node, self.names[path]) for t in read)
+            output = next((plan for plan in plans if plan is not None), None)
         return LayerPlan(*common, reason, output=output)
 
     def _why(self, node: Node) -> str:
-        if self.settings.rule_for(node) is not None:
+        if self._rule_for(node) is not None:
             return "named by rule"
         edge = [w for w, paths in (("first", self.first), ("last", self.last)) if node.path in paths]
         return f"{' and '.join(edge)} weighted layer" if edge else ""

@@ -4,17 +4,25 @@ from dataclasses import replace
 
 import keras
 
+from kqat.core.errors import TraceError
 from kqat.layers.treatments import activation_name
-from kqat.transforms.graph import Graph, Node, tensors_in
+from kqat.transforms.graph import Graph, Node, tensors_in, unused
 
 FUSED_ACTIVATIONS = ("linear", "relu", "relu6")
 
 
 def clone_layer(op: keras.Operation, **overrides) -> keras.Operation:
     """Returns a fresh, unbuilt copy of a layer or operation, with configuration entries replaced."""
-    if isinstance(op, keras.layers.Lambda):
-        return keras.layers.Lambda(op.function, output_shape=op._output_shape, arguments=op.arguments, name=op.name)
-    return type(op).from_config({**op.get_config(), **overrides})
+    try:
+        if isinstance(op, keras.layers.Lambda):
+            config = {**op.get_config(), **overrides, "function": op.function}
+            return keras.layers.Lambda(**config)
+        return type(op).from_config({**op.get_config(), **overrides})
+    except (NotImplementedError, TypeError, ValueError) as error:
+        raise TraceError(
+            f"Layer '{op.name}' cannot be copied: {error} Received: a {type(op).__name__} whose "
+            "configuration does not rebuild it. Give it get_config() with every argument of __init__."
+        ) from error
 
 
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
@@ -34,11 +42,13 @@ def split(graph: Graph, is_quantized) -> tuple[Graph, dict[str, dict]]:
         is_quantized: Tells for a node whether it will be quantized; others are left whole.
     """
     origins: dict[str, dict] = {}
-    result = Graph(graph.name, graph.inputs, graph.outputs, [], dict(graph.specs), dict(graph.input_names))
+    result = replace(
+        graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
+    )
     parts: dict[str, list] = {}
     for node in graph.nodes:
         if node.path not in parts:
-            parts[node.path] = _parts(node, origins) if is_quantized(node) else [(node.path, node.op)]
+            parts[node.path] = _parts(result, node, origins) if is_quantized(node) else [(node.path, node.op)]
         _append_chain(result, node, parts[node.path])
     return result, origins
 
@@ -59,42 +69,47 @@ def _output_spec(op, graph, args):
     return op.compute_output_shape(spec.shape), spec.dtype
 
 
-def _parts(node: Node, origins: dict) -> list[tuple[str, keras.Operation]]:
+def _parts(graph: Graph, node: Node, origins: dict) -> list[tuple[str, keras.Operation]]:
+    """Returns the paths and operations that a layer becomes, and notes where they came from."""
     op = node.op
-    if not isinstance(op, keras.layers.Layer):
+    separable = isinstance(op, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D)
+    layers = _separable(op) if separable else {"": op}
+    activated = _splits(op) and activation_name(op.activation) not in FUSED_ACTIVATIONS
+    if activated:
+        layers[""] = _linear(layers[""])
+        layers["_activation"] = keras.layers.Activation(op.activation, dtype=op.dtype_policy)
+    if len(layers) == 1:
         return [(node.path, op)]
-    if isinstance(op, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D):
-        parts, weights = _separable(node)
-    else:
-        parts, weights = [(node.path, op)], None
-    last_path, last = parts[-1]
-    activation = getattr(last, "activation", None)
-    has_weights = bool(op.variables) and hasattr(op, "activation") and not isinstance(op, keras.layers.Activation)
-    if has_weights and activation_name(activation) not in FUSED_ACTIVATIONS and _splits(op):
-        linear = clone_layer(last, activation="linear")
-        linear.build(_build_shape(last, op))
-        copy_weights(last, linear)
-        head = keras.layers.Activation(activation, name=f"{op.name}_activation", dtype=op.dtype_policy)
-        parts = [*parts[:-1], (last_path, linear), (f"{node.path}_activation", head)]
-        weights = weights or {}
-    if weights is not None:
-        saved = keras.saving.serialize_keras_object(op)
-        for i, (path, _) in enumerate(parts):
-            last_part = i == len(parts) - 1
-            origins[path] = {"layer": saved, "last": last_part, "weights": weights if i == 0 else {}}
-        _mark_weights(parts, origins, weights)
+    saved = keras.saving.serialize_keras_object(op)
+    saved["config"]["name"] = graph.names[node.path]
+    parts = []
+    for suffix, part in layers.items():
+        path = graph.claim(node.path + suffix, part) if suffix else node.path
+        if suffix:
+            taken = {*graph.names.values(), *graph.input_names.values()}
+            graph.names[path] = unused(graph.names[node.path] + suffix, taken)
+        graph.wholes[path] = node
+        weights = _weights(part, separable)
+        origins[path] = {"layer": saved, "last": suffix == list(layers)[-1], "weights": weights}
+        parts.append((path, part))
     return parts
 
 
-def _mark_weights(parts, origins, weights):
-    """Notes for each part which weight of the original layer its own weights are."""
-    for path, op in parts:
-        own = {v.name: v.name for v in op.variables}
-        if isinstance(op, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D) and weights:
-            own = {"depthwise_kernel": "kernel"}
-        elif weights:
-            own = {"pointwise_kernel": "kernel", "bias": "bias"} if op.variables else {}
-        origins[path]["weights"] = own
+def _linear(layer):
+    """Returns a copy of `layer`, weights included, without its activation."""
+    linear = clone_layer(layer, activation="linear")
+    linear.build(layer.get_build_config()["input_shape"])
+    copy_weights(layer, linear)
+    return linear
+
+
+def _weights(part, separable: bool) -> dict[str, str]:
+    """Returns which weight of the layer that was split each weight of a part is."""
+    if not separable:
+        return {v.name: v.name for v in part.variables}
+    if isinstance(part, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D):
+        return {"depthwise_kernel": "kernel"}
+    return {"bias" if v.name == "bias" else "pointwise_kernel": v.name for v in part.variables}
 
 
 def _splits(op) -> bool:
@@ -107,13 +122,8 @@ def _splits(op) -> bool:
     return isinstance(op, kinds)
 
 
-def _build_shape(part, op):
-    return part.get_build_config()["input_shape"]
-
-
-def _separable(node: Node):
+def _separable(op) -> dict[str, keras.layers.Layer]:
     """Returns the depthwise and the pointwise layer that a separable convolution is made of."""
-    op = node.op
     one_d = isinstance(op, keras.layers.SeparableConv1D)
     depthwise_class = keras.layers.DepthwiseConv1D if one_d else keras.layers.DepthwiseConv2D
     pointwise_class = keras.layers.Conv1D if one_d else keras.layers.Conv2D
@@ -125,11 +135,21 @@ def _separable(node: Node):
         depth_multiplier=op.depth_multiplier,
         dilation_rate=op.dilation_rate,
         use_bias=False,
-        name=f"{op.name}_depthwise",
+        depthwise_regularizer=op.depthwise_regularizer,
+        depthwise_constraint=op.depthwise_constraint,
         **shared,
     )
     pointwise = pointwise_class(
-        op.filters, 1, use_bias=op.use_bias, activation=op.activation, name=op.name, **shared
+        op.filters,
+        1,
+        use_bias=op.use_bias,
+        activation=op.activation,
+        kernel_regularizer=op.pointwise_regularizer,
+        bias_regularizer=op.bias_regularizer,
+        activity_regularizer=op.activity_regularizer,
+        kernel_constraint=op.pointwise_constraint,
+        bias_constraint=op.bias_constraint,
+        **shared,
     )
     shape = op.get_build_config()["input_shape"]
     depthwise.build(shape)
@@ -138,4 +158,5 @@ def _separable(node: Node):
     pointwise.kernel.assign(op.pointwise_kernel)
     if op.use_bias:
         pointwise.bias.assign(op.bias)
-    return [(f"{node.path}_depthwise", depthwise), (node.path, pointwise)], {"separable": True}
+    depthwise.trainable = pointwise.trainable = op.trainable
+    return {"_depthwise": depthwise, "": pointwise}

@@ -26,7 +26,8 @@ def strip_fake_quant(model: keras.Model) -> keras.Model:
 class _Stripper:
     def __init__(self, graph: Graph):
         self.graph = graph
-        self.names = rename(graph.nodes)
+        paths = [path for node in graph.nodes for path in _paths(node)]
+        self.names = rename(paths, graph.input_names.values())
         self.layers: dict[str, keras.Operation] = {}
         self.values: dict[Tensor, keras.KerasTensor] = {}
         self.parts: dict[str, dict] = {}
@@ -55,43 +56,56 @@ class _Stripper:
 
     def _unwrapped(self, node: Node, args):
         block: Quantized = node.op
+        first, *rest = _paths(node)
         if block.origin is None:
             inner_args, inner_kwargs = block.arguments(args[0])
-            outputs = self._call(node.path, block.operation, inner_args, inner_kwargs)
+            outputs = self._call(first, block.operation, inner_args, inner_kwargs)
         else:
-            outputs = self._joined(node, block, args[0])
-        for follower in (block.batchnorm, block.activation):
-            if follower is not None:
-                outputs = self._call(f"{node.path}/{follower.name}", follower, (outputs,), {})
+            outputs = self._joined(first, block, args[0])
+        followers = [follower for follower in (block.batchnorm, block.activation) if follower is not None]
+        for path, follower in zip(rest, followers, strict=True):
+            outputs = self._call(path, follower, (outputs,), {})
         return outputs
 
-    def _joined(self, node: Node, block: Quantized, inputs):
+    def _joined(self, path: str, block: Quantized, inputs):
         """Puts a layer that was split back together when its last part comes by."""
-        saved = block.origin["layer"]
-        key = saved["config"]["name"]
-        weights = self.parts.setdefault(key, {})
+        weights = self.parts.setdefault(path, {})
         for theirs, ours in block.origin["weights"].items():
             weights[theirs] = getattr(block.operation, ours)
         if not block.origin["last"]:
             return inputs
-        layer = self.layers.get(key)
-        if layer is None:
-            layer = self.layers[key] = keras.saving.deserialize_keras_object(saved)
-        outputs = layer(inputs)
+        if path not in self.layers:
+            saved = block.origin["layer"]
+            config = {**saved["config"], "name": self.names[path]}
+            self.layers[path] = keras.saving.deserialize_keras_object({**saved, "config": config})
+        outputs = self.layers[path](inputs)
         for name, value in weights.items():
-            getattr(layer, name).assign(value)
+            getattr(self.layers[path], name).assign(value)
         return outputs
 
     def _call(self, path: str, op: keras.Operation, args, kwargs):
         plain = float_class(op)
-        key = f"{path}:{id(op)}"
-        if key not in self.layers:
-            self.layers[key] = clone_layer(op) if plain is None else plain
-        layer = self.layers[key]
+        if path not in self.layers:
+            name = {"name": self.names[path]} if self.names[path] != op.name else {}
+            self.layers[path] = clone_layer(op, **name) if plain is None else plain
+        layer = self.layers[path]
         outputs = layer(*args, **kwargs)
         if isinstance(op, keras.layers.Layer) and op.variables:
             copy_weights(op, layer) if plain is None else copy_float_weights(op, layer)
         return outputs
+
+
+def _paths(node: Node) -> list[str]:
+    """Returns the paths of the float layers that a node becomes: its own, or those inside the wrapper."""
+    if isinstance(node.op, FakeQuant):
+        return []
+    if not isinstance(node.op, Quantized):
+        return [node.path]
+    block: Quantized = node.op
+    name = block.operation.name if block.origin is None else block.origin["layer"]["config"]["name"]
+    followers = [follower.name for follower in (block.batchnorm, block.activation) if follower is not None]
+    prefix = node.path.removesuffix(node.path.rsplit("/", 1)[-1])
+    return [prefix + part for part in (name, *followers)]
 
 
 def float_class(op: keras.Operation):

@@ -3,7 +3,7 @@
 import keras
 
 from kqat.core.errors import PlanError
-from kqat.transforms.graph import rename, trace
+from kqat.transforms.graph import trace
 from kqat.transforms.split import copy_weights
 from kqat.transforms.strip import strip_fake_quant
 
@@ -22,13 +22,12 @@ def transfer_weights(quantized: keras.Model, model: keras.Model) -> keras.Model:
         PlanError: The two do not have the same layers; then no weight was changed.
     """
     graph = trace(model)
-    names = rename(graph.nodes)
     trained = {layer.name: layer for layer in strip_fake_quant(quantized).layers}
     pairs = {}
     for node in graph.nodes:
         if not isinstance(node.op, keras.layers.Layer) or not node.op.variables:
             continue
-        source = trained.get(names[node.path])
+        source = trained.get(graph.names[node.path])
         if source is None or [v.shape for v in source.variables] != [v.shape for v in node.op.variables]:
             raise PlanError(
                 f"The quantized model has no layer like '{node.path}'. Received: a model with the layers "
