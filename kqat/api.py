@@ -89,25 +89,40 @@ def _planned(model, *, engine="auto", recipe=None, **options):
     """Returns the split graph of a model, the plan for it, and the origins of split layers."""
     if engine not in ENGINES:
         raise PlanError(f"Unknown engine. Received: engine={engine!r}. Use one of {ENGINES}.")
-    graph = trace(model)
     if isinstance(recipe, str):
         recipe = Plan.from_json(recipe)
     if isinstance(recipe, Plan):
-        whole = {layer.path for layer in recipe if layer.mode == "float"}
-        graph, origins = split(graph, lambda node: node.path not in whole)
-        _check_same_layers(graph, recipe)
-        return graph, recipe, origins
+        return _replayed(trace(model), recipe, options)
     config = settings(recipe=recipe, **options)
+    graph = trace(model)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
     return graph, Planner(graph, config).plan(), origins
 
 
-def _check_same_layers(graph, recipe: Plan) -> None:
+def _replayed(graph, recipe: Plan, options: dict):
+    """Returns what `_planned` does, for a plan that the user brings along."""
+    extra = {
+        key
+        for key in ("include", "exclude", "weight_bits", "activation_bits")
+        if options.get(key) is not None
+    }
+    if extra:
+        raise PlanError(
+            f"A plan decides everything. Received: recipe=Plan together with {sorted(extra)}. "
+            "Pass these to plan(), or edit the plan."
+        )
+    recipe.check()
+    whole = {layer.path for layer in recipe if layer.mode == "float"}
+    graph, origins = split(graph, lambda node: node.path not in whole)
     ours = {node.path for node in graph.nodes} | set(graph.input_names.values())
     theirs = {layer.path for layer in recipe}
+    if theirs - ours:  # a layer that was split, and then edited back to float, is whole again
+        parts = split(graph, lambda node: True)[0].wholes
+        theirs -= {path for path in (theirs & whole) - ours if path in parts and parts[path].path in whole}
     if ours != theirs:
         raise PlanError(
             f"The plan is for other layers. Received: a plan without {sorted(ours - theirs)[:5]} and with "
             f"{sorted(theirs - ours)[:5]} that the model does not have. Use plan() on this model."
         )
+    return graph, recipe, origins

@@ -32,7 +32,9 @@ class Bits:
         """Returns the widths for `bits=4`, `bits=(4, 8)` (weights, activations) and their overrides."""
         weights, activations = bits if isinstance(bits, tuple | list) and len(bits) == 2 else (bits, bits)
         return cls(
-            check_bits(weights if weight_bits is None else weight_bits, "weight_bits" if weight_bits else "bits"),
+            check_bits(
+                weights if weight_bits is None else weight_bits, "weight_bits" if weight_bits else "bits"
+            ),
             check_bits(
                 activations if activation_bits is None else activation_bits,
                 "activation_bits" if activation_bits else "bits",
@@ -72,6 +74,9 @@ class WeightPlan:
     quantizer: str
     axis: tuple[int, ...] | None
 
+    def __post_init__(self):
+        check_bits(self.bits)
+
 
 @dataclass(frozen=True)
 class TensorPlan:
@@ -91,6 +96,12 @@ class TensorPlan:
     signed: bool | None
     name: str
     range: tuple[float, float] | None = None
+
+    def __post_init__(self):
+        check_bits(self.bits)
+
+
+MODES = ("quantized", "passthrough", "fused", "float")
 
 
 @dataclass(frozen=True)
@@ -117,10 +128,18 @@ class LayerPlan:
     weights: dict[str, WeightPlan] = field(default_factory=dict)
     output: TensorPlan | None = None
 
+    def __post_init__(self):
+        if self.mode not in MODES:
+            raise PlanError(
+                f"Unknown mode of layer '{self.path}'. Received: {self.mode!r}. Use one of {MODES}."
+            )
+
     @classmethod
     def from_dict(cls, data: dict) -> "LayerPlan":
         """Returns the plan of one layer from its JSON form."""
-        weights = {k: WeightPlan(v["bits"], v["quantizer"], _tuple(v["axis"])) for k, v in data["weights"].items()}
+        weights = {
+            k: WeightPlan(v["bits"], v["quantizer"], _tuple(v["axis"])) for k, v in data["weights"].items()
+        }
         output = data["output"]
         if output is not None:
             output = TensorPlan(**{**output, "range": _tuple(output["range"])})
