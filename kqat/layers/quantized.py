@@ -224,7 +224,8 @@ def _plain_template(count: int):
 def _template_to_config(template):
     if template is None:
         return None
-    mark = lambda x: {"input": x.position} if isinstance(x, Input) else {"value": x}  # noqa: E731
+    save = keras.saving.serialize_keras_object
+    mark = lambda x: {"input": x.position} if isinstance(x, Input) else {"value": save(x)}  # noqa: E731
     args, kwargs = keras.tree.map_structure(mark, template)
     return {"args": list(args), "kwargs": kwargs}
 
@@ -240,7 +241,7 @@ def _unmark(x):
     if isinstance(x, dict) and set(x) == {"input"}:
         return Input(x["input"])
     if isinstance(x, dict) and set(x) == {"value"}:
-        return x["value"]
+        return keras.saving.deserialize_keras_object(x["value"])
     if isinstance(x, list | tuple):
         return type(x)(_unmark(item) for item in x)
     return {key: _unmark(value) for key, value in x.items()}

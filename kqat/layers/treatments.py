@@ -18,6 +18,11 @@ def _weighted(*axes, attribute="kernel"):
     return Treatment("weighted", weights={attribute: axes}, fuses=attribute == "kernel")
 
 
+def _resized(op):
+    """Bilinear weights are positive; those of smoother interpolations are not, and overshoot."""
+    return _POSITIVE_SUM if op.interpolation in ("nearest", "bilinear", "area") else _ARITHMETIC
+
+
 def _named(cls_name):
     """The Keras classes that exist in the installed version, by name."""
     return [getattr(kl, name) for name in cls_name.split() if hasattr(kl, name)]
@@ -54,8 +59,9 @@ register(
 )
 register(
     kl.UpSampling2D,
-    treatment=lambda op: _PASSTHROUGH if op.interpolation == "nearest" else _POSITIVE_SUM,
+    treatment=lambda op: _PASSTHROUGH if op.interpolation == "nearest" else _resized(op),
 )
+register(kl.Resizing, treatment=_resized)
 register(
     "ops.Pad",
     treatment=lambda op: _PASSTHROUGH if op.mode == "constant" else None,
@@ -63,7 +69,7 @@ register(
 register(
     *_named("AveragePooling1D AveragePooling2D AveragePooling3D"),
     *_named("GlobalAveragePooling1D GlobalAveragePooling2D GlobalAveragePooling3D"),
-    *_named("Average Resizing"),
+    *_named("Average"),
     *("ops.Mean", "ops.AveragePool"),
     treatment=_POSITIVE_SUM,
 )
