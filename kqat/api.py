@@ -5,6 +5,9 @@ from typing import Any
 import keras
 
 from kqat.core.errors import PlanError
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.manual import ManualQuantization
+from kqat.layers.quantized import Quantized
 from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
 from kqat.transforms.plan import Plan, check_patterns, settings
@@ -89,6 +92,11 @@ def _planned(model, *, engine="auto", recipe=None, **options):
     """Returns the split graph of a model, the plan for it, and the origins of split layers."""
     if engine not in ENGINES:
         raise PlanError(f"Unknown engine. Received: engine={engine!r}. Use one of {ENGINES}.")
+    if isinstance(model, keras.Model) and any(_is_ours(layer) for layer in model._flatten_layers()):
+        raise PlanError(
+            f"Model '{model.name}' is quantized already. Received: a model with kqat layers. "
+            "Use strip_fake_quant(model) first."
+        )
     if isinstance(recipe, str):
         recipe = Plan.from_json(recipe)
     if isinstance(recipe, Plan):
@@ -98,6 +106,10 @@ def _planned(model, *, engine="auto", recipe=None, **options):
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
     return graph, Planner(graph, config).plan(), origins
+
+
+def _is_ours(layer) -> bool:
+    return isinstance(layer, Quantized | FakeQuant | ManualQuantization)
 
 
 def _replayed(graph, recipe: Plan, options: dict):

@@ -71,7 +71,8 @@ class Plan:
             if layer.mode == "fused" and modes.get(layer.into) != "quantized":
                 raise PlanError(
                     f"Layer '{layer.path}' is fused into a layer that is not quantized. Received: "
-                    f"into={layer.into!r}, which is {modes.get(layer.into, 'not in the plan')}. Set the mode of both to 'float'."
+                    f"into={layer.into!r}, which is {modes.get(layer.into, 'not in the plan')}. "
+                    "Set the mode of both to 'float'."
                 )
             grid = layer.output
             if grid is not None and grids.setdefault(grid.name, grid) != grid:

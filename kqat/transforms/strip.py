@@ -87,7 +87,7 @@ class _Stripper:
         plain = float_class(op)
         if path not in self.layers:
             name = {"name": self.names[path]} if self.names[path] != op.name else {}
-            self.layers[path] = clone_layer(op, **name) if plain is None else plain
+            self.layers[path] = clone_layer(op if plain is None else plain, **name)
         layer = self.layers[path]
         outputs = layer(*args, **kwargs)
         if isinstance(op, keras.layers.Layer) and op.variables:
