@@ -51,8 +51,9 @@ class Identity(PassThrough):
         require_no_activation(step)
         return rescale(inputs[0], step.inputs[0], step.output)
 
-    def write(self, writer, step, x, shape, name):
-        return x
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        return inputs[0] if step.output is None else write_rescale(writer, inputs[0], step.output, name)
 
 
 @register(layers.Reshape, "ops.Reshape", "ops.Squeeze", "ops.ExpandDims", "ops.Ravel")
