@@ -141,8 +141,8 @@ def _fake_quant_calls(model) -> dict[str, list]:
     calls: dict[str, list] = defaultdict(list)
     for node in graph.nodes:
         if isinstance(node.op, FakeQuant):
-            before = makers.get(node.inputs[0])
-            layer = node.op.name if before is None else before.op.name
+            (source,) = node.inputs
+            layer = graph.input_names[source] if source in graph.input_names else makers[source].op.name
             calls[node.op.name].append((layer, graph.specs[node.outputs[0]]))
     return calls
 

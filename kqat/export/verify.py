@@ -104,7 +104,9 @@ class _Comparison:
     """Runs batches through both sides and counts the differences."""
 
     def __init__(self, model, content: bytes, runtime):
-        self.model, self.runtime = model, runtime
+        self.runtime = runtime
+        self.model = keras.Model(model.inputs, model.outputs) if _is_graph(model) else model
+        self._flat = _is_graph(model)  # then the inputs go in as they come, whatever the caller's structure
         self.slots = _slots(model, runtime.inputs)
         self._input_order = _match(runtime.inputs, [slot.name for slot in self.slots], "inputs")
         _check_inputs(self.slots, [runtime.inputs[i] for i in self._input_order])
@@ -115,7 +117,7 @@ class _Comparison:
 
     def add(self, batch: Batch) -> list[np.ndarray]:
         """Compares one batch and returns the file's inputs, in the file's order."""
-        ours = keras.tree.flatten(self.model(_tensors(batch.inputs), training=False))
+        ours = keras.tree.flatten(self.model(self._keras_inputs(batch), training=False))
         arrays = [x for _, x in sorted(zip(self._input_order, batch.arrays, strict=True), key=lambda p: p[0])]
         theirs = self.runtime.run(arrays, batch_size=len(batch.arrays[0]))
         order = self._outputs(len(ours))
@@ -124,6 +126,10 @@ class _Comparison:
             counter.add(keras.ops.convert_to_numpy(y).astype(np.float32), theirs[i], truth)
         self._samples += len(batch.arrays[0])
         return arrays
+
+    def _keras_inputs(self, batch: Batch):
+        flat = batch.arrays[0] if len(batch.arrays) == 1 else batch.arrays
+        return keras.tree.map_structure(keras.ops.convert_to_tensor, flat if self._flat else batch.inputs)
 
     def _outputs(self, count: int) -> list[int]:
         """Returns which output of the file belongs to each output of the model."""
@@ -237,17 +243,17 @@ def _labels(labels, outputs: int) -> list:
     return labels
 
 
-def _tensors(inputs):
-    return keras.tree.map_structure(keras.ops.convert_to_tensor, inputs)
+def _is_graph(model) -> bool:
+    """Whether the model is functional or sequential."""
+    return bool(getattr(model, "inputs", None)) and bool(getattr(model, "outputs", None))
 
 
 def _slots(model, ports: Sequence[Port]) -> list[Slot]:
     """Returns what the model expects; for a subclassed model, what the file does."""
-    tensors = getattr(model, "inputs", None)
-    if not tensors:
+    if not _is_graph(model):
         return [Slot(p.name, p.shape, p.dtype if p.scale is None else "float32") for p in ports]
-    names = getattr(model, "input_names", None) or [t.name for t in tensors]
-    return [Slot(n, tuple(t.shape), str(t.dtype)) for n, t in zip(names, tensors, strict=True)]
+    names = getattr(model, "input_names", None) or [t.name for t in model.inputs]
+    return [Slot(n, tuple(t.shape), str(t.dtype)) for n, t in zip(names, model.inputs, strict=True)]
 
 
 def _match(ports: Sequence[Port], names: Sequence[str], what: str) -> list[int]:
