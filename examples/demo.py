@@ -1,6 +1,7 @@
 """Train MyNet in float, quantize it at several widths, export, verify, compare: `make demo`."""
 
 import argparse
+import functools
 import pathlib
 
 import keras
@@ -17,6 +18,8 @@ from examples.training import train
 # their epochs takes half a second.
 EPOCHS = {"digits": 24, "mnist": 4, "fashion-mnist": 6, "cifar10": 8}
 CALIBRATION = 512
+# Small batches: with few images, BatchNormalization needs the steps to learn its statistics.
+BATCH = {"digits": 32}
 
 
 def main(argv=None):
@@ -27,12 +30,13 @@ def main(argv=None):
     args.out.mkdir(parents=True, exist_ok=True)
     epochs = args.epochs or EPOCHS[args.data]
     classes = int(y_train.max()) + 1
-    model = train(mynet.build(x_train.shape[1:], classes), x_train, y_train, epochs, "float")
+    fit = functools.partial(train, x=x_train, y=y_train, batch=BATCH.get(args.data, 64))
+    model = fit(mynet.build(x_train.shape[1:], classes), epochs=epochs, title="float")
     rows = [float_row(model, *test)]
     for bits in args.bits:
         q = kqat.quantize(model, bits=bits)
         kqat.calibrate(q, x_train[:CALIBRATION])
-        train(q, x_train, y_train, max(1, epochs // 2), f"{bits} bits", rate=5e-4)
+        fit(q, epochs=max(1, epochs // 2), title=f"{bits} bits")
         rows.append(quantized_row(q, bits, args.out / f"mynet_{args.data}_{bits}bit.tflite", *test))
     Console().print(table(rows, args.data))
     chart = args.out / f"mynet_{args.data}.png"

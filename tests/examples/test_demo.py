@@ -10,7 +10,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def test_demo_runs_to_its_table_and_chart(tmp_path, capsys):
-    rows = demo.main(["--epochs", "6", "--bits", "8", "--out", str(tmp_path / "out")])
+    rows = demo.main(["--epochs", "10", "--bits", "8", "--out", str(tmp_path / "out")])
     assert [row["name"] for row in rows] == ["float", "W8A8"]
     written = tmp_path / "out" / "mynet_digits_8bit.tflite"
     assert written.stat().st_size == rows[1]["bytes"]

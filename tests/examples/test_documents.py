@@ -24,6 +24,7 @@ def names():
             keras.layers.BatchNormalization(name="norm"),
             keras.layers.ReLU(name="relu"),
             keras.layers.Flatten(name="flatten"),
+            keras.layers.Dense(16, activation="relu", name="hidden"),
             keras.layers.Dense(10, activation="softmax", name="head"),
         ]
     )
