@@ -95,7 +95,7 @@ class _Emitter:
     """Walks a graph and lets each operation's lowering append itself to the file."""
 
     def __init__(self, graph: Graph):
-        self.graph = graph
+        self.graph, self.readers = graph, graph.consumers()
         self.writer = Writer()
         self.refs: dict[Tensor, Ref] = {}
         self.floats: dict[int, Ref] = {}
@@ -155,7 +155,7 @@ class _Emitter:
         grids = [ref.grid for ref in inputs]
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
-            return self._lowering(node.op).emit(self.writer, step, inputs, node.op.name)
+            return self._lowering(node.op).emit(self.writer, step, inputs, self._name(node))
         return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
 
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
@@ -171,6 +171,12 @@ class _Emitter:
             return self._lowering(head).emit(self.writer, step, [x], op.name)
         step = Step(op, nothing, None, "linear", None, args, kwargs)
         return self._lowering(op).emit(self.writer, step, inputs, op.name)
+
+    def _name(self, node: Node) -> str:
+        """Returns the name of the quantizer that alone reads a node's output, else the node's own."""
+        readers = self.readers[node.outputs[0]]
+        alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
+        return readers[0].op.name if alone else node.op.name
 
     def _lowering(self, op) -> Lowering:
         lowering = lowering_for(op)

@@ -3,6 +3,7 @@
 import keras
 
 from kqat.layers.registry import treatment_for
+from kqat.layers.treatments import MAX_POOLING
 
 
 class Binding:
@@ -10,12 +11,14 @@ class Binding:
 
     Args:
         inputs: `FakeQuant` of each input, `None` where the input is float.
-        output: `FakeQuant` that follows, or `None`.
+        output: `FakeQuant` that rounds the output, or `None`.
+        is_next: Whether it comes right behind the layer, not behind a max pooling.
     """
 
     def __init__(self):
         self.inputs: list = []
         self.output = None
+        self.is_next = False
 
 
 def is_symbolic(structure) -> bool:
@@ -42,6 +45,13 @@ def source_quantizer(tensor):
 
 
 def producer(tensor):
-    """Returns the operation that made a symbolic tensor, or `None`."""
-    history = getattr(tensor, "_keras_history", None)
-    return None if history is None else history.operation
+    """Returns the operation whose output a quantizer of this symbolic tensor rounds, or `None`.
+
+    That is the operation that made the tensor, or the one before a max pooling, which commutes with
+    rounding.
+    """
+    while True:
+        history = getattr(tensor, "_keras_history", None)
+        if history is None or not isinstance(history.operation, MAX_POOLING):
+            return None if history is None else history.operation
+        tensor = history.operation._inbound_nodes[history.node_index].input_tensors[0]

@@ -54,7 +54,7 @@ class FakeQuant(keras.layers.Layer):
         if is_symbolic(inputs):
             made_by = producer(inputs)
             if isinstance(made_by, Quantized):
-                made_by.bind_output(self)
+                made_by.bind_output(self, is_next=made_by is inputs._keras_history.operation)
                 self.__dict__["_maker"] = made_by
         return super().__call__(inputs, *args, **kwargs)
 

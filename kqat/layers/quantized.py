@@ -64,9 +64,9 @@ class Quantized(keras.layers.Layer):
             self._binding.inputs = [source_quantizer(t) for t in keras.tree.flatten(inputs)]
         return super().__call__(inputs, *args, **kwargs)
 
-    def bind_output(self, fake_quant) -> None:
-        """Notes the `FakeQuant` that reads this layer's output."""
-        self._binding.output = fake_quant
+    def bind_output(self, fake_quant, is_next: bool) -> None:
+        """Notes the `FakeQuant` that rounds this layer's output, and whether it comes right behind it."""
+        self._binding.output, self._binding.is_next = fake_quant, is_next
 
     def build(self, input_shape):
         """Creates the weights of the wrapped layers and the state of their quantizers."""
@@ -125,8 +125,8 @@ class Quantized(keras.layers.Layer):
 
     @property
     def output_name(self) -> str:
-        """Name of the output tensor in a file: that of the quantizer that follows."""
-        return self._binding.output.name if self._binding.output is not None else self.name
+        """Name of the output tensor in a file: that of the quantizer if it comes next."""
+        return self._binding.output.name if self._binding.is_next else self.name
 
     @property
     def origin(self) -> dict | None:

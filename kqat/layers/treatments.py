@@ -47,8 +47,12 @@ def _einsum_dense(op):
 
 register(kl.EinsumDense, treatment=_einsum_dense)
 
+# Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
+MAX_POOLING = tuple(
+    _named("MaxPooling1D MaxPooling2D MaxPooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D")
+)
 register(
-    *_named("MaxPooling1D MaxPooling2D MaxPooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D"),
+    *MAX_POOLING,
     *_named("Flatten Reshape Permute RepeatVector ZeroPadding1D ZeroPadding2D ZeroPadding3D"),
     *_named("Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling3D"),
     *_named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),

@@ -32,8 +32,9 @@ class LSQ(Quantizer):
     Args:
         bits: Width, 1 to 16; at least 2 when signed.
         axis: Axes that keep a scale of their own; `None` for one scale per tensor. Implies weights.
-        signed: Whether the grid has levels below 0. `None`: for weights yes, for activations if the
-            first batch or the calibrated range has negative values.
+        signed: Whether the grid has levels below 0, half of them then. `None`: for weights yes; for
+            activations the first batch or the calibrated range decides how many, so that a skewed tensor
+            does not waste levels on values that it does not take.
         narrow_range: Leaves out the lowest level of a signed grid. Implies weights.
         **kwargs: `name` and `trainable`.
 
@@ -50,7 +51,7 @@ class LSQ(Quantizer):
         self.lowest_bits = 1 if signed is False else 2
         self.lowest_bits_advice = "For 1 bit use signed=False, or kqat.quantizers.Sign."
         super().__init__(bits=bits, axis=axis, signed=signed, narrow_range=narrow_range, **kwargs)
-        self.negative = self._state("negative", 0 if signed is False else 1)
+        self.below = self._state("below", self._levels_below(2**self.bits - 1, 0.5))
 
     def build(self, input_shape):
         shape = self._scale_shape(input_shape)
@@ -62,7 +63,7 @@ class LSQ(Quantizer):
         levels = ops.convert_to_tensor(self.levels)
         if self.narrow_range:
             return super().bounds()
-        below = (levels + 1.0) * 0.5 * ops.convert_to_tensor(self.negative)
+        below = ops.convert_to_tensor(self.below)
         return 0.0 - below, levels - below
 
     @property
@@ -78,43 +79,62 @@ class LSQ(Quantizer):
         return learned_fake_quant(x, self.scale, qmin, qmax, self._gradient_scale(x, qmax))
 
     def observe(self, x):
-        base, negative = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.negative)
+        base, below = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.below)
         done = ops.maximum(self.calibrated, self.frozen)
-        negative, base = ops.cond(done > 0.5, lambda: (negative, base), lambda: self._start(x, negative))
-        self.negative.assign(negative)
+        below, base = ops.cond(done > 0.5, lambda: (below, base), lambda: self._start(x, below))
+        self.below.assign(below)
         self.base.assign(base)
         # A frozen quantizer that has seen nothing stays uncalibrated.
         self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - ops.convert_to_tensor(self.frozen)))
 
-    def _start(self, x, negative):
-        if self.signed is None:
-            negative = ops.cast(ops.min(x) < 0, "float32")
+    def _start(self, x, below):
         levels = ops.convert_to_tensor(self.levels)
-        qmax = self.bounds()[1] if self.narrow_range else levels - (levels + 1.0) * 0.5 * negative
+        if self.signed is None:
+            low, high = (ops.sqrt(ops.mean(ops.square(part))) for part in (ops.minimum(x, 0.0), ops.maximum(x, 0.0)))
+            share = ops.round(levels * (low / ops.maximum(low + high, keras.config.epsilon())))
+            below = ops.where(low > 0, ops.clip(share, 1.0, levels - 1.0), 0.0)
+        qmax = self.bounds()[1] if self.narrow_range else levels - below
         mean = per_axis(ops.mean, ops.abs(x), self.axis)
-        return negative, safe_scale((mean * 2.0) / ops.sqrt(qmax))
+        return below, safe_scale((mean * 2.0) / ops.sqrt(qmax))
 
     def initialize(self, x: np.ndarray):
         """Starts from the values of a weight."""
         self._build_for(np.shape(x))
-        if self.signed is None:
-            self.negative.assign(float(np.min(x) < 0))
         self.set_scale(reference.lsq_scale(x, self._numpy_bounds()[1], self.axis))
 
     def set_range(self, low, high):
-        """Sets the step so that the grid reaches both ends of the range."""
+        """Sets the step, and on a grid that may choose the number of levels below 0, from a range."""
         low, high = check_range(low, high)
         self._build_for(())
+        low, high = np.float32(min(low, 0.0)), np.float32(max(high, 0.0))
         if self.signed is None:
-            self.negative.assign(float(low < 0))
-        qmin, qmax = (np.float32(bound) for bound in self._numpy_bounds())
-        top = np.float32(max(high, 0.0)) / qmax
-        bottom = np.float32(min(low, 0.0)) / qmin if qmin < 0 else np.float32(0)
-        self.set_scale(np.broadcast_to(reference.safe_scale(max(top, bottom)), self.base.shape))
+            levels = np.float32(2**self.bits - 1)
+            step = reference.safe_scale((high - low) / levels)
+            self.below.assign(np.clip(np.floor(-low / step + np.float32(0.5)), 0, levels))
+        else:
+            qmin, qmax = (np.float32(bound) for bound in self._numpy_bounds())
+            step = reference.safe_scale(max(high / qmax, low / qmin if qmin < 0 else np.float32(0)))
+        self.set_scale(np.broadcast_to(step, self.base.shape))
+
+    def set_bits(self, bits):
+        """Changes the width and keeps the real range, also within a compiled training."""
+        _, before = self._numpy_bounds()
+        share = float(ops.convert_to_numpy(self.below)) / (2**self.bits - 1)
+        self.bits = self._checked_bits(bits)
+        levels = 2**self.bits - 1
+        self.levels.assign(levels)
+        self.below.assign(self._levels_below(levels, share))
+        self.rescale(before, self._numpy_bounds()[1])
 
     def rescale(self, before, after):
         if self.built:
-            self.base.assign(ops.convert_to_numpy(self.base) * (before / after))
+            self.base.assign(ops.convert_to_numpy(self.base) * (before / max(after, 1)))
+
+    def _levels_below(self, levels: int, share: float) -> float:
+        """Returns how many of `levels` lie below 0, if that share of them did so far."""
+        if self.signed is not None:
+            return (levels + 1) / 2 if self.signed else 0.0
+        return float(np.clip(round(share * levels), 1, max(levels - 1, 1))) if share else 0.0
 
     def _build_for(self, shape):
         if self.built:
@@ -133,8 +153,10 @@ class LSQ(Quantizer):
         self.calibrated.assign(1.0)
 
     def _numpy_bounds(self):
-        signed = ops.convert_to_numpy(self.negative) > 0.5 if hasattr(self, "negative") else self.signed
-        return reference.level_bounds(self.bits, bool(signed), self.narrow_range)
+        if self.narrow_range:
+            return reference.level_bounds(self.bits, True, True)
+        below = np.float32(ops.convert_to_numpy(self.below))
+        return -below, np.float32(2**self.bits - 1) - below
 
     def _scale_shape(self, input_shape):
         if self.axis is None:

@@ -6,6 +6,7 @@ from kqat import quantizers
 from kqat.core.spec import LayerPlan, TensorPlan
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
+from kqat.layers.treatments import MAX_POOLING
 from kqat.lowering.base import Input
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
@@ -33,6 +34,8 @@ class Builder:
         self.layers: dict[str, keras.Operation] = {}
         self.raw: dict[Tensor, keras.KerasTensor] = {}
         self.quantized: dict[Tensor, keras.KerasTensor] = {}
+        self.readers, self.outputs = graph.consumers(), set(tensors_in(graph.outputs))
+        self.deferred: dict[Tensor, TensorPlan] = {}
 
     def build(self) -> keras.Model:
         """Returns the quantized model, with the weights of the original."""
@@ -78,9 +81,20 @@ class Builder:
             outputs = self._clone(node)(*args, **kwargs)
             self._copy_once(node)
         grid = plan.output
+        if plan.mode == "passthrough":
+            grid = next((self.deferred[t] for t in node.inputs if t in self.deferred), None)
         tail = self.chains[node.path][-1] if node.path in self.chains else node
         for tensor, value in zip(tail.outputs, keras.tree.flatten(outputs), strict=True):
+            if grid is not None and on_grid and self._only_pooled(tensor):
+                self.deferred[tensor], grid = grid, None
             self._put(tensor, value, grid, on_grid)
+
+    def _only_pooled(self, tensor: Tensor) -> bool:
+        """Tells whether max pooling alone reads a tensor: its result is smaller, and equal if rounded later."""
+        readers = self.readers[tensor]
+        if len(readers) != 1 or tensor in self.outputs:
+            return False
+        return isinstance(readers[0].op, MAX_POOLING) and self.plans[readers[0].path].mode == "passthrough"
 
     def _call_quantized(self, node: Node, plan: LayerPlan, source):
         if node.path not in self.layers:

@@ -213,7 +213,7 @@ class Planner:
         sources = [t for t in self.graph.specs if self.groups.find(t) == group]
         positive = all(t in self.nonnegative for t in sources)
         name = self._quantizer_name(self._family(node), bits)
-        signed = False if positive else (None if name == "ema" else True)
+        signed = False if positive else (None if name in ("ema", "lsq") else True)
         return TensorPlan(bits, name, signed, self._grid_name(group, own_name))
 
     def _fixed_range(self, makers, group):
