@@ -56,10 +56,10 @@ def _dense(op, inputs, output):
 
 
 def _einsum_dense(op, inputs, output):
-    """The output's size times the kernel's axes that it does not have, those summed over."""
-    kernel, result = op.equation.replace(" ", "").split(",")[1].split("->")
-    sizes = zip(kernel, op.kernel.shape, strict=True)
-    return math.prod(output) * math.prod(size for letter, size in sizes if letter not in result)
+    """Every input value meets the kernel's values along the axes that the input does not have."""
+    read, rest = op.equation.replace(" ", "").split(",")
+    sizes = zip(rest.split("->")[0], op.kernel.shape, strict=True)
+    return math.prod(inputs[0]) * math.prod(size for letter, size in sizes if letter not in read)
 
 
 def _conv(op, inputs, output):

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 import keras
 
@@ -12,8 +11,7 @@ from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, trace
 from kqat.transforms.macs import macs
-
-FLOAT_BITS = 32
+from kqat.transforms.storage import FLOAT_BITS, input_bits, stored_weights, weight_bits
 
 
 @dataclass(frozen=True)
@@ -192,21 +190,27 @@ class _Counter:
         if number is None:
             layer.known = False
         elif number:
-            second = _weight_bits(node.op)
-            input_bits = min(reads[0], _input_bits(op))
-            layer.macs[reads[-1] if second is None else second, input_bits] += number
+            layer.macs[_widths(node.op, op, reads)] += number
+
+
+def _widths(op, inner, reads) -> tuple[int, int]:
+    """Returns the widths that a product multiplies; a float layer gets its input dequantized."""
+    second = weight_bits(op)
+    if second == FLOAT_BITS or (second is None and not isinstance(op, Quantized)):
+        return FLOAT_BITS, FLOAT_BITS
+    return reads[-1] if second is None else second, min(reads[0], input_bits(inner))
 
 
 def _row(path: str, layer: _Layer) -> SummaryRow:
     op = layer.node.op
-    quantized, others = _weights(op)
+    quantized, others = stored_weights(op)
     inner = op.operation if isinstance(op, Quantized) else op
     total = sum(layer.macs.values()) if layer.known else None
     kind = type(inner).__name__ if isinstance(inner, keras.layers.Layer) else f"ops.{type(inner).__name__}"
     return SummaryRow(
         path,
         kind,
-        _weight_bits(op),
+        weight_bits(op),
         layer.activation_bits,
         sum(count for _, count in quantized) + sum(count for count, _ in others),
         sum(bits * count / 8 for bits, count in quantized),
@@ -215,59 +219,6 @@ def _row(path: str, layer: _Layer) -> SummaryRow:
         dict(layer.macs),
         layer.calls,
     )
-
-
-def _quantizers(op) -> dict[str, Any]:
-    """Returns the quantizer of each quantized weight of a layer, by attribute name."""
-    if isinstance(op, Quantized):
-        return op.weight_quantizers
-    by_hand = getattr(op, "kernel_quantizer", None)
-    return {} if by_hand is None else {"kernel": by_hand}
-
-
-def _weight_bits(op) -> int | None:
-    """Returns the width of a layer's weights, `None` if it has none."""
-    widths = [quantizer.bits for quantizer in _quantizers(op).values()]
-    if widths:
-        return max(widths)
-    return FLOAT_BITS if getattr(op, "weights", None) and any(_own_weights(op)) else None
-
-
-def _input_bits(op) -> int:
-    """Returns the width onto which a layer itself rounds its input."""
-    quantizer = getattr(op, "input_quantizer", None)
-    return FLOAT_BITS if quantizer is None else quantizer.bits
-
-
-def _weights(op):
-    """Returns (bits, count) of the quantized weights, and (count, bytes each) of the others."""
-    holder = op.operation if isinstance(op, Quantized) else op
-    quantizers = _quantizers(op)
-    special = {id(getattr(holder, name)): quantizer.bits for name, quantizer in quantizers.items()}
-    quantized, others = [], []
-    for weight in _own_weights(op):
-        count = 1
-        for size in weight.shape:
-            count *= int(size)
-        if id(weight) in special:
-            quantized.append((special[id(weight)], count))
-        else:
-            others.append((count, _itemsize(weight)))
-    return quantized, others
-
-
-def _own_weights(op):
-    """Returns the weights that the float form of a layer has."""
-    if isinstance(op, Quantized):
-        parts = [part for part in (op.operation, op.batchnorm, op.activation) if hasattr(part, "weights")]
-        return [weight for part in parts for weight in part.weights]
-    helpers = [getattr(op, name, None) for name in ("kernel_quantizer", "input_quantizer")]
-    state = {id(weight) for helper in helpers if helper is not None for weight in helper.weights}
-    return [weight for weight in getattr(op, "weights", []) if id(weight) not in state]
-
-
-def _itemsize(weight) -> int:
-    return {"float16": 2, "bfloat16": 2, "float64": 8, "int8": 1, "uint8": 1, "int64": 8}.get(weight.dtype, 4)
 
 
 def _totals(rows) -> Totals:
