@@ -24,17 +24,15 @@ def places_of(model: keras.Model, user: str) -> list[Place]:
     return places
 
 
-def check_count(value, name: str, optional: bool = True):
+def check_count(value, name: str) -> int:
     """Returns an epoch or step number.
 
     Raises:
         ValueError: It is not a whole number from 0 up.
     """
-    if value is None and optional:
-        return None
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
         raise ValueError(
             f"`{name}` counts epochs or steps from 0. Received: {name}={value!r}. "
-            f"Use a whole number from 0 up{', or None for never' if optional else ''}."
+            "Use a whole number from 0 up."
         )
     return value.__index__()

@@ -1,12 +1,14 @@
 """Bit widths that change in the course of a training."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 
 from kqat.callbacks.base import check_count, places_of
 from kqat.core.checks import check_bits
 from kqat.core.rules import Subject, check_all_match, matches
+from kqat.core.spec import Pattern
 from kqat.quantizers import Sign
 
 
@@ -42,7 +44,7 @@ class BitSchedule(keras.callbacks.Callback):
         Zhuang, Shen, Tan, Liu, Reid, "Towards Effective Low-bitwidth Convolutional Neural Networks", 2018.
     """
 
-    def __init__(self, schedule, select=None, keep_limits=False, verbose=0):
+    def __init__(self, schedule, select: Any = None, keep_limits=False, verbose=0):
         super().__init__()
         if not isinstance(schedule, Mapping) or not schedule:
             raise ValueError(
@@ -50,10 +52,10 @@ class BitSchedule(keras.callbacks.Callback):
                 "Use for example {0: 8, 3: 4}."
             )
         self.schedule = {
-            check_count(epoch, "epoch", optional=False): check_bits(bits)
-            for epoch, bits in sorted(schedule.items())
+            check_count(epoch, "epoch"): check_bits(bits) for epoch, bits in sorted(schedule.items())
         }
-        self.select = [select] if isinstance(select, str) or callable(select) else select
+        alone = isinstance(select, str) or callable(select)
+        self.select: list[Pattern] | None = [select] if alone else select
         self.keep_limits = keep_limits
         self.verbose = verbose
         self._limits = None  # pairs of a place and its width when training first began

@@ -45,9 +45,11 @@ class QuantizationSchedule(keras.callbacks.Callback):
 
     def __init__(self, start=0, freeze_ranges=None, freeze_batchnorm=None, unit="epoch", verbose=0):
         super().__init__()
-        self.start = check_count(start, "start", optional=False)
-        self.freeze_ranges = check_count(freeze_ranges, "freeze_ranges")
-        self.freeze_batchnorm = check_count(freeze_batchnorm, "freeze_batchnorm")
+        self.start = check_count(start, "start")
+        self.freeze_ranges = None if freeze_ranges is None else check_count(freeze_ranges, "freeze_ranges")
+        self.freeze_batchnorm = (
+            None if freeze_batchnorm is None else check_count(freeze_batchnorm, "freeze_batchnorm")
+        )
         if unit not in ("epoch", "step"):
             raise ValueError(
                 f"Unknown unit. Received: unit={unit!r}. Use {nearest(unit, ('epoch', 'step'))}."

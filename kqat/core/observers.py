@@ -31,6 +31,7 @@ class Observer:
 
     def __init__(self):
         self._seen = False
+        self.has_negative = False  # whether any value seen was below 0, and so a signed grid is needed
 
     def update(self, x: np.ndarray) -> None:
         """Takes a batch into account.
@@ -51,6 +52,7 @@ class Observer:
                 "Use data on which the float model's own outputs are finite."
             )
         self._observe(x, low, high)
+        self.has_negative = self.has_negative or low < 0
         self._seen = True
 
     def range(

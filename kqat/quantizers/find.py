@@ -97,10 +97,14 @@ def _quantizers_of(layer):
     if isinstance(layer, Quantizer):
         yield layer, ""
     attributes = vars(layer)
+    # Dictionaries last: Keras also keeps the arguments of a layer in one, and PyTorch the attributes.
     for name, value in attributes.items():
         if isinstance(value, Quantizer):
-            yield value, "" if name == "quantizer" else name.removesuffix("_quantizer").strip("_")
-    # After the attributes: Keras also keeps the arguments of a layer, in a dictionary.
+            yield value, _role(name)
     for value in attributes.values():
         if isinstance(value, dict):
-            yield from ((v, k) for k, v in value.items() if isinstance(v, Quantizer))
+            yield from ((item, _role(key)) for key, item in value.items() if isinstance(item, Quantizer))
+
+
+def _role(name) -> str:
+    return str(name).removesuffix("quantizer").strip("_")

@@ -82,6 +82,11 @@ def test_minmax_covers_every_batch():
     assert observer.range(4, signed=True) == (-3.0, 3.0 * 7 / 8)
 
 
+def test_negative_values_are_remembered():
+    assert seen(MSE(), [1.0, -1e-9], [2.0]).has_negative
+    assert not seen(MSE(), [0.0, 1.0]).has_negative
+
+
 def test_empty_batch_changes_nothing():
     assert seen(MinMax(), [1.0], []).range() == (0.0, 1.0)
 
