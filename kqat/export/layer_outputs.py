@@ -14,6 +14,7 @@ from kqat.export.isolated import load
 from kqat.export.structure import check_structure
 from kqat.export.verify_report import LayerReport
 from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.quantized import Quantized
 from kqat.transforms.graph import trace
 
 _MOVES = (schema.BuiltinOperator.RESHAPE, schema.BuiltinOperator.TRANSPOSE, schema.BuiltinOperator.SQUEEZE)
@@ -113,10 +114,12 @@ class LayerComparison:
     def _pair(self, model, graph) -> list[_Place]:
         """Returns the tensors that exist on both sides, in the order in which the file computes them."""
         made = _quantized_tensors(graph)
-        calls = _fake_quant_calls(model)
+        calls = _quantized_calls(model)
         places = []
         for name, found in calls.items():
             indices = _named(made, name, calls)
+            if not indices:
+                continue  # a float layer, or one that moves no data
             if len(indices) != len(found):
                 self.notes.append(
                     f"'{name}' is not compared: {len(found)} tensors in Keras, {len(indices)} in the file"
@@ -134,17 +137,27 @@ def _quantized_tensors(graph) -> dict[int, str]:
     return {t: graph.tensors[t].name.decode() for t in written if graph.tensors[t].type in kinds}
 
 
-def _fake_quant_calls(model) -> dict[str, list]:
-    """Returns for each `FakeQuant` the layer before it and its output, one pair a call."""
+def _quantized_calls(model) -> dict[str, list]:
+    """Returns for each name in a file the layer and its symbolic output, one pair a call."""
     graph = trace(model)
-    makers = {tensor: node for node in graph.nodes for tensor in node.outputs}
+    makers = {tensor: node.op for node in graph.nodes for tensor in node.outputs}
     calls: dict[str, list] = defaultdict(list)
     for node in graph.nodes:
-        if isinstance(node.op, FakeQuant):
+        op, name, layer = node.op, node.op.name, node.op.name
+        if isinstance(op, FakeQuant):
             (source,) = node.inputs
-            layer = graph.input_names[source] if source in graph.input_names else makers[source].op.name
-            calls[node.op.name].append((layer, graph.specs[node.outputs[0]]))
+            layer = graph.input_names[source] if source in graph.input_names else makers[source].name
+            if _on_grid(makers.get(source)):
+                continue  # compared as the output of the layer before, which has the quantizer's name
+        elif _on_grid(op):
+            name = op.output_name
+        calls[name].append((layer, graph.specs[node.outputs[0]]))
     return calls
+
+
+def _on_grid(op) -> bool:
+    """Whether a layer computes on integers, so that its own output is what the file has."""
+    return isinstance(op, Quantized) and op.is_integer
 
 
 def _named(made: dict[int, str], name: str, taken) -> list[int]:

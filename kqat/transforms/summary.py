@@ -9,6 +9,7 @@ from kqat.core.table import TextTable
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
+from kqat.layers.treatments import MAX_POOLING
 from kqat.transforms.graph import Graph, Node, Tensor, trace
 from kqat.transforms.macs import macs
 from kqat.transforms.storage import FLOAT_BITS, input_bits, stored_weights, weight_bits
@@ -163,9 +164,18 @@ class _Counter:
             yield _row(path, layer)
 
     def _stored_bits(self) -> dict[Tensor, int]:
-        """Returns the width of each tensor that a `FakeQuant` reads."""
-        grids = [node for node in self.graph.nodes if isinstance(node.op, FakeQuant)]
-        return {node.inputs[0]: node.op.quantizer.bits for node in grids}
+        """Returns the width of each tensor that a `FakeQuant` reads, also through a max pooling."""
+        makers = {tensor: node for node in self.graph.nodes for tensor in node.outputs}
+        stored = {}
+        for node in self.graph.nodes:
+            if not isinstance(node.op, FakeQuant):
+                continue
+            (tensor,) = node.inputs
+            stored[tensor] = node.op.quantizer.bits
+            while tensor in makers and isinstance(makers[tensor].op, MAX_POOLING):
+                (tensor,) = makers[tensor].inputs
+                stored[tensor] = node.op.quantizer.bits
+        return stored
 
     def _visit(self, node: Node) -> None:
         if isinstance(node.op, FakeQuant):

@@ -104,6 +104,22 @@ def test_layers_of_an_exact_pair_are_all_equal(q, export, x):
     assert report.first_difference is None
 
 
+def test_layers_around_pooling_and_reshaping_are_compared_too(x):
+    layers = [
+        keras.layers.Conv2D(4, 3, activation="relu", name="first"),
+        keras.layers.MaxPooling2D(name="pool"),
+        keras.layers.Flatten(name="flat"),
+        keras.layers.Dense(CLASSES, name="last"),
+    ]
+    model = quantized(keras.Sequential([keras.Input(SHAPE, name="image"), *layers]), x, bits=4)
+    report = kqat.verify(model, kqat.export_tflite(model), x, layers=True)
+    assert report.exact
+    assert [layer.layer for layer in report.layers] == ["image", "first", "pool", "flat", "last"]
+    assert report.layers[2].values == 40 * 3 * 3 * 4
+    assert report.first_difference is None
+    assert report.notes == ()
+
+
 @pytest.mark.parametrize("name", ["stem", "branch", "head"])
 def test_the_first_layer_that_differs_is_named(q, export, x, name):
     content = changed_bias(export.content, f"{name}_quant", 4000)
@@ -146,7 +162,7 @@ def test_another_model_disagrees(export, x, expected):
 
 def test_a_trained_model_equals_its_file(x):
     model = kqat.quantize(network(), bits=8)
-    model.compile("adam", "mse", jit_compile=False)
+    model.compile("adam", "mse", run_eagerly=True)
     model.fit(x, np.zeros((40, 1, 1, CLASSES)), epochs=1, batch_size=20, verbose=0)
     assert kqat.verify(model, kqat.export_tflite(model), x).exact
 

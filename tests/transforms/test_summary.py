@@ -72,6 +72,21 @@ def test_weights_count_at_their_width(bits):
     assert row.macs_by_bits == {(bits, bits): 128}
 
 
+def test_a_grid_behind_max_pooling_is_that_of_the_layer_before():
+    """The runtime computes the layer on that grid and then pools."""
+    layers = [
+        L.Conv2D(4, 3, name="first"),
+        L.ReLU(),
+        L.MaxPooling2D(name="pool"),
+        L.Conv2D(2, 3, name="last"),
+    ]
+    found = kqat.summary(
+        kqat.quantize(keras.Sequential([keras.Input((8, 8, 3)), *layers]), bits=4, boundary_bits=4)
+    )
+    assert (found["first"].activation_bits, found["pool"].activation_bits) == (4, 4)
+    assert found["last"].macs_by_bits == {(4, 4): 36 * 2}
+
+
 def test_partial_quantization():
     found = kqat.summary(kqat.quantize(network(), bits=8, exclude=["head"]))
     assert found.totals.macs_by_bits == {(8, 8): STEM + BODY, (FLOAT_BITS, FLOAT_BITS): HEAD}
