@@ -8,7 +8,6 @@ import keras
 from kqat.callbacks.base import check_count, places_of
 from kqat.core.checks import check_bits
 from kqat.core.rules import Subject, check_all_match, matches
-from kqat.core.spec import Pattern
 from kqat.quantizers import Sign
 
 
@@ -54,8 +53,9 @@ class BitSchedule(keras.callbacks.Callback):
         self.schedule = {
             check_count(epoch, "epoch"): check_bits(bits) for epoch, bits in sorted(schedule.items())
         }
-        alone = isinstance(select, str) or callable(select)
-        self.select: list[Pattern] | None = [select] if alone else select
+        if isinstance(select, str) or callable(select):
+            select = [select]
+        self.select: Any = select
         self.keep_limits = keep_limits
         self.verbose = verbose
         self._limits = None  # pairs of a place and its width when training first began
