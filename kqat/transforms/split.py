@@ -28,7 +28,15 @@ def clone_layer(op: keras.Operation, **overrides) -> keras.Operation:
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Assigns the variables of `source` to those of the equally built `target`."""
     for old, new in zip(source.variables, target.variables, strict=True):
-        new.assign(old)
+        copy_value(old, new)
+
+
+def copy_value(source: keras.Variable, target: keras.Variable) -> None:
+    """Assigns a copy of a variable's value.
+
+    A copy, because JAX shares what is assigned, and its trainer gives the buffers of one model away.
+    """
+    target.assign(keras.ops.copy(source))
 
 
 def split(graph: Graph, is_quantized) -> tuple[Graph, dict[str, dict]]:
@@ -154,9 +162,9 @@ def _separable(op) -> dict[str, keras.layers.Layer]:
     shape = op.get_build_config()["input_shape"]
     depthwise.build(shape)
     pointwise.build(depthwise.compute_output_shape(shape))
-    depthwise.kernel.assign(op.depthwise_kernel)
-    pointwise.kernel.assign(op.pointwise_kernel)
+    copy_value(op.depthwise_kernel, depthwise.kernel)
+    copy_value(op.pointwise_kernel, pointwise.kernel)
     if op.use_bias:
-        pointwise.bias.assign(op.bias)
+        copy_value(op.bias, pointwise.bias)
     depthwise.trainable = pointwise.trainable = op.trainable
     return {"_depthwise": depthwise, "": pointwise}

@@ -5,7 +5,7 @@ import keras
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.transforms.graph import Graph, Node, Tensor, rename, substitute, tensors_in, trace
-from kqat.transforms.split import clone_layer, copy_weights
+from kqat.transforms.split import clone_layer, copy_value, copy_weights
 
 
 def strip_fake_quant(model: keras.Model) -> keras.Model:
@@ -80,7 +80,7 @@ class _Stripper:
             self.layers[path] = keras.saving.deserialize_keras_object({**saved, "config": config})
         outputs = self.layers[path](inputs)
         for name, value in weights.items():
-            getattr(self.layers[path], name).assign(value)
+            copy_value(value, getattr(self.layers[path], name))
         return outputs
 
     def _call(self, path: str, op: keras.Operation, args, kwargs):
@@ -117,4 +117,4 @@ def float_class(op: keras.Operation):
 def copy_float_weights(source, target) -> None:
     """Assigns the weights that a manual `Quant*` layer shares with its float counterpart."""
     for variable in target.variables:
-        variable.assign(getattr(source, variable.name))
+        copy_value(getattr(source, variable.name), variable)
