@@ -1,5 +1,6 @@
 """Settings shared by all tests: quiet TensorFlow, repeatable random numbers."""
 
+import gc
 import os
 
 # Both are read when TensorFlow loads. oneDNN's kernels sum in an order that varies with the machine.
@@ -13,6 +14,13 @@ import pytest
 # A first call on a backend compiles, which takes longer than any sensible deadline for an example.
 hypothesis.settings.register_profile("kqat", deadline=None, derandomize=True, print_blob=True)
 hypothesis.settings.load_profile("kqat")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _freeze():
+    """Takes what the imports made out of garbage collection: `clear_session` collects before every test."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)
