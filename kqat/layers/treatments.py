@@ -104,6 +104,15 @@ _ACTIVATIONS = {
 }
 
 
+_ACTIVATIONS.update(
+    dict.fromkeys(
+        "leaky_relu elu gelu silu swish hard_silu hard_swish softsign selu mish celu log_sigmoid hard_tanh "
+        "tanh_shrink soft_shrink hard_shrink sparse_plus sparse_sigmoid".split(),
+        _ARITHMETIC,
+    )
+)
+
+
 def activation_name(function) -> str:
     """Returns Keras's name of an activation function, or its own name for a user's function."""
     if function is None:
@@ -113,7 +122,7 @@ def activation_name(function) -> str:
 
 
 def _activation(op):
-    return _ACTIVATIONS.get(activation_name(op.activation), _ARITHMETIC)
+    return _ACTIVATIONS.get(activation_name(op.activation))  # for others there is no integer kernel
 
 
 register(kl.Activation, treatment=_activation)

@@ -74,7 +74,8 @@ class Builder:
         plan = self.plans[node.path]
         on_grid = plan.mode != "float"
         source = {t: self.quantized.get(t, self.raw[t]) if on_grid else self.raw[t] for t in node.inputs}
-        if plan.mode == "quantized":
+        # A part of a split layer is wrapped even in float: the wrapper knows how to join it again.
+        if plan.mode == "quantized" or node.path in self.origins:
             outputs = self._call_quantized(node, plan, source)
         else:
             args, kwargs = substitute((node.args, node.kwargs), source)
@@ -165,14 +166,16 @@ def _is_norm(op) -> bool:
 
 
 def _template(node: Node):
-    """Returns the call template of a node that is not simply `layer(inputs)`."""
-    if _is_norm(node.op):
-        return None  # it takes only `training`, which is the wrapper's business
-    if isinstance(node.op, keras.layers.Layer) and not node.kwargs and len(node.args) == 1:
+    """Returns the call template of a node that is not simply `layer(inputs)`.
+
+    The argument `training` is the wrapper's business.
+    """
+    kwargs = {key: value for key, value in node.kwargs.items() if key != "training"}
+    if isinstance(node.op, keras.layers.Layer) and not kwargs and len(node.args) == 1:
         return None
     positions: list[Tensor] = node.inputs
 
     def place(leaf):
         return Input(positions.index(leaf)) if isinstance(leaf, Tensor) else leaf
 
-    return keras.tree.map_structure(place, (node.args, node.kwargs))
+    return keras.tree.map_structure(place, (node.args, kwargs))

@@ -9,6 +9,7 @@ from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
 from kqat.transforms.plan import Plan, Settings, kind_of
+from kqat.transforms.record import parameters
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
 
@@ -70,7 +71,7 @@ class Planner:
         excluded = self.settings.excluded(self.graph.written(node))
         if excluded:
             return "float", excluded
-        if node.kwargs.get("training") is True:
+        if node.kwargs.get("training") is True and parameters(node.op.call)["training"].default is not True:
             return "float", "no quantization of layers that are always in training mode"
         if "mask" in node.kwargs:
             return "float", "no quantization of masked calls"

@@ -59,8 +59,9 @@ def example_arguments(model, taken) -> dict:
         shapes = {f"{required[0] if required else 'inputs'}_shape": config.get("input_shape")}
     if not shapes or any(shape is None for shape in shapes.values()):
         raise TraceError(
-            f"The input shape of model '{model.name}' is not known. Received: a subclassed model built "
-            "without one. Call it once on a batch before quantizing."
+            f"The input shape of model '{model.name}' is not known, so its call cannot be recorded. "
+            "Received: a subclassed model that was never called, or whose call has Python control flow on "
+            "tensor values. Call it once on a batch; in call, use keras.ops and layers only."
         )
     shapes = {key.removesuffix("_shape"): shape for key, shape in shapes.items()}
     missing = [name for name in required if name not in shapes]
