@@ -11,7 +11,7 @@ import tempfile
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -142,7 +142,7 @@ def serve() -> None:
             _send(target, answer, results)
 
 
-def _send(stream: BinaryIO, header: dict, arrays) -> None:
+def _send(stream: Any, header: dict, arrays) -> None:
     """Writes a JSON header and arrays as raw bytes; nothing in a message can run code."""
     arrays = [np.ascontiguousarray(array) for array in arrays]
     forms = [(array.dtype.str, array.shape) for array in arrays]
@@ -153,7 +153,7 @@ def _send(stream: BinaryIO, header: dict, arrays) -> None:
     stream.flush()
 
 
-def _receive(stream: BinaryIO) -> tuple[dict, list[np.ndarray]]:
+def _receive(stream: Any) -> tuple[dict, list[np.ndarray]]:
     """Reads what `_send` wrote."""
     (size,) = _HEADER.unpack(_read(stream, _HEADER.size))
     message = json.loads(_read(stream, size))
@@ -164,7 +164,7 @@ def _receive(stream: BinaryIO) -> tuple[dict, list[np.ndarray]]:
     return message["header"], arrays
 
 
-def _read(stream: BinaryIO, size: int) -> bytes:
+def _read(stream: Any, size: int) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise EOFError("the pipe is closed")

@@ -64,7 +64,7 @@ def _check_tensor(tensor, name: str, buffers) -> None:
     index = tensor.get("buffer", 0)
     _check(index < max(len(buffers), 1), f"{name} in buffer {index} of {len(buffers)}")
     _check_quantization(tensor.get("quantization", {}), shape, name)
-    bits = _BITS.get(kind)
+    bits = _BITS.get(kind or "")
     if bits is None:
         return
     size = -(-math.prod(shape) * bits // 8)

@@ -49,8 +49,12 @@ def verify(
         VerifyError: Model, file and data do not belong together, or the file is damaged.
 
     Example:
-        >>> report = kqat.verify(q, kqat.export_tflite(q), (x_test, y_test))  # doctest: +SKIP
-        >>> report.max_lsb, report.top1_agreement  # doctest: +SKIP
+        >>> import keras, kqat, numpy as np
+        >>> x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> q = kqat.calibrate(kqat.quantize(model, bits=4), x)
+        >>> report = kqat.verify(q, kqat.export_tflite(q), x)
+        >>> report.max_lsb, report.top1_agreement
         (0, 1.0)
     """
     _check_arguments(model, batch_size)

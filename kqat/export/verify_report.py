@@ -35,7 +35,7 @@ class OutputReport:
     unequal: int
     max_abs: float
     nonfinite: int
-    top1: tuple[int, int, int, int, int]
+    top1: tuple[int, ...]
 
     @property
     def max_lsb(self) -> int | None:

@@ -178,6 +178,21 @@ def test_a_float_head_is_compared_in_real_units(x):
     assert "float" in str(report)
 
 
+def test_a_subclassed_float_model(x):
+    class Net(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.convolve = keras.layers.Conv2D(4, 3, activation="relu", name="convolve")
+
+        def call(self, x):
+            return self.convolve(x)
+
+    net = Net()
+    net(x)
+    report = kqat.verify(net, kqat.export_tflite(net), x)
+    assert (report.mismatches, report.max_lsb, report.top1_agreement) == (0, None, 1.0)
+
+
 def test_several_inputs_and_outputs(x):
     a, b = keras.Input(SHAPE, name="b_first"), keras.Input(SHAPE, name="a_second")
     convolve = keras.layers.Conv2D(4, 3, name="shared")
@@ -253,10 +268,10 @@ class Batches(keras.utils.PyDataset):
         self.x, self.y = x, y
 
     def __len__(self):
-        return 4
+        return 2
 
     def __getitem__(self, i):
-        return self.x[10 * i : 10 * i + 10], self.y[10 * i : 10 * i + 10]
+        return self.x[20 * i : 20 * i + 20], self.y[20 * i : 20 * i + 20]
 
 
 def _forms(x, y):
@@ -268,8 +283,8 @@ def _forms(x, y):
         "dict": ({"image": x}, y),
         "list": ([x], y),
         "pydataset": Batches(x, y),
-        "list of batches": [(x[:25], y[:25]), (x[25:], y[25:])],
-        "generator": ((x[i : i + 8], y[i : i + 8]) for i in range(0, 40, 8)),
+        "list of batches": [(x[:20], y[:20]), (x[20:], y[20:])],
+        "generator": ((x[i : i + 20], y[i : i + 20]) for i in (0, 20)),
         "float64": (x.astype(np.float64), y),
         "backend tensors": [(keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(y))],
     }
@@ -283,8 +298,8 @@ def test_every_form_of_labelled_data(q, export, x, expected):
 
 
 def test_every_form_of_unlabelled_data(q, export, x):
-    for form in (x, {"image": x}, [x], (x,), iter([x[:7], x[7:]])):
-        report = kqat.verify(q, export, form, batch_size=16)
+    for form in (x, {"image": x}, [x], (x,), iter([x[:20], x[20:]])):
+        report = kqat.verify(q, export, form, batch_size=20)
         assert (report.samples, report.max_lsb, report.accuracy) == (40, 0, None)
 
 
