@@ -33,7 +33,7 @@ def main(argv=None):
     results.stage("float", lambda: bench.train_float("float", total))
     for bits in CALIBRATED:
         results.stage(f"ptq{bits}", lambda bits=bits: bench.calibrated(bits))
-    results.stage("start", lambda: bench.train_float("start", args.float_epochs))
+    results.stage("start", lambda: bench.train_float("start", args.float_epochs, decay=total))
     for bits in args.bits:
         results.stage(f"qat{bits}", lambda bits=bits: bench.trained(bits))
     print(report(results, args))
@@ -51,7 +51,7 @@ def parse(argv):
     parser.add_argument("--bits", type=int, nargs="+", default=[8, 4, 2])
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=1e-3)
-    parser.add_argument("--qat-rate", type=float, default=1e-3)
+    parser.add_argument("--qat-rate", type=float, default=3e-4)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="use only so many images, to try the script")
     return parser.parse_args(argv)
@@ -68,11 +68,11 @@ class Bench:
         self.train_set = x[: args.limit], y[: args.limit]
         self.test_set = x_test[: args.limit], y_test[: args.limit]
 
-    def train_float(self, name, epochs):
-        """Trains MyNet in float."""
+    def train_float(self, name, epochs, decay=None):
+        """Trains MyNet in float; the start of QAT is the baseline's own training, cut off early."""
         keras.utils.set_random_seed(self.args.seed)
         model = mynet.build(self.train_set[0].shape[1:])
-        self._fit(model, name, epochs, self.args.rate)
+        self._fit(model, name, epochs, self.args.rate, decay)
         model.save(self.folder / f"{name}.keras")
         x, y = self.test_set
         return {"keras": top1(model.predict(x, batch_size=500, verbose=0), y), "epochs": epochs}
@@ -88,16 +88,21 @@ class Bench:
         keras.utils.set_random_seed(self.args.seed)
         q = kqat.quantize(self._load("start"), bits=bits)
         kqat.calibrate(q, self.train_set[0][:CALIBRATION])
-        self._fit(q, f"qat{bits}", self.args.qat_epochs, self.args.qat_rate)
+        self._fit(q, f"qat{bits}", self.args.qat_epochs, self._qat_rate(bits))
         q.save(self.folder / f"qat{bits}.keras")
         return self._measure(q, f"qat{bits}") | {"epochs": self.args.qat_epochs}
 
     def _load(self, name):
         return keras.saving.load_model(self.folder / f"{name}.keras")
 
-    def _fit(self, model, name, epochs, rate):
+    def _qat_rate(self, bits):
+        """Returns about the rate that the baseline is at by then; two bits have farther to go."""
+        return self.args.rate if bits <= 2 else self.args.qat_rate
+
+    def _fit(self, model, name, epochs, rate, decay=None):
         backup = keras.callbacks.BackupAndRestore(self.folder / f"{name}_backup")
-        train(model, *self.train_set, epochs, name, rate=rate, batch=self.args.batch, callbacks=[backup])
+        more = {"batch": self.args.batch, "callbacks": [backup]}
+        train(model, *self.train_set, epochs, name, rate=rate, decay=decay, **more)
 
     def _measure(self, q, name):
         x, y = self.test_set
