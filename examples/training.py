@@ -7,7 +7,7 @@ import keras
 from examples.progress import ProgressBar
 
 
-def train(model, x, y, epochs, title, *, rate=1e-3, batch=64, callbacks=(), verbose=True):
+def train(model, x, y, epochs, title, *, rate=1e-3, decay=None, batch=64, callbacks=(), verbose=True):
     """Compiles and trains a classifier of `softmax` outputs, in place.
 
     Args:
@@ -17,6 +17,7 @@ def train(model, x, y, epochs, title, *, rate=1e-3, batch=64, callbacks=(), verb
         epochs: Passes over the data.
         title: Text before the progress bar.
         rate: Learning rate at the first step.
+        decay: Epochs after which the rate would reach zero; by default `epochs`.
         batch: Images a step.
         callbacks: Further Keras callbacks.
         verbose: Whether to show the progress bar.
@@ -24,7 +25,7 @@ def train(model, x, y, epochs, title, *, rate=1e-3, batch=64, callbacks=(), verb
     Returns:
         The model.
     """
-    steps = max(1, epochs * math.ceil(len(x) / batch))
+    steps = max(1, (decay or epochs) * math.ceil(len(x) / batch))
     schedule = keras.optimizers.schedules.CosineDecay(rate, steps)
     model.compile(
         keras.optimizers.Adam(schedule), loss="sparse_categorical_crossentropy", metrics=["accuracy"]

@@ -11,9 +11,11 @@ from kqat.core.errors import ExportError, NotCalibratedError
 from kqat.core.grid import Grid
 from kqat.export.atomic import write_atomically
 from kqat.export.checks import check_file
+from kqat.export.manual import float_layer, write_input
 from kqat.export.report import Report, layer_line
 from kqat.export.writer import Ref, Writer
 from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
 from kqat.layers.treatments import own_activation
@@ -61,18 +63,24 @@ def export_tflite(model: keras.Model, path: str | Path | None = None) -> Export:
     emitter = _Emitter(graph)
     content = emitter.run(model)
     found = check_file(content)
-    report = Report(len(content), dict(found.operators), tuple(emitter.lines))
+    report = Report(len(content), dict(found.operators), tuple(emitter.lines), tuple(emitter.notes))
     written = None if path is None else write_atomically(path, content)
     return Export(content, report, written)
 
 
 def _require_ranges(graph: Graph) -> None:
-    missing = [n.op.name for n in graph.nodes if isinstance(n.op, FakeQuant) and not n.op.quantizer.is_calibrated]
+    pairs = [(node.op.name, _activation_quantizer(node.op)) for node in graph.nodes]
+    missing = [name for name, quantizer in pairs if quantizer is not None and not quantizer.is_calibrated]
     if missing:
         raise NotCalibratedError(
             f"{len(missing)} quantizers have no range yet. Received: {', '.join(missing[:5])}. "
             "Train the model with fit, or call kqat.calibrate(model, data) first."
         )
+
+
+def _activation_quantizer(op):
+    """Returns the quantizer that rounds a tensor in this layer, or `None`."""
+    return op.quantizer if isinstance(op, FakeQuant) else getattr(op, "input_quantizer", None)
 
 
 def _require_lowerings(graph: Graph) -> None:
@@ -100,6 +108,7 @@ class _Emitter:
         self.refs: dict[Tensor, Ref] = {}
         self.floats: dict[int, Ref] = {}
         self.lines: list = []
+        self.notes: list[str] = []
 
     def run(self, model) -> bytes:
         """Returns the file."""
@@ -123,6 +132,8 @@ class _Emitter:
         inputs = [self.refs[t] for t in node.inputs]
         if isinstance(node.op, FakeQuant):
             result = self._emit_grid(node.op, inputs[0])
+        elif isinstance(node.op, ManualQuantization):
+            result = self._emit_manual(node, self._float(inputs[0]))
         elif isinstance(node.op, Quantized):
             result = self._emit_quantized(node.op, inputs)
         else:
@@ -148,6 +159,15 @@ class _Emitter:
         self.lines.append(layer_line(layer, step))
         return self._lowering(layer.operation).emit(self.writer, step, inputs, layer.output_name)
 
+    def _emit_manual(self, node: Node, x: Ref) -> Ref:
+        """Writes a layer with quantizers of its own as a float kernel on rounded values."""
+        layer: Any = node.op
+        if layer.input_quantizer is not None:
+            x = write_input(self.writer, x, to_numpy_grid(layer.input_quantizer.grid()), layer.name)
+        self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
+        plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
+        return self._emit_float(plain, [x], *_places(node))
+
     def _emit_plain(self, node: Node, inputs: list[Ref]):
         """Writes an operation without weights on integers, or one that stays float."""
         treatment = treatment_for(node.op)
@@ -160,6 +180,8 @@ class _Emitter:
 
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
         nothing = (None,) * len(inputs)
+        if node.op.name not in {note.split(":")[0] for note in self.notes}:
+            self.notes.append(f"{node.op.name}: float")
         activation = own_activation(node.op)
         op = node.op
         if activation not in FUSED_ACTIVATIONS and treatment_for(op) is not None and op.variables:

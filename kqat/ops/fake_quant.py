@@ -37,13 +37,15 @@ def fake_quant(x, scale, qmin, qmax):
 
 @keras.ops.custom_gradient
 def _fake_quant(x, scale, qmin, qmax):
+    # Clipped before it is rounded, which gives the same levels: one comparison then tells what was inside.
+    clipped = ops.clip(x, qmin * scale, qmax * scale)
+
     def gradient(*args, upstream=None):
         dy = args[0] if upstream is None else upstream
-        inside = ops.logical_and(x >= qmin * scale, x <= qmax * scale)
-        dx = ops.where(inside, dy, ops.zeros_like(dy))
+        dx = ops.where(clipped == x, dy, ops.zeros_like(dy))
         return dx, ops.zeros_like(scale), ops.zeros_like(qmin), ops.zeros_like(qmax)
 
-    return round_to_grid(x, scale, qmin, qmax) * scale, gradient
+    return ops.round(clipped * (1.0 / scale)) * scale, gradient
 
 
 def covering_fake_quant(x, scale, qmin, qmax):
