@@ -6,6 +6,7 @@ from typing import Any
 
 from kqat.core.errors import PlanError
 
+FAMILIES = ("auto", "lsq", "ema", "pact")
 Pattern = str | type | Callable[[Any], bool]
 
 
@@ -18,6 +19,19 @@ def check_bits(bits: Any, what: str = "bits") -> int:
     if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
         raise PlanError(f"A bit width is a whole number. Received: {what}={bits!r}. Use 1 to 16.")
     return bits
+
+
+def check_family(quantizer: Any) -> str:
+    """Returns `quantizer` if it is the name of a quantizer family.
+
+    Raises:
+        PlanError: Anything else.
+    """
+    if quantizer not in FAMILIES:
+        raise PlanError(
+            f"Unknown quantizer family. Received: quantizer={quantizer!r}. Use one of {', '.join(FAMILIES)}."
+        )
+    return quantizer
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,8 @@ class Rule:
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) is not None:
                 check_bits(getattr(self, name), name)
+        if self.quantizer is not None:
+            check_family(self.quantizer)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import keras
 
 from kqat.core.errors import PlanError
 from kqat.core.rules import Subject, check_all_match, first_match
-from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits
+from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits, check_family
 
 
 @dataclass(frozen=True)
@@ -136,9 +136,6 @@ class Settings:
         return None
 
 
-QUANTIZERS = ("auto", "lsq", "ema", "pact")
-
-
 def settings(
     bits: Any = 8,
     *,
@@ -156,10 +153,6 @@ def settings(
     Raises:
         PlanError: An argument is not what it should be.
     """
-    if quantizer not in QUANTIZERS:
-        raise PlanError(
-            f"Unknown quantizer family. Received: quantizer={quantizer!r}. Use one of {QUANTIZERS}."
-        )
     rules = [_rule(item) for item in (recipe or [])]
     excluded, included = _patterns(exclude, "exclude"), _patterns(include, "include")
     named = [(rule.match, "recipe") for rule in rules]
@@ -168,7 +161,7 @@ def settings(
         bits=Bits.of(bits, weight_bits, activation_bits),
         boundary_bits=check_bits(boundary_bits, "boundary_bits"),
         rules=(*(Rule(p, quantize=False) for p in excluded), *rules),
-        quantizer=quantizer,
+        quantizer=check_family(quantizer),
         only=tuple(included),
         patterns=tuple(named),
         strict=strict,
