@@ -18,6 +18,7 @@ from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import (
     require_no_activation,
     rescale,
+    same_grid,
     to_real,
     unfused,
     usual_zero_point,
@@ -108,8 +109,10 @@ class AveragePooling(Lowering):
         if step.output is not None:
             zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
             x = write_move(writer, x, zero_point, f"{name}/moved")
-        y = _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, output_shape(step, inputs), name)
-        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+        last = step.output is None or same_grid(x.grid, step.output)
+        own_name = name if last else f"{name}/pooled"
+        y = _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, output_shape(step, inputs), own_name)
+        return y if last else write_rescale(writer, y, step.output, name)
 
 
 def _mean_half_away(sums, counts):
