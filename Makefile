@@ -60,7 +60,7 @@ examples: $(VENV)/.dev
 	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules kqat
 
 docs: $(VENV)/.dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) build dist site demo
