@@ -19,7 +19,9 @@ def write_atomically(path, content: bytes) -> Path:
     """
     target = Path(path)
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"There is no folder for the file. Received: {str(target)!r}. Create {target.parent}.")
+        raise FileNotFoundError(
+            f"There is no folder for the file. Received: {str(target)!r}. Create {target.parent}."
+        )
     handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(handle, "wb") as file:

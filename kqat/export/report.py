@@ -43,8 +43,12 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.bytes} bytes; " + ", ".join(f"{k} x{v}" for k, v in sorted(self.operators.items()))]
         for layer in self.layers:
-            weights = "" if layer.weight_bits is None else f"{layer.weights} weights of {layer.weight_bits} bits, "
-            lines.append(f"  {layer.name} ({layer.kind}): {weights}output of {layer.activation_levels} levels")
+            weights = (
+                "" if layer.weight_bits is None else f"{layer.weights} weights of {layer.weight_bits} bits, "
+            )
+            lines.append(
+                f"  {layer.name} ({layer.kind}): {weights}output of {layer.activation_levels} levels"
+            )
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 

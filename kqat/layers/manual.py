@@ -1,12 +1,14 @@
 """Layers with quantizers chosen by hand: `QuantDense`, `QuantConv2D`, `QuantDepthwiseConv2D`."""
 
+from typing import Any
+
 import keras
 
 from kqat import quantizers
 from kqat.layers.substitute import call_with
 
 
-class ManualQuantization:
+class ManualQuantization(keras.layers.Layer):
     """What the `Quant*` layers add to the Keras layer that they extend.
 
     Forward: `layer(input_quantizer(x))` with `kernel_quantizer(kernel)` in place of the kernel.
@@ -21,6 +23,7 @@ class ManualQuantization:
 
     float_class: type[keras.layers.Layer]
     kernel_axis: tuple[int, ...] = (-1,)
+    kernel: Any
 
     def __init__(self, *args, kernel_quantizer=None, input_quantizer=None, bits=8, **kwargs):
         super().__init__(*args, **kwargs)
@@ -32,7 +35,10 @@ class ManualQuantization:
     def build(self, input_shape):
         """Creates the layer's weights and the quantizers' state."""
         super().build(input_shape)
-        for quantizer, shape in ((self.kernel_quantizer, self.kernel.shape), (self.input_quantizer, input_shape)):
+        for quantizer, shape in (
+            (self.kernel_quantizer, self.kernel.shape),
+            (self.input_quantizer, input_shape),
+        ):
             if quantizer is not None and not quantizer.built:
                 quantizer.build(tuple(shape))
         if self.kernel_quantizer is not None and not self.kernel_quantizer.is_calibrated:

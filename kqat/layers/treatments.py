@@ -106,8 +106,11 @@ _ACTIVATIONS = {
 
 _ACTIVATIONS.update(
     dict.fromkeys(
-        "leaky_relu elu gelu silu swish hard_silu hard_swish softsign selu mish celu log_sigmoid hard_tanh "
-        "tanh_shrink soft_shrink hard_shrink sparse_plus sparse_sigmoid".split(),
+        (
+            *("leaky_relu", "elu", "gelu", "silu", "swish", "hard_silu", "hard_swish", "softsign", "selu"),
+            *("mish", "celu", "log_sigmoid", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink"),
+            *("sparse_plus", "sparse_sigmoid"),
+        ),
         _ARITHMETIC,
     )
 )

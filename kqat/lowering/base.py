@@ -5,8 +5,6 @@ from typing import Any
 
 import keras
 
-from kqat.core.grid import Grid
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -33,20 +31,20 @@ class Step:
 
     Args:
         op: The user's layer or `keras.ops` operation; its own activation is already taken out.
-        inputs: Grid of each tensor input, in call order; `None` for a float tensor.
-        output: Grid of the output; `None` when the operation stays float.
+        inputs: `Grid` of each tensor input, in call order; `None` for a float tensor.
+        output: `Grid` of the output; `None` when the operation stays float.
         activation: Fused activation: `"linear"`, `"relu"` or `"relu6"`.
-        weights: Integer weights of a weighted operation, else `None`.
+        weights: `Weights` of a weighted operation, else `None`.
         args: Positional call arguments; a tensor is represented by its position in `inputs`
             wrapped in `Input(position)`, everything else is the value itself.
         kwargs: Keyword call arguments, same convention.
     """
 
     op: keras.Operation
-    inputs: tuple[Grid | None, ...]
-    output: Grid | None
+    inputs: tuple[Any, ...]  # of Grid; None only where the operation has a float form
+    output: Any
     activation: str = "linear"
-    weights: Weights | None = None
+    weights: Any = None
     args: tuple = ()
     kwargs: dict = field(default_factory=dict)
 

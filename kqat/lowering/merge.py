@@ -80,9 +80,14 @@ def read_terms(step: Step, inputs) -> list[Term]:
     return [
         Term(to_levels(inputs[leaf.position], step.inputs[leaf.position]), step.inputs[leaf.position])
         if isinstance(leaf, Input)
-        else Term(*reversed(constant_grid(to_numpy(leaf))))
+        else _constant_term(leaf)
         for leaf in operands(step)
     ]
+
+
+def _constant_term(constant) -> Term:
+    grid, levels = constant_grid(to_numpy(constant))
+    return Term(levels, grid)
 
 
 def write_terms(writer, step: Step, inputs, name: str) -> list[Term]:
@@ -125,7 +130,7 @@ def broadcast(a, b) -> tuple[int | None, ...]:
 def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     """Writes one `"ADD"`, `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
     if step.output is not None:
-        scales = np.float32([a.grid.scale, b.grid.scale])
+        scales = np.array([a.grid.scale, b.grid.scale], np.float32)
         if kind == "MUL":
             check_ratio(scales[0] * scales[1] / step.output.scale, *_MUL_RATIOS, name)
         else:
@@ -166,7 +171,8 @@ class Pair(Lowering):
     def emit(self, writer, step, inputs, name):
         terms = write_terms(writer, step, inputs, name)
         _fail_unless_two(step, terms)
-        return write_pair(writer, _kind(step.op), *terms, step, name).value
+        a, b = terms
+        return write_pair(writer, _kind(step.op), a, b, step, name).value
 
 
 def _kind(op) -> str:

@@ -35,7 +35,7 @@ def _widths(step, rank: int) -> np.ndarray:
                 "Use data_format='channels_last'."
             )
         inner = [op.padding] if isinstance(op, keras.layers.ZeroPadding1D) else op.padding
-        return np.int32([(0, 0), *inner, (0, 0)])
+        return np.array([(0, 0), *inner, (0, 0)], np.int32)
     value = step.kwargs.get("constant_values") or 0
     if op.mode != "constant" or value != 0:
         raise NotImplementedError(

@@ -89,7 +89,7 @@ class Resize(Lowering):
         require_no_activation(step)
         (x,), bilinear = inputs, _interpolation(step.op) == "bilinear"
         size = _size(step.op, x.shape)
-        constant = writer.constant(f"{name}/size", np.int32(size))
+        constant = writer.constant(f"{name}/size", np.array(size, np.int32))
         out = like(writer, x, (x.shape[0], *size, x.shape[3]), name)
         kind = "BILINEAR" if bilinear else "NEAREST_NEIGHBOR"
         options = "ResizeBilinearOptions" if bilinear else "ResizeNearestNeighborOptions"

@@ -126,7 +126,8 @@ def write_slice(writer, x, ranges, name):
     numbers = [[r.start for r in full], [r.stop for r in full], [r.step for r in full]]
     labels = ("begin", "end", "strides")
     constants = [
-        writer.constant(f"{name}/{label}", np.int32(row)) for label, row in zip(labels, numbers, strict=True)
+        writer.constant(f"{name}/{label}", np.array(row, np.int32))
+        for label, row in zip(labels, numbers, strict=True)
     ]
     out = like(writer, x, shape, name)
     writer.operator(

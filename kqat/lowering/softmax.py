@@ -49,7 +49,7 @@ class Softmax:
         grid = None if target is None else PROBABILITY
         out = writer.activation(name if fixed else f"{name}/probability", x.shape, grid)
         writer.operator("SOFTMAX", [x], [out], "SoftmaxOptions", 1 if grid is None else 2, beta=1.0)
-        return out if fixed else write_rescale(writer, out, target, name)
+        return out if fixed or target is None else write_rescale(writer, out, target, name)
 
     def _require_last(self, rank: int) -> None:
         if self.axis not in (-1, rank - 1, (-1,), (rank - 1,), [-1], [rank - 1]):

@@ -114,4 +114,4 @@ def flatten(writer, x, name: str):
 def pair(value) -> tuple[int, int]:
     """Returns a layer's 1-D or 2-D argument, such as its strides, as (rows, columns)."""
     values = (value,) if isinstance(value, int) else tuple(value)
-    return (1, *values) if len(values) == 1 else values
+    return (1, values[0]) if len(values) == 1 else (values[0], values[1])

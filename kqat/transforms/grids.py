@@ -38,7 +38,7 @@ def shared_grids(graph: Graph, modes: dict[str, str], tails: dict[str, Tensor]) 
         tails: Output tensor of each quantized node with its fused followers, by path.
     """
     groups = Groups()
-    first_call: dict[str, tuple[list[Tensor], Tensor | None]] = {}
+    first_call: dict[str, tuple[list[Tensor], Tensor]] = {}
     for node in graph.nodes:
         if modes[node.path] == "passthrough":
             for tensor in [*node.inputs[1:], *node.outputs]:

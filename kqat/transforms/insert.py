@@ -91,7 +91,7 @@ class Builder:
             self._put(tensor, value, grid, on_grid)
 
     def _only_pooled(self, tensor: Tensor) -> bool:
-        """Tells whether max pooling alone reads a tensor: its result is smaller, and equal if rounded later."""
+        """Tells whether max pooling alone reads a tensor; then its smaller result is rounded instead."""
         readers = self.readers[tensor]
         if len(readers) != 1 or tensor in self.outputs:
             return False

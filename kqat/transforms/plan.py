@@ -68,10 +68,10 @@ class Plan:
         modes = {layer.path: layer.mode for layer in self}
         grids: dict[str, TensorPlan] = {}
         for layer in self:
-            if layer.mode == "fused" and modes.get(layer.into) != "quantized":
+            if layer.mode == "fused" and modes.get(layer.into or "") != "quantized":
                 raise PlanError(
                     f"Layer '{layer.path}' is fused into a layer that is not quantized. Received: "
-                    f"into={layer.into!r}, which is {modes.get(layer.into, 'not in the plan')}. "
+                    f"into={layer.into!r}, which is {modes.get(layer.into or '', 'not in the plan')}. "
                     "Set the mode of both to 'float'."
                 )
             grid = layer.output
@@ -168,11 +168,13 @@ def settings(
     )
 
 
-def _patterns(value, what) -> list[Pattern]:
+def _patterns(value: Any, what) -> list[Pattern]:
     if value is None:
         return []
-    if isinstance(value, str | type) or callable(value):
+    if isinstance(value, str | type):
         return [value]
+    if callable(value):
+        return [value]  # type: ignore[list-item]  # a predicate
     if isinstance(value, list | tuple | set):
         return list(value)
     raise PlanError(f"{what} is a list of patterns. Received: {what}={value!r}. Use for example ['head'].")
