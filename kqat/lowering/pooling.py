@@ -6,8 +6,6 @@ Forward, with the raw codes `q = level + zero point` of a window of n values:
     mean of axes:  `rint(S*c + (zo - (n*zx)*c))`, S the sum of q, `c = (sx/so) * (1/n)`, in float32
 """
 
-from typing import Any
-
 import keras
 import numpy as np
 from keras import layers, ops
@@ -111,11 +109,11 @@ class AveragePooling(Lowering):
         if step.output is not None:
             zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
             x = write_move(writer, x, zero_point, f"{name}/moved")
-        grid: Any = step.output if step.output is not None else x.grid
-        last = grid is None or same_grid(x.grid, grid)
-        own_name = name if last else f"{name}/pooled"
-        y = _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, output_shape(step, inputs), own_name)
-        return y if last else write_rescale(writer, y, grid, name)
+        shape = output_shape(step, inputs)
+        if step.output is None or same_grid(x.grid, step.output):
+            return _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, name)
+        y = _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, f"{name}/pooled")
+        return write_rescale(writer, y, step.output, name)
 
 
 def _mean_half_away(sums, counts):
