@@ -117,11 +117,13 @@ _ACTIVATIONS.update(
 
 
 def activation_name(function) -> str:
-    """Returns Keras's name of an activation function, or its own name for a user's function."""
+    """Returns Keras's name of an activation function, or the full name of a user's own."""
     if function is None:
         return "linear"
-    config = keras.activations.serialize(function)
-    return config if isinstance(config, str) else str(getattr(function, "__name__", type(function).__name__))
+    name = getattr(function, "__name__", type(function).__name__)
+    if any(getattr(module, name, None) is function for module in (keras.activations, keras.ops)):
+        return str(keras.activations.serialize(function))
+    return f"{getattr(function, '__module__', 'user')}.{name}"  # never to be taken for Keras's of that name
 
 
 def _activation(op):
