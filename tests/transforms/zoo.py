@@ -6,6 +6,7 @@ from keras import layers as kl
 from keras import ops
 
 from examples import mynet
+from kqat.quantizers import Quantizer
 
 # Keras's own list, without what cannot be the activation of a layer: helpers, and `threshold` and `glu`,
 # which need arguments or change the shape.
@@ -314,10 +315,12 @@ STRUCTURES = {
 
 
 def randomize(model, seed=0):
-    """Gives every weight a value of its own, of a size that keeps signals at about 1."""
+    """Gives every weight, but no quantizer, a value of its own, of a size that keeps signals at about 1."""
     rng = np.random.default_rng(seed)
+    states = [layer for layer in model._flatten_layers() if isinstance(layer, Quantizer)]
+    kept = {id(v) for layer in states for v in layer.variables}
     for v in model.variables:
-        if "seed_generator" in v.path:
+        if "seed_generator" in v.path or v.name == "batchnorm_frozen" or id(v) in kept:
             continue
         if v.name in ("gamma", "moving_variance"):
             value = rng.uniform(0.5, 1.5, v.shape)
