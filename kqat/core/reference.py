@@ -55,7 +55,7 @@ def nudged_grid(low, high, bits: int = 8, narrow_range: bool = False) -> Grid:
 def symmetric_grid(x, bits: int = 8, axis=None, narrow_range: bool = True) -> Grid:
     """Returns the grid whose top level is the largest magnitude in `x`, per `axis` or per tensor."""
     qmin, qmax = level_bounds(bits, signed=True, narrow_range=narrow_range)
-    return Grid(safe_scale(_reduce(np.max, np.abs(_float32(x)), axis) / qmax), qmin, qmax)
+    return Grid(safe_scale(_reduce(np.max, np.abs(_float32(x)), axis) * (np.float32(1) / qmax)), qmin, qmax)
 
 
 def lsq_scale(x, qmax, axis=None) -> np.ndarray:

@@ -90,7 +90,9 @@ class LSQ(Quantizer):
     def _start(self, x, below):
         levels = ops.convert_to_tensor(self.levels)
         if self.signed is None:
-            low, high = (ops.sqrt(ops.mean(ops.square(part))) for part in (ops.minimum(x, 0.0), ops.maximum(x, 0.0)))
+            low, high = (
+                ops.sqrt(ops.mean(ops.square(part))) for part in (ops.minimum(x, 0.0), ops.maximum(x, 0.0))
+            )
             share = ops.round(levels * (low / ops.maximum(low + high, keras.config.epsilon())))
             below = ops.where(low > 0, ops.clip(share, 1.0, levels - 1.0), 0.0)
         qmax = self.bounds()[1] if self.narrow_range else levels - below

@@ -6,12 +6,13 @@ from keras import ops
 from kqat.core.grid import Grid
 from kqat.ops.fake_quant import covering_fake_quant
 from kqat.ops.ranges import per_axis, safe_scale
+from kqat.ops.reciprocal import reciprocal
 from kqat.quantizers.base import Quantizer
 
 
 @keras.saving.register_keras_serializable(package="kqat")
 class MinMax(Quantizer):
-    """Quantizes weights symmetrically, with `scale = max|w| / qmax` from the weights of the moment.
+    """Quantizes weights symmetrically, with `scale = max|w| * (1 / qmax)` from the weights of the moment.
 
     Forward: as `Quantizer`; a channel of zeros gets the scale 1.
     Gradient: `dw = dy` on a narrow range, since every weight is in it; the scale has none.
@@ -37,7 +38,8 @@ class MinMax(Quantizer):
             )
         qmin, qmax = self.bounds()
         x = ops.stop_gradient(ops.cast(x, "float32"))
-        return Grid(safe_scale(per_axis(ops.max, ops.abs(x), self.axis) / qmax), qmin, qmax)
+        # Times the reciprocal: the same number where a compiler knows `qmax`, which a quotient is not.
+        return Grid(safe_scale(per_axis(ops.max, ops.abs(x), self.axis) * reciprocal(qmax)), qmin, qmax)
 
     def fake_quantize(self, x):
         grid = self.grid(x)

@@ -55,22 +55,17 @@ class MovingAverage(Quantizer):
         return (symmetric_grid if self.symmetric else nudged_grid)(low, high, self.levels)
 
     def observe(self, x):
-        past = tuple(ops.convert_to_tensor(v) for v in (self.low, self.high, self.count, self.calibrated))
-        frozen = ops.convert_to_tensor(self.frozen) > 0.5
-        low, high, count, calibrated = ops.cond(frozen, lambda: past, lambda: self._moved(x, *past))
-        self.low.assign(low)
-        self.high.assign(high)
-        self.count.assign(count)
-        self.calibrated.assign(calibrated)
-
-    def _moved(self, x, low, high, count, calibrated):
+        low, high, count, frozen = (
+            ops.convert_to_tensor(one) for one in (self.low, self.high, self.count, self.frozen)
+        )
+        # A frozen range is its own next batch, and so stays.
+        batch = ops.cond(frozen > 0.5, lambda: (low, high), lambda: (ops.min(x), ops.max(x)))
         # Divided, not multiplied by a rate: a product that feeds a sum could be fused, and round otherwise.
         divisor = ops.minimum(count + 1.0, 1.0 / (1.0 - self.decay))
-
-        def step(old, new):
-            return ops.where(count > 0, old + (new - old) / divisor, new)
-
-        return step(low, ops.min(x)), step(high, ops.max(x)), count + 1.0, ops.ones_like(calibrated)
+        for variable, old, new in ((self.low, low, batch[0]), (self.high, high, batch[1])):
+            variable.assign(ops.where(count > 0, old + (new - old) / divisor, new))
+        self.count.assign(count + (1.0 - frozen))
+        self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - frozen))
 
     def set_range(self, low, high):
         low, high = check_range(low, high)

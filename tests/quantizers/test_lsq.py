@@ -18,19 +18,26 @@ def test_activations_start_from_the_first_training_batch_only():
     quantizer, first = quantizers.LSQ(4), data(0)
     quantizer(ops.convert_to_tensor(first), training=True)
     scale = numpy(quantizer.scale)
-    np.testing.assert_allclose(scale, reference.lsq_scale(first, qmax=7), rtol=SUM)
+    np.testing.assert_allclose(scale, reference.lsq_scale(first, numpy_grid(quantizer).qmax), rtol=SUM)
     quantizer(ops.convert_to_tensor(data(1) * 5), training=True)
     assert numpy(quantizer.scale) == scale
 
 
 @pytest.mark.parametrize(
-    ("signed", "shift", "qmin"), [(None, 0, -8), (None, 50, 0), (True, 50, -8), (False, 0, 0)]
+    ("signed", "shift", "qmin"), [(None, 0, -6), (None, 50, 0), (True, 50, -8), (False, 0, 0)]
 )
-def test_the_first_batch_decides_the_sign_only_when_asked(signed, shift, qmin):
+def test_the_first_batch_decides_the_zero_only_when_asked(signed, shift, qmin):
     quantizer = quantizers.LSQ(4, signed=signed)
     quantizer(ops.convert_to_tensor(data() + shift), training=True)
     grid = numpy_grid(quantizer)
     assert (grid.qmin, grid.qmax) == (qmin, qmin + 15)
+
+
+def test_levels_are_shared_by_root_mean_square():
+    quantizer, x = quantizers.LSQ(4), data()
+    quantizer(ops.convert_to_tensor(x), training=True)
+    low, high = (np.sqrt(np.mean(np.square(part))) for part in (np.minimum(x, 0), np.maximum(x, 0)))
+    assert numpy_grid(quantizer).qmin == -np.rint(15 * low / (low + high))
 
 
 def test_weights_start_per_channel_and_zero_channels_get_one():
@@ -81,10 +88,18 @@ def test_features_are_counted_at_run_time_where_the_shape_is_not_known():
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "qmin", "scale"), [(0, 3, 0, 3 / 15), (-4, 7, -8, 1), (-8, 3.5, -8, 1)]
+    ("signed", "low", "high", "qmin", "scale"),
+    [
+        (None, 0, 3, 0, 3 / 15),
+        (None, -4, 11, -4, 1),
+        (None, -5, 25, -3, 2),  # level -2.5 for -5: half away from 0
+        (False, -4, 30, 0, 2),
+        (True, -4, 7, -8, 1),
+        (True, -8, 3.5, -8, 1),
+    ],
 )
-def test_set_range_reaches_both_ends(low, high, qmin, scale):
-    quantizer = quantizers.LSQ(4)
+def test_set_range_fits_the_range(signed, low, high, qmin, scale):
+    quantizer = quantizers.LSQ(4, signed=signed)
     quantizer.set_range(low, high)
     assert quantizer.is_calibrated
     grid = numpy_grid(quantizer)
@@ -94,11 +109,12 @@ def test_set_range_reaches_both_ends(low, high, qmin, scale):
 
 def test_a_range_set_before_the_first_call_survives_saving(tmp_path):
     quantizer = quantizers.LSQ(4)
-    quantizer.set_range(-4, 7)
+    quantizer.set_range(-4, 11)
     model = keras.Sequential([keras.Input((5,)), quantizer])
     model.save(tmp_path / "model.keras")
     loaded = keras.models.load_model(tmp_path / "model.keras").layers[0]
-    assert numpy(loaded.scale) == 1
+    grid = numpy_grid(loaded)
+    assert (grid.scale, grid.qmin) == (1, -4)
     assert loaded.is_calibrated
 
 

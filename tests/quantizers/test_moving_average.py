@@ -1,5 +1,6 @@
 """Moving averages: bit for bit the reference's recursion, on every backend."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -46,8 +47,6 @@ def test_training_continues_slowly_from_a_calibrated_range():
 
 
 def test_compiled_steps_are_the_eager_ones():
-    import keras
-
     quantizer, state = quantizers.MovingAverage(8, decay=0.8), (0, 0, 0)
 
     def step(x, variables):
@@ -57,6 +56,7 @@ def test_compiled_steps_are_the_eager_ones():
     run = compiled(step) if keras.backend.backend() == "jax" else None
     if run is None:  # stateful backends: the compiled function assigns by itself
         inner = compiled(lambda x: quantizer(x, training=True))
+    quantizer(ops.convert_to_tensor(data()))  # builds
     variables = [v.value for v in quantizer.non_trainable_variables]
     for seed in range(6):
         batch = data(seed)
