@@ -14,6 +14,7 @@ from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.lowering.base import Step
+from kqat.ops.reciprocal import reciprocal
 
 EXACT_FLOAT32 = 2**24
 _SPLIT = 16
@@ -24,7 +25,7 @@ def to_levels(x, grid: Grid):
 
     Forward: `rint(x * (1 / scale))`, which is how the runtime quantizes too. Not clipped.
     """
-    return ops.round(ops.multiply(x, ops.divide(1.0, grid.scale)))
+    return ops.round(ops.multiply(x, reciprocal(grid.scale)))
 
 
 def bounds(grid: Grid, activation: str):

@@ -13,6 +13,7 @@ from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.exponential import exp_pair
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import half_up, rescale, same_grid, to_real, unfused, write_rescale
+from kqat.ops.reciprocal import reciprocal
 
 _SPAN = INT8_MAX - INT8_MIN
 _LEVELS = np.arange(-_SPAN, _SPAN + 1, dtype=np.float32)  # those of every 8-bit grid
@@ -33,7 +34,7 @@ def sigmoid(x):
     """Returns `1 / (1 + exp(-x))` with the last bits of the runtime's."""
     e, _ = exp_pair(ops.negative(ops.abs(x)))
     tail = ops.divide(e, ops.add(1.0, e))
-    return ops.where(ops.less(x, 0.0), tail, ops.divide(1.0, ops.add(1.0, e)))
+    return ops.where(ops.less(x, 0.0), tail, reciprocal(ops.add(1.0, e)))
 
 
 def tanh(x):
@@ -100,7 +101,7 @@ class Table:
     def forward(self, x, source: Grid, target: Grid):
         """Returns the activation of `x` on `target`."""
         own = self.fixed_grid or target
-        results = unfused(ops.multiply(self.function(inputs_of(source)), ops.divide(1.0, own.scale)))
+        results = unfused(ops.multiply(self.function(inputs_of(source)), reciprocal(own.scale)))
         y = to_real(look_up(x, source, self.round(results, own)), own)
         return rescale(y, own, target)
 

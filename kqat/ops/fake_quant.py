@@ -7,10 +7,12 @@ IEEE operation a step: the same bits on every backend, eager and compiled.
 import keras
 from keras import ops
 
+from kqat.ops.reciprocal import reciprocal
+
 
 def round_to_grid(x, scale, qmin, qmax):
     """Returns the level of each value, a whole number in `[qmin, qmax]`. Has no useful gradient."""
-    return ops.clip(ops.round(x * (1.0 / scale)), qmin, qmax)
+    return ops.clip(ops.round(x * reciprocal(scale)), qmin, qmax)
 
 
 def fake_quant(x, scale, qmin, qmax):
@@ -45,7 +47,7 @@ def _fake_quant(x, scale, qmin, qmax):
         dx = ops.where(clipped == x, dy, ops.zeros_like(dy))
         return dx, ops.zeros_like(scale), ops.zeros_like(qmin), ops.zeros_like(qmax)
 
-    return ops.round(clipped * (1.0 / scale)) * scale, gradient
+    return ops.round(clipped * reciprocal(scale)) * scale, gradient
 
 
 def covering_fake_quant(x, scale, qmin, qmax):
@@ -101,7 +103,7 @@ def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0):
 def _learned_fake_quant(x, scale, qmin, qmax, gradient_scale):
     def gradient(*args, upstream=None):
         dy = args[0] if upstream is None else upstream
-        v = x * (1.0 / scale)
+        v = x * reciprocal(scale)
         level = ops.clip(ops.round(v), qmin, qmax)
         strictly_inside = ops.logical_and(v > qmin, v < qmax)
         slope = level - ops.where(strictly_inside, v, ops.zeros_like(v))
