@@ -6,7 +6,9 @@ from keras import ops
 from kqat import quantizers
 from kqat.layers.batchnorm import normalize
 from kqat.layers.binding import Binding, is_symbolic, source_quantizer
+from kqat.layers.drift import Drift, without_activation
 from kqat.layers.substitute import call_with
+from kqat.layers.template import plain_template, template_from_config, template_to_config
 from kqat.layers.treatments import fused_activation, own_activation
 from kqat.lowering.base import Input, Step
 from kqat.lowering.fold import Norm, fold
@@ -55,6 +57,8 @@ class Quantized(keras.layers.Layer):
         self.__dict__["_template"] = template
         self.__dict__["_origin"] = origin
         self.__dict__["_binding"] = Binding()
+        self.__dict__["_look"] = None
+        self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
 
     # Building a model.
@@ -81,7 +85,19 @@ class Quantized(keras.layers.Layer):
             self.batchnorm_frozen = self.add_weight(
                 shape=(), initializer="zeros", trainable=False, dtype="float32", name="batchnorm_frozen"
             )
+        self._build_drift()
         self.built = True
+
+    def _build_drift(self):
+        bias = getattr(self.operation, "bias", None)
+        if not self.weight_quantizers or (self.batchnorm is None and len(getattr(bias, "shape", ())) != 1):
+            return
+        shape = bias.shape if self.batchnorm is None else self.batchnorm.moving_mean.shape
+        settings = {"shape": tuple(shape), "initializer": "zeros", "trainable": False, "dtype": "float32"}
+        settings |= {"autocast": False, "aggregation": "mean"}
+        self.mean_drift = self.add_weight(name="mean_drift", **settings)
+        if self.batchnorm is not None:
+            self.variance_drift = self.add_weight(name="variance_drift", **settings)
 
     def compute_output_spec(self, inputs, training=False):
         """Returns the wrapped operation's output spec; BatchNorm and ReLU keep it."""
@@ -105,6 +121,8 @@ class Quantized(keras.layers.Layer):
     @property
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
+        if self._look is not None:
+            return False
         around = [*self._binding.inputs, self._binding.output]
         return bool(self._binding.inputs) and all(around) and lowering_for(self.operation) is not None
 
@@ -113,8 +131,26 @@ class Quantized(keras.layers.Layer):
         inputs = tuple(f.quantizer.grid() if f is not None else None for f in self._binding.inputs)
         output = self._binding.output.quantizer.grid() if self._binding.output is not None else None
         weights = self._integer_weights(inputs[0].scale, output.scale) if output is not None else None
-        args, kwargs = self._template or _plain_template(len(inputs))
+        args, kwargs = self._template or plain_template(len(inputs))
         return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))
+
+    @property
+    def drift(self) -> Drift | None:
+        """What quantization moves the output by; `None` where neither BatchNorm nor a bias can undo it."""
+        return None if self.mean_drift is None else Drift(self.mean_drift, self.variance_drift)
+
+    @property
+    def drift_variables(self) -> list[keras.Variable]:
+        """The variables of the drift: none, the mean's, or both."""
+        return [v for v in (self.mean_drift, self.variance_drift) if v is not None]
+
+    def watch_with(self, look) -> None:
+        """Lets `look(self, output)` see the operation's output, bias included but no activation.
+
+        Meanwhile the layer computes on fake-quantized weights and not on integers; a drift that `look` sets
+        already counts. `None` ends it. Acts on eager calls only.
+        """
+        self.__dict__["_look"] = look
 
     @property
     def fused_activation(self) -> str:
@@ -142,7 +178,7 @@ class Quantized(keras.layers.Layer):
 
     def _integer_weights(self, input_scale, output_scale):
         layer = self._norm_layer
-        norm = None if layer is None else Norm.of(layer)
+        norm = None if layer is None else Norm.of(layer, *self.drift_variables)
         if layer is self.operation:
             ones = ops.ones_like(norm.mean)
             unit = ones / BATCHNORM_LEVELS
@@ -153,21 +189,41 @@ class Quantized(keras.layers.Layer):
         weight = ops.convert_to_tensor(getattr(self.operation, name))
         grid = quantizer.grid(weight)
         values = round_to_grid(weight, grid.scale, grid.qmin, grid.qmax)
-        bias = getattr(self.operation, "bias", None)
-        return fold(values, grid.scale, bias, norm, input_scale, output_scale, bits=quantizer.bits)
+        return fold(values, grid.scale, self._bias(), norm, input_scale, output_scale, bits=quantizer.bits)
 
     def _simulate(self, inputs, training):
         """The wrapped layers on fake-quantized weights; while a range is observed, on float weights."""
         args, kwargs = self.arguments(inputs)
         if self.operation is self._norm_layer:
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
-        elif self.weight_quantizers and not self.observing:
-            output = call_with(self.operation, self.operation, self._fake_weights(training), *args, **kwargs)
         else:
-            output = self.operation(*args, **kwargs)
+            output = self._operate(training, args, kwargs)
         if self.batchnorm is not None:
-            output = normalize(self.batchnorm, output, training, self.batchnorm_frozen)
+            drift = None if self.observing else self.drift
+            output = normalize(self.batchnorm, output, training, self.batchnorm_frozen, drift)
         return output if self.activation is None else self.activation(output)
+
+    def _operate(self, training, args, kwargs):
+        """The operation, before BatchNorm."""
+        pairs = [] if self.observing else self._fake_weights(training)
+        if self._look is not None and self.mean_drift is not None:
+            with without_activation(self.operation):
+                output = call_with(self.operation, self.operation, pairs, *args, **kwargs)
+            self._look(self, output)
+            if self.batchnorm is not None:
+                return output
+        if self.batchnorm is None and self.mean_drift is not None and not self.observing:
+            pairs = [*pairs, (self.operation.bias, self._bias())]
+        if not pairs:
+            return self.operation(*args, **kwargs)
+        return call_with(self.operation, self.operation, pairs, *args, **kwargs)
+
+    def _bias(self):
+        """The bias as a tensor, without BatchNorm less what quantization adds to it; `None` if none."""
+        bias = getattr(self.operation, "bias", None)
+        if bias is None or self.batchnorm is not None or self.mean_drift is None:
+            return bias
+        return ops.subtract(bias, self.mean_drift)
 
     def _fake_weights(self, training):
         pairs = []
@@ -200,7 +256,7 @@ class Quantized(keras.layers.Layer):
             "weight_quantizers": {k: quantizers.serialize(v) for k, v in self.weight_quantizers.items()},
             "batchnorm": None if self.batchnorm is None else save(self.batchnorm),
             "activation": None if self.activation is None else save(self.activation),
-            "template": _template_to_config(self._template),
+            "template": template_to_config(self._template),
             "origin": self._origin,
         }
 
@@ -212,36 +268,5 @@ class Quantized(keras.layers.Layer):
         for key in ("operation", "batchnorm", "activation"):
             if isinstance(config[key], dict):
                 config[key] = load(config[key])
-        config["template"] = _template_from_config(config["template"])
+        config["template"] = template_from_config(config["template"])
         return cls(**config)
-
-
-def _plain_template(count: int):
-    places = [Input(i) for i in range(count)]
-    return ((places[0] if count == 1 else places),), {}
-
-
-def _template_to_config(template):
-    if template is None:
-        return None
-    save = keras.saving.serialize_keras_object
-    mark = lambda x: {"input": x.position} if isinstance(x, Input) else {"value": save(x)}  # noqa: E731
-    args, kwargs = keras.tree.map_structure(mark, template)
-    return {"args": list(args), "kwargs": kwargs}
-
-
-def _template_from_config(config):
-    if config is None:
-        return None
-    args, kwargs = tuple(_unmark(x) for x in config["args"]), {k: _unmark(v) for k, v in config["kwargs"].items()}
-    return args, kwargs
-
-
-def _unmark(x):
-    if isinstance(x, dict) and set(x) == {"input"}:
-        return Input(x["input"])
-    if isinstance(x, dict) and set(x) == {"value"}:
-        return keras.saving.deserialize_keras_object(x["value"])
-    if isinstance(x, list | tuple):
-        return type(x)(_unmark(item) for item in x)
-    return {key: _unmark(value) for key, value in x.items()}

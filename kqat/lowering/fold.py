@@ -18,6 +18,7 @@ from typing import Any
 from keras import ops
 
 from kqat.lowering.base import Weights
+from kqat.ops.reciprocal import reciprocal
 
 BIAS_LIMIT = 2.0**22
 SMALLEST_MULTIPLIER = 2.0**-20
@@ -33,10 +34,17 @@ class Norm:
     beta: Any
 
     @classmethod
-    def of(cls, layer) -> "Norm":
-        """Returns the affine form of a `keras.layers.BatchNormalization`."""
-        mean = ops.convert_to_tensor(layer.moving_mean)
-        deviation = ops.sqrt(1.0 / (ops.convert_to_tensor(layer.moving_variance) + layer.epsilon))
+    def of(cls, layer, mean_drift=0.0, variance_drift=0.0) -> "Norm":
+        """Returns the affine form of a `keras.layers.BatchNormalization`.
+
+        Args:
+            layer: The layer.
+            mean_drift: What to add to its moving mean, shape `(channels,)`.
+            variance_drift: What to add to its moving variance, shape `(channels,)`.
+        """
+        mean = ops.add(layer.moving_mean, mean_drift)
+        variance = ops.add(layer.moving_variance, variance_drift)
+        deviation = ops.sqrt(reciprocal(variance + layer.epsilon))
         gain = deviation * layer.gamma if layer.scale else deviation
         beta = ops.convert_to_tensor(layer.beta) if layer.center else ops.zeros_like(mean)
         return cls(gain, mean, beta)

@@ -1,6 +1,8 @@
 """Static post-training quantization: ranges from data, without training."""
 
 import contextlib
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -13,16 +15,27 @@ from kqat.core.weight_scales import mse_scale
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.quantizers import FixedRange
+from kqat.transforms.correct import Correction
 
 BATCH = 64
 LEARNED_BELOW = 8
+KEPT_BYTES = 2**29
 
 
-def calibrate(model: keras.Model, data: Any, steps: int | None = None, observer: Any = "auto", verbose="auto"):
+def calibrate(
+    model: keras.Model,
+    data: Any,
+    steps: int | None = None,
+    observer: Any = "auto",
+    bias_correction: bool = True,
+    verbose: int | str = "auto",
+) -> keras.Model:
     """Sets the ranges of a quantized model from data: post-training quantization.
 
     The float model runs over the data while observers look at every tensor that is to be quantized;
     then each range is set, and below 8 bits the weight scales are set to those of least squared error.
+    Then the quantized model runs over the same batches, and each layer is given back the mean and, with
+    BatchNorm, the variance that its output had in float.
 
     Args:
         model: What `quantize` returned. Its ranges change, its weights do not.
@@ -31,6 +44,8 @@ def calibrate(model: keras.Model, data: Any, steps: int | None = None, observer:
         observer: `"minmax"` (everything seen), `"ema"` (average of the batches' extremes),
             `"percentile"` (99.99 % of the values), `"mse"` (least squared error), or `"auto"`: `"minmax"`
             from 8 bits up, `"mse"` below.
+        bias_correction: Whether to correct means and variances; on the first 512 MiB of the data, which are
+            kept for it. In training the correction of a BatchNorm fades as its statistics renew.
         verbose: 1 shows a progress bar, 0 does not; `"auto"` shows it for more than 10 batches.
 
     Returns:
@@ -42,22 +57,32 @@ def calibrate(model: keras.Model, data: Any, steps: int | None = None, observer:
 
     References:
         Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
+        Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight Equalization and
+        Bias Correction", 2019.
     """
     fake_quants, wrapped = _quantized_layers(model)
     if not fake_quants:
-        raise NotCalibratedError(f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first.")
+        raise NotCalibratedError(
+            f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first."
+        )
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
+    correction = Correction(wrapped if bias_correction else [])
     with _observing(fake_quants, wrapped, watchers):
-        count = _run(model, data, steps, verbose)
-    if not count:
-        raise NotCalibratedError("Calibration saw no batch. Received: empty data. Give at least one batch.")
-    ranges = {id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)}
+        kept = _run(model, _show(*_batches(data), steps, verbose), correction)
+    ranges = {
+        id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)
+    }
     scales = _weight_scales(wrapped, observer)
-    for fake_quant in fake_quants:
-        if id(fake_quant) in ranges:
-            fake_quant.quantizer.set_range(*ranges[id(fake_quant)])
-    for quantizer, scale in scales:
-        quantizer.set_scale(scale)
+    with _unchanged_on_failure([*fake_quants, *wrapped]):
+        for fake_quant in fake_quants:
+            if id(fake_quant) in ranges:
+                fake_quant.quantizer.set_range(*ranges[id(fake_quant)])
+        for quantizer, scale in scales:
+            quantizer.set_scale(scale)
+        Correction(wrapped).reset()
+        with correction.applied():
+            for batch in _show(kept, len(kept), None, verbose):
+                model(batch, training=False)
     return model
 
 
@@ -95,7 +120,9 @@ def _weight_scales(wrapped, observer):
         for name, quantizer in layer.weight_quantizers.items():
             if hasattr(quantizer, "set_scale"):
                 weight = keras.ops.convert_to_numpy(getattr(layer.operation, name))
-                pairs.append((quantizer, mse_scale(weight, quantizer.bits, quantizer.axis, quantizer.narrow_range)))
+                pairs.append(
+                    (quantizer, mse_scale(weight, quantizer.bits, quantizer.axis, quantizer.narrow_range))
+                )
     return pairs
 
 
@@ -120,19 +147,50 @@ def _observing(fake_quants, wrapped, watchers):
             layer.observing = False
 
 
-def _run(model, data, steps, verbose) -> int:
-    batches, total = _batches(data)
+@contextlib.contextmanager
+def _unchanged_on_failure(layers):
+    """Puts back everything that calibration sets if it does not come to its end."""
+    owners = [q for layer in layers for q in getattr(layer, "weight_quantizers", {}).values()]
+    owners += [layer.quantizer for layer in layers if isinstance(layer, FakeQuant)]
+    variables = [v for owner in owners for v in owner.variables]
+    variables += [v for layer in layers for v in getattr(layer, "drift_variables", [])]
+    before = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+    try:
+        yield
+    except BaseException:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
+        raise
+
+
+def _run(model, batches, correction) -> list:
+    """Runs the float model; returns the batches, as tensors, that the correction is to see again."""
+    kept, room, empty = [], KEPT_BYTES if correction.layers else 0, True
+    for batch in batches:
+        batch, empty = keras.tree.map_structure(keras.ops.convert_to_tensor, batch), False
+        size = sum(_bytes(leaf) for leaf in keras.tree.flatten(batch))
+        keep = bool(correction.layers) and (size <= room or not kept)
+        with correction.reference() if keep else contextlib.nullcontext():
+            model(batch, training=False)
+        if keep:
+            kept, room = [*kept, batch], room - size
+    if empty:
+        raise NotCalibratedError("Calibration saw no batch. Received: empty data. Give at least one batch.")
+    return kept
+
+
+def _bytes(tensor) -> int:
+    return math.prod(tensor.shape) * np.dtype("float32").itemsize
+
+
+def _show(batches, total, steps, verbose) -> Iterator:
+    """Yields the first `steps` of the batches and moves a progress bar."""
     total = total if steps is None else (steps if total is None else min(steps, total))
     show = verbose == 1 or (verbose == "auto" and (total is None or total > 10))
     bar = keras.utils.Progbar(total, verbose=1 if show else 0)
-    count = 0
-    for batch in batches:
-        if steps is not None and count >= steps:
-            break
-        model(keras.tree.map_structure(keras.ops.convert_to_tensor, batch), training=False)
-        count += 1
+    for count, batch in enumerate(itertools.islice(batches, steps), 1):
+        yield batch
         bar.update(count)
-    return count
 
 
 def _batches(data) -> tuple[Iterable, int | None]:

@@ -1,0 +1,42 @@
+"""Call arguments with places for tensors, and how they are saved."""
+
+import keras
+
+from kqat.lowering.base import Input
+
+
+def plain_template(count: int):
+    """Returns call arguments for `count` tensors as they come."""
+    places = [Input(i) for i in range(count)]
+    return ((places[0] if count == 1 else places),), {}
+
+
+def template_to_config(template):
+    """Returns a template in JSON form."""
+    if template is None:
+        return None
+    save = keras.saving.serialize_keras_object
+    mark = lambda x: {"input": x.position} if isinstance(x, Input) else {"value": save(x)}  # noqa: E731
+    args, kwargs = keras.tree.map_structure(mark, template)
+    return {"args": list(args), "kwargs": kwargs}
+
+
+def template_from_config(config):
+    """Returns the template that `template_to_config` described."""
+    if config is None:
+        return None
+    args, kwargs = (
+        tuple(_unmark(x) for x in config["args"]),
+        {k: _unmark(v) for k, v in config["kwargs"].items()},
+    )
+    return args, kwargs
+
+
+def _unmark(x):
+    if isinstance(x, dict) and set(x) == {"input"}:
+        return Input(x["input"])
+    if isinstance(x, dict) and set(x) == {"value"}:
+        return keras.saving.deserialize_keras_object(x["value"])
+    if isinstance(x, list | tuple):
+        return type(x)(_unmark(item) for item in x)
+    return {key: _unmark(value) for key, value in x.items()}
