@@ -10,6 +10,7 @@ from kqat.layers.drift import Drift, without_activation
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, template_from_config, template_to_config
 from kqat.layers.treatments import fused_activation, own_activation
+from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step
 from kqat.lowering.fold import Norm, fold
 from kqat.lowering.registry import lowering_for
@@ -116,7 +117,12 @@ class Quantized(keras.layers.Layer):
         """
         if training or self.observing or not self.is_integer:
             return self._simulate(inputs, training)
-        return lowering_for(self.operation).forward(self.step(), *keras.tree.flatten(inputs))
+        lowering, step, tensors = lowering_for(self.operation), self.step(), keras.tree.flatten(inputs)
+        if not self.weight_quantizers:
+            return lowering.forward(step, *tensors)
+        ((_, quantizer),) = self.weight_quantizers.items()
+        input_bits = self._binding.inputs[0].quantizer.bits
+        return exact_forward(lowering, step, tensors, quantizer.axis or (-1,), input_bits)
 
     @property
     def is_integer(self) -> bool:

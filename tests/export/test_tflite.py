@@ -93,8 +93,12 @@ def test_an_excluded_head_stays_float_behind_one_border(float_model):
 
 def test_several_inputs_and_outputs_keep_their_names():
     a, b = keras.Input((6,), name="left"), keras.Input((6,), name="right")
-    x = keras.layers.Add(name="sum")([keras.layers.Dense(6, name="d1")(a), keras.layers.Dense(6, name="d2")(b)])
-    model = keras.Model([a, b], {"first": keras.layers.Dense(2, name="d3")(x), "second": keras.layers.ReLU()(x)})
+    x = keras.layers.Add(name="sum")(
+        [keras.layers.Dense(6, name="d1")(a), keras.layers.Dense(6, name="d2")(b)]
+    )
+    model = keras.Model(
+        [a, b], {"first": keras.layers.Dense(2, name="d3")(x), "second": keras.layers.ReLU()(x)}
+    )
     data = [RNG.normal(size=(16, 6)).astype("float32") for _ in range(2)]
     q = kqat.calibrate(kqat.quantize(model, bits=8), data, verbose=0)
     report = kqat.verify(q, kqat.export_tflite(q), data)
