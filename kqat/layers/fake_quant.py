@@ -23,6 +23,8 @@ class FakeQuant(keras.layers.Layer):
         bits: Width, 1 to 16.
         narrow_range: Leaves out the lowest level.
         quantizer: Quantizer object, configuration or name, in place of the arguments above.
+        in_training: `False` rounds in inference only. For the probabilities at the end of a model, whose
+            grid is fixed and whose logarithm a loss takes: of 0, once they are rounded.
 
     Example:
         >>> import keras, kqat
@@ -35,7 +37,9 @@ class FakeQuant(keras.layers.Layer):
 
     owns_grid = True  # how other layers know it while a model is built
 
-    def __init__(self, min=None, max=None, bits=8, narrow_range=False, quantizer=None, **kwargs):
+    def __init__(
+        self, min=None, max=None, bits=8, narrow_range=False, quantizer=None, in_training=True, **kwargs
+    ):
         super().__init__(**kwargs)
         if quantizer is None:
             fixed = min is not None or max is not None
@@ -45,6 +49,7 @@ class FakeQuant(keras.layers.Layer):
             else:
                 quantizer = quantizers.MovingAverage(bits=bits)
         self.quantizer = quantizers.get(quantizer)
+        self.in_training = in_training
         self.supports_masking = True
         # Not through Keras's tracking: the layer before is not a part of this one.
         self.__dict__["_maker"] = None
@@ -73,6 +78,8 @@ class FakeQuant(keras.layers.Layer):
         """
         if self._observer is not None:
             return self._observer(self, inputs)
+        if training and not self.in_training:
+            return inputs
         if not training and self._maker is not None and self._maker.is_integer:
             return inputs  # already on this very grid: the layer before computed on integers
         return self.quantizer(inputs, training=training)
@@ -91,4 +98,4 @@ class FakeQuant(keras.layers.Layer):
     def get_config(self):
         """Returns the configuration, the quantizer included."""
         config = super().get_config()
-        return {**config, "quantizer": quantizers.serialize(self.quantizer)}
+        return {**config, "quantizer": quantizers.serialize(self.quantizer), "in_training": self.in_training}

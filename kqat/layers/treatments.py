@@ -20,7 +20,7 @@ def _weighted(*axes, attribute="kernel"):
 
 def _resized(op):
     """Bilinear weights are positive; those of smoother interpolations are not, and overshoot."""
-    return _POSITIVE_SUM if op.interpolation in ("nearest", "bilinear", "area") else _ARITHMETIC
+    return _POSITIVE_SUM if op.interpolation in ("nearest", "bilinear") else _ARITHMETIC
 
 
 def _named(cls_name):

@@ -54,7 +54,7 @@ class Builder:
 
     def _put(self, tensor: Tensor, value, grid: TensorPlan | None, on_grid: bool) -> None:
         """Notes a new tensor, and its quantized form if it has one."""
-        quantized = value if grid is None else self._fake_quant(grid)(value)
+        quantized = value if grid is None else self._fake_quant(grid, is_output=tensor in self.outputs)(value)
         if on_grid:
             self.raw[tensor] = self.quantized[tensor] = quantized
             return
@@ -65,9 +65,12 @@ class Builder:
     def _best(self, tensor: Tensor):
         return self.raw[tensor]
 
-    def _fake_quant(self, grid: TensorPlan) -> FakeQuant:
+    def _fake_quant(self, grid: TensorPlan, is_output: bool) -> FakeQuant:
         if grid.name not in self.fake_quants:
-            self.fake_quants[grid.name] = FakeQuant(quantizer=_activation_quantizer(grid), name=grid.name)
+            probabilities = is_output and grid.range is not None
+            self.fake_quants[grid.name] = FakeQuant(
+                quantizer=_activation_quantizer(grid), in_training=not probabilities, name=grid.name
+            )
         return self.fake_quants[grid.name]
 
     def _add(self, node: Node) -> None:
@@ -158,7 +161,9 @@ def _activation_quantizer(grid: TensorPlan):
     if grid.range is not None:
         low, high = grid.range
         return quantizers.get("fixed", min=low, max=high, bits=grid.bits)
-    return quantizers.get(grid.quantizer, bits=grid.bits, signed=grid.signed, scaled=False)
+    # Above 8 bits the runtime wants a zero point of 0; the sign of an activation carries no scale.
+    extra = {"symmetric": grid.bits > 8, "scaled": False}
+    return quantizers.get(grid.quantizer, bits=grid.bits, signed=grid.signed, **extra)
 
 
 def _is_norm(op) -> bool:
