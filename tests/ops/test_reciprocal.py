@@ -42,7 +42,7 @@ def test_weights_halfway_between_levels_round_the_same_way_compiled():
     scale = keras.ops.convert_to_numpy(quantizer.scale)
     near = (scale * rng.choice([-0.5, 0.5], size=weight.shape)).astype("float32")
     layer = Halfway(LSQ(2, axis=(-1,), narrow_range=True), weight)
-    inputs = keras.Input((256,))
+    inputs = keras.Input(batch_shape=(16, 256))
     model = keras.Model(inputs, layer(inputs))
     layer.weight.assign(near)
     zeros = np.zeros((16, 256), "float32")
