@@ -8,8 +8,8 @@ from kqat.layers.registry import treatment_for
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
+from kqat.transforms.limits import missing_kernel
 from kqat.transforms.plan import Plan, Settings, kind_of
-from kqat.transforms.record import parameters
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
 
@@ -71,15 +71,12 @@ class Planner:
         excluded = self.settings.excluded(self.graph.written(node))
         if excluded:
             return "float", excluded
-        if node.kwargs.get("training") is True and parameters(node.op.call)["training"].default is not True:
-            return "float", "no quantization of layers that are always in training mode"
-        if "mask" in node.kwargs:
-            return "float", "no quantization of masked calls"
-        if node.kwargs.get("constant_values"):
-            return "float", "no quantization of padding with other values than 0"
         treatment = treatment_for(node.op)
         if treatment is None:
             return "float", f"no quantization rule for {kind_of(node.op)}"
+        missing = missing_kernel(node, self.graph)
+        if missing:
+            return "float", missing
         if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
             return "float", "no tensor input, or several outputs"
         if treatment.kind == "passthrough":

@@ -1,0 +1,46 @@
+"""Options and calls without an integer kernel, of layer types that have one."""
+
+import keras
+
+from kqat.transforms.graph import Graph, Node
+from kqat.transforms.record import parameters
+
+INTERPOLATIONS = ("bilinear", "nearest")
+RESIZE_FLAGS = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
+
+
+def missing_kernel(node: Node, graph: Graph) -> str | None:
+    """Returns why a call stays in float, or `None` if its configuration is no obstacle."""
+    op, kwargs = node.op, node.kwargs
+    if kwargs.get("training") is True and parameters(op.call)["training"].default is not True:
+        return "no quantization of layers that are always in training mode"
+    if "mask" in kwargs:
+        return "no quantization of masked calls"
+    if kwargs.get("constant_values"):
+        return "no quantization of padding with other values than 0"
+    if getattr(op, "data_format", None) == "channels_first":
+        return "no integer kernel for data_format='channels_first'"
+    if type(op).__name__ == "Multiply" and len(node.inputs) > 2:
+        return "no integer kernel for a product of more than two tensors"
+    if isinstance(op, keras.layers.Softmax | keras.layers.BatchNormalization) and not _on_last_axis(
+        node, graph
+    ):
+        return f"no integer kernel for axis={op.axis}"
+    return _unsupported_options(op)
+
+
+def _unsupported_options(op) -> str | None:
+    flags = [flag for flag in RESIZE_FLAGS if getattr(op, flag, False)]
+    if flags or getattr(op, "interpolation", "nearest") not in INTERPOLATIONS:
+        return f"no integer kernel for interpolation={op.interpolation!r}" + "".join(
+            f", {f}=True" for f in flags
+        )
+    transposed = isinstance(op, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose)
+    if transposed and {*keras.tree.flatten(op.dilation_rate)} != {1}:
+        return f"no integer kernel for dilation_rate={op.dilation_rate}"
+    return None
+
+
+def _on_last_axis(node: Node, graph: Graph) -> bool:
+    axes = keras.tree.flatten(node.op.axis)
+    return len(axes) == 1 and axes[0] in (-1, len(graph.specs[node.inputs[0]].shape) - 1)
