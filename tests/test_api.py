@@ -52,7 +52,7 @@ def random_model(steps, seed):
     return zoo.randomize(keras.Model(tensors[:2], outputs, name="random"), seed)
 
 
-@settings(max_examples=20)
+@settings(max_examples=12)
 @given(steps=STEPS, bits=st.sampled_from([8, 4]), seed=st.integers(0, 99))
 def test_random_graphs(steps, bits, seed, tmp_path_factory):
     model = random_model(steps, seed)
@@ -84,6 +84,7 @@ def test_result_is_an_ordinary_model(tmp_path):
     again = keras.saving.load_model(tmp_path / "q.keras")
     np.testing.assert_array_equal(again.predict(x, batch_size=16, verbose=0), predicted)
     assert again.optimizer.iterations == q.optimizer.iterations
+    again.run_eagerly = True  # a second compilation would test nothing new
     again.fit(x, y, verbose=0)
 
 

@@ -102,17 +102,6 @@ def test_unsigned(tail, expected):
     assert unsigned(tail) is expected
 
 
-@pytest.mark.parametrize(("interpolation", "expected"), [("bilinear", True), ("bicubic", False)])
-def test_smooth_interpolation_overshoots(interpolation, expected):
-    model = zoo.chain(
-        (4, 4, 3),
-        kl.Conv2D(2, 1, activation="relu"),
-        kl.Resizing(6, 6, interpolation=interpolation, name="z"),
-        kl.Conv2D(2, 1),
-    )
-    assert (kqat.plan(model, 4)["z"].output.signed is False) is expected
-
-
 def test_join_with_a_signed_tensor_is_signed():
     model = zoo.functional(
         lambda x: kl.Dense(2)(kl.Concatenate()([kl.Dense(3, "relu", name="a")(x), kl.Dense(3, name="b")(x)]))

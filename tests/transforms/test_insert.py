@@ -61,8 +61,9 @@ def test_the_whole_life_of_a_model(name, tmp_path):
     zoo.assert_equal(zoo.results(model, x), outputs)
     assert not {id(v) for v in model.variables} & {id(v) for v in q.variables}
 
-    trained = zoo.results(kqat.strip_fake_quant(again), x)
-    zoo.assert_equal(zoo.results(kqat.transfer_weights(again, model), x), trained)
+    if name in zoo.STRUCTURES:
+        trained = zoo.results(kqat.strip_fake_quant(again), x)
+        zoo.assert_equal(zoo.results(kqat.transfer_weights(again, model), x), trained)
 
 
 def check_training_and_inference(q, x):

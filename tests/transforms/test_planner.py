@@ -1,5 +1,7 @@
 """Widths and quantizers: boundaries, rules, families, reasons."""
 
+import re
+
 import keras
 import pytest
 from keras import layers as kl
@@ -242,6 +244,35 @@ def test_embedding_indices_are_not_quantized():
     plan = kqat.plan(zoo.LAYERS["embedding"]())
     assert plan["x"].output is None
     assert plan["embedding"].weights["embeddings"].bits == 8
+
+
+@pytest.mark.parametrize(
+    ("layer", "reason"),
+    [
+        (kl.Resizing(5, 5, interpolation="bicubic"), "interpolation='bicubic'"),
+        (kl.Resizing(5, 5, crop_to_aspect_ratio=True), "crop_to_aspect_ratio=True"),
+        (kl.UpSampling2D(2, interpolation="lanczos3"), "interpolation='lanczos3'"),
+        (kl.Softmax(axis=1), "axis=1"),
+        (kl.Softmax(axis=(1, 2)), r"axis=\(1, 2\)"),
+        (kl.BatchNormalization(axis=1), "axis=1"),
+        (kl.MaxPooling2D(2, data_format="channels_first"), "channels_first"),
+        (kl.Conv2DTranspose(3, 2, dilation_rate=2), r"dilation_rate=\(2, 2\)"),
+        (lambda x: kl.Multiply()([x, x * 2.0, x]), "product of more than two"),
+    ],
+)
+def test_options_without_an_integer_kernel(layer, reason):
+    x = keras.Input((8, 8, 3))
+    y = layer(kl.Conv2D(4, 1, name="a")(x))
+    plan = kqat.plan(keras.Model(x, kl.Dense(2, name="b")(y)))
+    (one,) = plan.float_layers
+    assert re.search(f"^no integer kernel for .*{reason}|no integer kernel for a {reason}", one.reason)
+    with pytest.raises(PlanError, match="stay float"):
+        kqat.plan(keras.Model(x, y), strict=True)
+
+
+@pytest.mark.parametrize("layer", [kl.Softmax(axis=3), kl.BatchNormalization(axis=3), kl.Resizing(5, 5)])
+def test_options_with_an_integer_kernel(layer):
+    assert kqat.plan(zoo.chain((8, 8, 3), kl.Conv2D(4, 1), layer)).float_layers == []
 
 
 def test_padding_with_other_values_than_zero_stays_float():
