@@ -115,6 +115,8 @@ class Quantized(keras.layers.Layer):
                 `template` says what goes where.
             training: Whether to compute with batch statistics and trainable quantizers.
         """
+        if self._look is not None:
+            self._look(self, self._linear_output(inputs))
         if training or self.observing or not self.is_integer:
             return self._simulate(inputs, training)
         lowering, step, tensors = lowering_for(self.operation), self.step(), keras.tree.flatten(inputs)
@@ -127,8 +129,6 @@ class Quantized(keras.layers.Layer):
     @property
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
-        if self._look is not None:
-            return False
         around = [*self._binding.inputs, self._binding.output]
         return bool(self._binding.inputs) and all(around) and lowering_for(self.operation) is not None
 
@@ -151,10 +151,9 @@ class Quantized(keras.layers.Layer):
         return [v for v in (self.mean_drift, self.variance_drift) if v is not None]
 
     def watch_with(self, look) -> None:
-        """Lets `look(self, output)` see the operation's output, bias included but no activation.
+        """Lets `look(self, output)` see what the operation puts out, before activation and correction.
 
-        Meanwhile the layer computes on fake-quantized weights and not on integers; a drift that `look` sets
-        already counts. `None` ends it. Acts on eager calls only.
+        A drift that `look` sets takes effect in the same call. `None` ends it. Acts on eager calls only.
         """
         self.__dict__["_look"] = look
 
@@ -211,18 +210,19 @@ class Quantized(keras.layers.Layer):
 
     def _operate(self, training, args, kwargs):
         """The operation, before BatchNorm."""
-        pairs = [] if self.observing else self._fake_weights(training)
-        if self._look is not None and self.mean_drift is not None:
-            with without_activation(self.operation):
-                output = call_with(self.operation, self.operation, pairs, *args, **kwargs)
-            self._look(self, output)
-            if self.batchnorm is not None:
-                return output
-        if self.batchnorm is None and self.mean_drift is not None and not self.observing:
-            pairs = [*pairs, (self.operation.bias, self._bias())]
-        if not pairs:
+        if self.observing or not self.weight_quantizers:
             return self.operation(*args, **kwargs)
+        pairs = self._fake_weights(training)
+        if self.batchnorm is None and self.mean_drift is not None:
+            pairs.append((self.operation.bias, self._bias()))
         return call_with(self.operation, self.operation, pairs, *args, **kwargs)
+
+    def _linear_output(self, inputs):
+        """The operation on its own bias, without activation."""
+        args, kwargs = self.arguments(inputs)
+        pairs = [] if self.observing else self._fake_weights(training=False)
+        with without_activation(self.operation):
+            return call_with(self.operation, self.operation, pairs, *args, **kwargs)
 
     def _bias(self):
         """The bias as a tensor, without BatchNorm less what quantization adds to it; `None` if none."""

@@ -68,7 +68,7 @@ def calibrate(
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
     correction = Correction(wrapped if bias_correction else [])
     with _observing(fake_quants, wrapped, watchers):
-        kept = _run(model, _show(*_batches(data), steps, verbose), correction)
+        kept = _run(model, _show(*_batches(model, data), steps, verbose), correction)
     ranges = {
         id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)
     }
@@ -193,21 +193,38 @@ def _show(batches, total, steps, verbose) -> Iterator:
         bar.update(count)
 
 
-def _batches(data) -> tuple[Iterable, int | None]:
+def _batches(model, data) -> tuple[Iterable, int | None]:
     """Returns an iterable of model inputs, and how many there are if that is known."""
-    leaves = keras.tree.flatten(data) if isinstance(data, list | tuple | dict) else [data]
-    if leaves and all(hasattr(leaf, "shape") and hasattr(leaf, "__getitem__") for leaf in leaves):
-        size = len(leaves[0])
-        return _slices(data, size), -(-size // BATCH)
+    single = len(getattr(model, "inputs", None) or ()) == 1
     if isinstance(data, keras.utils.PyDataset):
-        return (_inputs(data[i]) for i in range(len(data))), len(data)
-    return (_inputs(batch) for batch in data), None
+        batches, total = (data[i] for i in range(len(data))), len(data)
+    elif _are_arrays(data):
+        lists = data if single and isinstance(data, list) else [data]  # one input: a list of batches
+        batches = itertools.chain.from_iterable(_slices(part) for part in lists)
+        total = sum(-(-_rows(part) // BATCH) for part in lists)
+    else:
+        batches, total = data, None
+    inputs = (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
+    return ((_alone(model, x) for x in inputs) if single else inputs), total
 
 
-def _slices(data, size: int) -> Iterator:
-    for start in range(0, size, BATCH):
+def _are_arrays(data) -> bool:
+    """Tells arrays in a structure from an iterable of batches."""
+    if isinstance(data, list | dict):
+        parts = data.values() if isinstance(data, dict) else data
+        return bool(parts) and all(not isinstance(x, list | tuple | dict) and _are_arrays(x) for x in parts)
+    return hasattr(data, "shape") and hasattr(data, "__getitem__")
+
+
+def _rows(data) -> int:
+    return len(keras.tree.flatten(data)[0])
+
+
+def _slices(data) -> Iterator:
+    for start in range(0, _rows(data), BATCH):
         yield keras.tree.map_structure(lambda x: np.asarray(x[start : start + BATCH]), data)  # noqa: B023
 
 
-def _inputs(batch):
-    return batch[0] if isinstance(batch, tuple) else batch
+def _alone(model, batch):
+    """Returns the only input of a model in the structure that the model has it in."""
+    return keras.tree.pack_sequence_as(model.input, keras.tree.flatten(batch))
