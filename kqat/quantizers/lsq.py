@@ -69,7 +69,9 @@ class LSQ(Quantizer):
     @property
     def scale(self):
         """The step, real units, as a tensor."""
-        return ops.convert_to_tensor(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
+        # A copy: PyTorch assigns in place, and a quantizer that is called twice in a step assigns `base`
+        # before the gradient of the first call has read it.
+        return ops.copy(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
 
     def grid(self, x=None) -> Grid:
         return Grid(self.scale, *self.bounds())

@@ -45,7 +45,9 @@ class PACT(Quantizer):
     @property
     def alpha(self):
         """The clipping level, real units, as a tensor."""
-        return ops.convert_to_tensor(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
+        # A copy: PyTorch assigns in place, and a quantizer that is called twice in a step assigns `base`
+        # before the gradient of the first call has read it.
+        return ops.copy(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
 
     def grid(self, x=None) -> Grid:
         qmin, qmax = self.bounds()
