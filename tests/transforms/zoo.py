@@ -369,14 +369,14 @@ def assert_equal(ours, theirs):
         np.testing.assert_array_equal(ours[key], theirs[key], err_msg=str(key))
 
 
-def train(model, x, steps=1, eager=True):
+def train(model, x, steps=1):
     """Trains a model for a few steps towards arbitrary targets; returns the values before."""
     outputs = model(x)
     rng = np.random.default_rng(2)
     targets = keras.tree.map_structure(lambda y: rng.normal(size=y.shape).astype("float32"), outputs)
     before = [ops.convert_to_numpy(v) for v in model.trainable_variables]
     loss = keras.tree.map_structure(lambda _: "mse", outputs)
-    model.compile(keras.optimizers.SGD(0.01), loss, run_eagerly=eager)
+    model.compile(keras.optimizers.SGD(0.01), loss, run_eagerly=True)
     for _ in range(steps):
         model.train_on_batch(x, targets)
     return before
