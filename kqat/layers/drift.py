@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-from keras import ops
+import numpy as np
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Drift:
 
     def reset(self) -> None:
         """Forgets everything."""
-        zeros = ops.zeros_like(self.mean)
+        zeros = np.zeros(self.mean.shape, "float32")
         self.set(zeros, zeros)
 
 
