@@ -314,13 +314,16 @@ STRUCTURES = {
 # What the tests do with a model.
 
 
+OWN_STATE = ("batchnorm_frozen", "mean_drift", "variance_drift")
+
+
 def randomize(model, seed=0):
     """Gives every weight, but no quantizer, a value of its own, of a size that keeps signals at about 1."""
     rng = np.random.default_rng(seed)
     states = [layer for layer in model._flatten_layers() if isinstance(layer, Quantizer)]
     kept = {id(v) for layer in states for v in layer.variables}
     for v in model.variables:
-        if "seed_generator" in v.path or v.name == "batchnorm_frozen" or id(v) in kept:
+        if "seed_generator" in v.path or v.name in OWN_STATE or id(v) in kept:
             continue
         if v.name in ("gamma", "moving_variance"):
             value = rng.uniform(0.5, 1.5, v.shape)
