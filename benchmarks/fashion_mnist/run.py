@@ -96,8 +96,8 @@ class Bench:
         return keras.saving.load_model(self.folder / f"{name}.keras")
 
     def _qat_rate(self, bits):
-        """Returns about the rate that the baseline is at by then; two bits have farther to go."""
-        return self.args.rate if bits <= 2 else self.args.qat_rate
+        """Returns about the rate that the baseline is at by then; learned grids have farther to go."""
+        return self.args.rate if bits < 8 else self.args.qat_rate
 
     def _fit(self, model, name, epochs, rate, decay=None):
         backup = keras.callbacks.BackupAndRestore(self.folder / f"{name}_backup")
