@@ -52,7 +52,7 @@ def random_model(steps, seed):
     return zoo.randomize(keras.Model(tensors[:2], outputs, name="random"), seed)
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(steps=STEPS, bits=st.sampled_from([8, 4]), seed=st.integers(0, 99))
 def test_random_graphs(steps, bits, seed, tmp_path_factory):
     model = random_model(steps, seed)

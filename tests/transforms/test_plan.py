@@ -10,7 +10,7 @@ from kqat.core.errors import PlanError
 from kqat.transforms.plan import Plan
 from tests.transforms import zoo
 
-NAMES = ["MyNet", "subclassed, nested", "dict inputs, dict outputs", "convolutions 1D", "operations"]
+NAMES = ["MyNet", "subclassed, nested", "dict inputs, dict outputs", "embedding", "operations"]
 MODELS = {**zoo.LAYERS, **zoo.STRUCTURES}
 
 
