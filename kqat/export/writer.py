@@ -9,17 +9,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
+from kqat.export.tables import (
+    AlignedBuffer,
+    operator_code,
+    options_table,
+    quantization_table,
+    signature_table,
+)
 
-_ALIGNMENT = 16
 _SCHEMA_VERSION = 3
-_ENUMS = {
-    "fusedActivationFunction": schema.ActivationFunctionType,
-    "padding": schema.Padding,
-    "mode": schema.MirrorPadMode,
-    "inDataType": schema.TensorType,
-    "outDataType": schema.TensorType,
-    "outType": schema.TensorType,
-}
 
 
 @dataclass(frozen=True)
@@ -44,17 +42,21 @@ class Ref:
 
 
 def default_zero_point(grid: Grid) -> int:
-    """Returns the zero point that puts the lowest level of `grid` on the lowest int8 code.
+    """Returns the usual code of level 0.
+
+    In int8 the lowest level lies on the lowest code. The int16 kernels want a zero point of 0.
 
     Raises:
-        NotImplementedError: The grid needs more than 8 bits.
+        ValueError: An int16 grid is not symmetric enough for a zero point of 0.
     """
-    if grid.storage_bits != 8:
-        raise NotImplementedError(
-            "Only activation grids of at most 256 levels can be written so far. "
-            f"Received: {int(grid.levels) + 1} levels. Use activation bits 1 to 8."
+    if grid.storage_bits == 8:
+        return INT8_MIN - int(grid.qmin)
+    if not -(2**15) <= int(grid.qmin) <= 0 < int(grid.qmax) < 2**15:
+        raise ValueError(
+            "A grid of more than 256 levels needs zero point 0 in an int16 tensor. Received: levels "
+            f"{int(grid.qmin)} to {int(grid.qmax)}. Use a symmetric range."
         )
-    return INT8_MIN - int(grid.qmin)
+    return 0
 
 
 class Writer:
@@ -67,6 +69,7 @@ class Writer:
         self._buffers: list[schema.BufferT] = [schema.BufferT()]  # buffer 0 means "no data"
         self._buffer_of: dict[bytes, int] = {}
         self._names: dict[str, int] = {}
+        self.widths: dict[int, int] = {}  # bits of each constant that packed storage can shrink
 
     def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
         """Adds a graph input; with `grid` an int8 one."""
@@ -78,17 +81,18 @@ class Writer:
         Args:
             name: Name in the file; a number is appended when it is taken.
             shape: Dimensions, `None` for a dynamic batch.
-            grid: Level grid of a quantized tensor, which is then stored as int8.
+            grid: Level grid of a quantized tensor, which is then stored as int8 or int16.
             zero_point: Code of level 0; by default the lowest level gets the code -128.
             dtype: Stored type of a tensor without a grid.
         """
         if grid is None:
             return self._tensor(name, shape, dtype, 0, None)
         zero_point = default_zero_point(grid) if zero_point is None else int(zero_point)
-        quantization = _quantization(grid.scale, zero_point, 0)
-        return self._tensor(name, shape, "int8", 0, quantization, grid, zero_point)
+        quantization = quantization_table(grid.scale, zero_point, 0)
+        stored = f"int{grid.storage_bits}"
+        return self._tensor(name, shape, stored, 0, quantization, grid, zero_point)
 
-    def constant(self, name, array, scale=None, zero_point=0, axis=0) -> Ref:
+    def constant(self, name, array, scale=None, zero_point=0, axis=0, bits=None) -> Ref:
         """Adds a constant; equal bytes are stored once.
 
         Args:
@@ -97,15 +101,19 @@ class Writer:
             scale: Step of quantized values, a scalar, or one per slice along `axis`.
             zero_point: Code of real 0.
             axis: The dimension that `scale` runs along when it has more than one element.
+            bits: Width of the grid that integer values lie on, for packed storage.
         """
         array = np.ascontiguousarray(array).reshape(np.shape(array))
         data = array.tobytes()
         if data not in self._buffer_of:
             self._buffer_of[data] = len(self._buffers)
-            self._buffers.append(_AlignedBuffer(data))
-        quantization = None if scale is None else _quantization(scale, zero_point, axis)
+            self._buffers.append(AlignedBuffer(data))
+        quantization = None if scale is None else quantization_table(scale, zero_point, axis)
         buffer = self._buffer_of[data]
-        return self._tensor(name, array.shape, array.dtype.name, buffer, quantization, None, zero_point)
+        ref = self._tensor(name, array.shape, array.dtype.name, buffer, quantization, None, zero_point)
+        if bits is not None:
+            self.widths[ref.index] = bits
+        return ref
 
     def _tensor(self, name, shape, dtype, buffer, quantization, grid=None, zero_point=0) -> Ref:
         shape = tuple(None if size is None else int(size) for size in shape)
@@ -155,7 +163,7 @@ class Writer:
         operator.outputs = [ref.index for ref in outputs]
         if options is not None:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
-            operator.builtinOptions = _options(options, fields)
+            operator.builtinOptions = options_table(options, fields)
         self._operators.append(operator)
 
     def reshape(self, x: Ref, shape, name: str) -> Ref:
@@ -225,71 +233,14 @@ class Writer:
         model.version = _SCHEMA_VERSION
         model.description = description
         model.subgraphs = [graph]
-        model.operatorCodes = [_operator_code(*key) for key in self._codes]
-        model.signatureDefs = [_signature(inputs, outputs, input_names, output_names)]
+        model.operatorCodes = [operator_code(*key) for key in self._codes]
+        model.signatureDefs = [signature_table(inputs, outputs, input_names, output_names)]
         model.buffers = list(self._buffers)
         if metadata is not None:
             entry = schema.MetadataT()
             entry.name, entry.buffer = "kqat", len(model.buffers)
-            model.buffers.append(_AlignedBuffer(json.dumps(metadata, sort_keys=True).encode()))
+            model.buffers.append(AlignedBuffer(json.dumps(metadata, sort_keys=True).encode()))
             model.metadata = [entry]
         builder = flatbuffers.Builder(1024 + sum(len(data) + 64 for data in self._buffer_of))
         builder.Finish(model.Pack(builder), b"TFL3")
         return bytes(builder.Output())
-
-
-class _AlignedBuffer(schema.BufferT):
-    """Constant data on the 16-byte boundary that the schema asks for and the generated code ignores."""
-
-    def Pack(self, builder):
-        builder.StartVector(1, len(self.data), _ALIGNMENT)
-        builder.head -= len(self.data)
-        builder.Bytes[builder.head : builder.head + len(self.data)] = self.data
-        data = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, data)
-        return schema.BufferEnd(builder)
-
-
-def _quantization(scale, zero_point, axis):
-    scale = np.atleast_1d(np.asarray(scale, np.float32)).ravel()
-    quantization = schema.QuantizationParametersT()
-    quantization.scale = scale
-    quantization.zeroPoint = np.full(scale.shape, zero_point, np.int64)
-    quantization.quantizedDimension = axis if scale.size > 1 else 0
-    return quantization
-
-
-def _options(name: str, fields: dict):
-    options = getattr(schema, f"{name}T")()
-    for field, value in fields.items():
-        if not hasattr(options, field):
-            known = sorted(vars(options))
-            raise ValueError(f"{name} has no such field. Received: {field!r}. Use one of {known}.")
-        setattr(options, field, getattr(_ENUMS[field], value) if isinstance(value, str) else value)
-    return options
-
-
-def _operator_code(builtin: str, version: int):
-    code = schema.OperatorCodeT()
-    code.builtinCode = getattr(schema.BuiltinOperator, builtin)
-    code.deprecatedBuiltinCode = min(code.builtinCode, 127)
-    code.version = version
-    return code
-
-
-def _signature(inputs, outputs, input_names, output_names):
-    signature = schema.SignatureDefT()
-    signature.signatureKey = "serving_default"
-    signature.inputs = _tensor_map(inputs, input_names)
-    signature.outputs = _tensor_map(outputs, output_names)
-    return signature
-
-
-def _tensor_map(refs, names):
-    entries = []
-    for ref, name in zip(refs, names or [ref.name for ref in refs], strict=True):
-        entry = schema.TensorMapT()
-        entry.name, entry.tensorIndex = name, ref.index
-        entries.append(entry)
-    return entries

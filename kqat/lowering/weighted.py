@@ -96,7 +96,9 @@ def write_integers(writer, step: Step, values, axis: int, name: str):
             f"The bias of {step.op.name!r} does not fit into int32. Received: {np.abs(bias).max():.3g} "
             "steps of input scale * weight scale. Use a larger weight scale where all weights are nearly 0."
         )
-    weights = writer.constant(f"{name}/weights", values.astype(np.int8), scale, axis=axis)
+    weights = writer.constant(
+        f"{name}/weights", values.astype(np.int8), scale, axis=axis, bits=step.weights.bits
+    )
     bias_scale = np.float32(step.inputs[0].scale) * scale
     return weights, writer.constant(f"{name}/bias", bias.astype(np.int32), bias_scale)
 

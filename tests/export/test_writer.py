@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.grid import Grid
 from kqat.export.checks import check_file, summarize
-from kqat.export.writer import Writer
+from kqat.export.writer import Writer, default_zero_point
 
 
 def grid(scale, qmin, qmax):
@@ -60,9 +60,10 @@ def test_storage_of_grids(target, activation, zero_points):
     np.testing.assert_array_equal(np.unique(levels), np.arange(low, int(target.qmax) + 1))
 
 
-def test_wide_grids_are_refused():
-    with pytest.raises(NotImplementedError, match="Received: 1024 levels"):
-        quantizing(grid(0.1, 0, 1023))
+def test_wide_grids_that_no_int16_tensor_can_hold_are_refused():
+    with pytest.raises(ValueError, match="Received: levels 0 to 65535. Use a symmetric range"):
+        default_zero_point(grid(0.1, 0, 65535))
+    assert default_zero_point(grid(0.1, -32767, 32767)) == 0
 
 
 def test_equal_constants_are_stored_once_and_aligned():
