@@ -79,9 +79,10 @@ register(
 )
 register(kl.Add, kl.Multiply, "ops.Add", "ops.Multiply", treatment=_MERGE)
 register(kl.Subtract, "ops.Subtract", treatment=Treatment("arithmetic", fuses=True))
+register(kl.Dot, "ops.Matmul", "ops.Einsum", treatment=_POSITIVE_SUM)
 register(
-    *_named("Dot LeakyReLU PReLU ELU"),
-    *("ops.Matmul", "ops.LeakyRelu", "ops.Elu", "ops.Silu", "ops.Gelu", "ops.HardSilu"),
+    *_named("LeakyReLU PReLU ELU"),
+    *("ops.LeakyRelu", "ops.Elu", "ops.Silu", "ops.Gelu", "ops.HardSilu"),
     treatment=_ARITHMETIC,
 )
 _SIGMOID = Treatment("arithmetic", nonnegative=True, fixed=SIGMOID_RANGE)

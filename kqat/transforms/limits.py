@@ -2,7 +2,8 @@
 
 import keras
 
-from kqat.transforms.graph import Graph, Node
+from kqat.lowering.contraction import contraction
+from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.record import parameters
 
 INTERPOLATIONS = ("bilinear", "nearest")
@@ -26,7 +27,21 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         node, graph
     ):
         return f"no integer kernel for axis={op.axis}"
+    if isinstance(op, keras.layers.Dot) or type(op).__name__ in ("Matmul", "Einsum"):
+        return _no_product(node, graph)
     return _unsupported_options(op)
+
+
+def _no_product(node: Node, graph: Graph) -> str | None:
+    """Returns why a product of tensors has no kernel."""
+    tensors = tensors_in((node.args, node.kwargs))
+    if len(tensors) != 2:
+        return "no integer kernel for products that are not of two activations"
+    try:
+        contraction(node.op, [graph.specs[tensor].shape for tensor in tensors])
+    except NotImplementedError:
+        return "no integer kernel for products that are no batched matrix product"
+    return None
 
 
 def _unsupported_options(op) -> str | None:
