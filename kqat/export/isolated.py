@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from kqat.core.errors import FileError
+from kqat.export.expanding import expand_file
 from kqat.export.runtime import DEFAULT_BATCH, Delegation, Port, Runtime
 from kqat.export.structure import check_structure
 
@@ -51,6 +52,7 @@ class IsolatedRuntime:
     """
 
     def __init__(self, content: bytes, threads: int = 1, timeout: float = TIMEOUT):
+        content = expand_file(content)
         check_structure(content)
         self._timeout = timeout
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115 (closed by close)
@@ -83,6 +85,11 @@ class IsolatedRuntime:
         for stream in (self._process.stdin, self._process.stdout, self._errors):
             with contextlib.suppress(OSError):
                 stream.close()
+
+    def __call__(self, *arrays: np.ndarray, batch_size: int = DEFAULT_BATCH):
+        """Returns the output for one array an input; see `Runtime.__call__`."""
+        outputs = self.run(arrays, batch_size)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
         """Returns the outputs for whole arrays; see `Runtime.run`."""

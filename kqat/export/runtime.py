@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.errors import FileError
+from kqat.export.expanding import expand_file
 from kqat.export.structure import check_structure
 
 DEFAULT_BATCH = 256
@@ -91,7 +92,7 @@ class Runtime:
     """A loaded file.
 
     Args:
-        content: The file.
+        content: The file; a packed one is expanded first, so that it computes what the exact one does.
         threads: Threads of the interpreter.
 
     Raises:
@@ -99,6 +100,7 @@ class Runtime:
     """
 
     def __init__(self, content: bytes, threads: int = 1):
+        content = expand_file(content)
         check_structure(content)
         self._batch = None
         try:
@@ -128,6 +130,11 @@ class Runtime:
     def delegation(self) -> Delegation:
         """What XNNPACK took of the file."""
         return delegation(self._interpreter._get_ops_details())
+
+    def __call__(self, *arrays: np.ndarray, batch_size: int = DEFAULT_BATCH):
+        """Returns the output for one array an input: an array, or a list where there are several outputs."""
+        outputs = self.run(arrays, batch_size)
+        return outputs[0] if len(outputs) == 1 else outputs
 
     def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
         """Returns the outputs for whole arrays, computed in batches.

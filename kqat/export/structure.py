@@ -21,7 +21,7 @@ _VERSION = 3
 _LARGEST_TENSOR = 2**31  # bytes; more is not a model for this runtime but a damaged shape
 
 
-def check_structure(content: bytes) -> None:
+def check_structure(content: bytes, packed: bool = False) -> None:
     """Walks a file and checks what the runtime would otherwise take on trust.
 
     Checked are the identifier, every offset, every index, shapes against stored bytes, quantization
@@ -29,6 +29,7 @@ def check_structure(content: bytes) -> None:
 
     Args:
         content: The file.
+        packed: Whether UINT8 constants may hold several values a byte; see `packed_form`.
 
     Raises:
         FileError: Something does not hold; the message says what.
@@ -42,7 +43,7 @@ def check_structure(content: bytes) -> None:
         _check(not outside, f"buffer {i} outside of the file")
     for graph in graphs:
         for i, tensor in enumerate(graph.get("tensors", [])):
-            _check_tensor(tensor, f"tensor {i} '{tensor.get('name', '')}'", buffers)
+            _check_tensor(tensor, f"tensor {i} '{tensor.get('name', '')}'", buffers, packed)
         _check_order(graph, len(model.get("operator_codes", [])), buffers)
     _check_references(model, graphs, buffers)
 
@@ -54,7 +55,7 @@ def _check(condition, problem: str) -> None:
         )
 
 
-def _check_tensor(tensor, name: str, buffers) -> None:
+def _check_tensor(tensor, name: str, buffers, packed: bool) -> None:
     kind = _TYPES.get(tensor.get("type", 0))
     _check(kind is not None, f"{name} of unknown type {tensor.get('type')}")
     shape = [int(size) for size in tensor.get("shape", ())]
@@ -71,7 +72,11 @@ def _check_tensor(tensor, name: str, buffers) -> None:
     _check(size <= _LARGEST_TENSOR, f"{name} of {size} bytes")
     stored = _stored_bytes(tensor, buffers)
     if stored and "sparsity" not in tensor:
-        _check(stored == size, f"{name} of shape {shape}, {kind}, stored in {stored} bytes, not {size}")
+        several = packed and kind == "UINT8" and stored in [-(-size * part // 8) for part in (1, 2, 4)]
+        _check(
+            several or stored == size,
+            f"{name} of shape {shape}, {kind}, stored in {stored} bytes, not {size}",
+        )
 
 
 def _stored_bytes(tensor, buffers) -> int:

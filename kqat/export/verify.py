@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from kqat.core.errors import FileError, VerifyError
+from kqat.export.expanding import expand_file
 from kqat.export.isolated import load
 from kqat.export.layer_outputs import LayerComparison, output_scales
 from kqat.export.runtime import DEFAULT_BATCH, Port
@@ -34,7 +35,7 @@ def verify(
 
     Args:
         model: The Keras model, run with `training=False`.
-        tflite: What `export_tflite` returned, or the bytes or the path of a file.
+        tflite: What `export_tflite` returned, or the bytes or the path of a file, packed or not.
         data: Array; list, tuple or dict of arrays; `(inputs, labels)`; or an iterable of such batches.
         layers: Also compare every quantized tensor inside, to find the first layer that differs.
         batch_size: Samples a batch.
@@ -58,7 +59,7 @@ def verify(
         (0, 1.0)
     """
     _check_arguments(model, batch_size)
-    content = read_file(tflite)
+    content = expand_file(read_file(tflite))
     isolated = not isinstance(tflite, Export) if isolated is None else isolated
     with load(content, isolated) as runtime:
         comparison = _Comparison(model, content, runtime)

@@ -1,0 +1,124 @@
+"""Gives the exact file back that a packed file was made from."""
+
+import json
+import math
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kqat.core.errors import FileError
+from kqat.core.packing import packed_size, unpack
+from kqat.export.packed_form import (
+    ENTRY,
+    STOCK_TYPES,
+    aligned,
+    by_buffer,
+    is_packed,
+    require,
+    unsealed,
+    write_model,
+)
+from kqat.export.structure import check_structure
+
+_TYPES = schema.TensorType
+
+
+def expand_file(content: bytes) -> bytes:
+    """Returns the exact file that a packed file was made from; any other file as it is.
+
+    Raises:
+        FileError: The packed file is damaged: not one bit of it may differ from what was written.
+    """
+    return _undo(content)[0] if is_packed(content) else content
+
+
+def packed_tensors(content: bytes) -> dict[int, int]:
+    """Returns the bits of each packed tensor of a file, by tensor index; nothing if it is not packed.
+
+    Raises:
+        FileError: The packed file is damaged.
+    """
+    return _undo(content)[1] if is_packed(content) else {}
+
+
+# The lists are checked as if a stranger had written them: the checksum only shows accidents.
+
+
+def _undo(content: bytes) -> tuple[bytes, dict[int, int]]:
+    body = unsealed(content)
+    check_structure(body, packed=True)
+    try:
+        model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(body))
+        bits, versions = _take_entry(model)
+        _restore_weights(model, bits)
+        _restore_versions(model.operatorCodes or [], versions)
+        return write_model(model), bits
+    except FileError:
+        raise
+    except Exception as error:  # the generated code reads more than the structure check does
+        raise FileError(
+            f"The packed .tflite file is damaged. Received: tables that cannot be read ({error!r:.200}). "
+            "Copy or export it again."
+        ) from error
+
+
+def _take_entry(model) -> tuple[dict[int, int], dict[int, int]]:
+    """Removes the metadata entry and its buffer; returns the bits by tensor, the versions by code."""
+    *others, entry = model.metadata or [None]
+    require(entry is not None and entry.name == ENTRY.encode(), f"no metadata entry {ENTRY} at the end")
+    used = {t.buffer for graph in model.subgraphs for t in graph.tensors or []} | {e.buffer for e in others}
+    last = len(model.buffers) - 1
+    require(0 < last == entry.buffer and last not in used, f"a metadata entry {ENTRY} in shared data")
+    data = model.buffers.pop().data
+    model.metadata = others or None
+    try:
+        lists = json.loads(bytes(data if data is not None else b"").decode())
+    except (ValueError, RecursionError):
+        lists = None
+    require(isinstance(lists, dict), f"a metadata entry {ENTRY} that is no JSON object")
+    return _pairs(lists.get("tensors")), _pairs(lists.get("versions"))
+
+
+def _pairs(value) -> dict[int, int]:
+    """Returns a JSON list of pairs of whole numbers as a dictionary."""
+    sound = isinstance(value, list) and all(
+        isinstance(pair, list) and [type(x) for x in pair] == [int, int] for pair in value
+    )
+    require(sound and len({pair[0] for pair in value}) == len(value), f"a metadata entry {ENTRY} of odd form")
+    return dict(value)
+
+
+def _restore_weights(model, chosen: dict[int, int]) -> None:
+    """Puts INT8 weights back, each buffer once."""
+    tensors = model.subgraphs[0].tensors or []
+    for i, bits in chosen.items():
+        require(0 <= i < len(tensors) and bits in (1, 2, 4), f"a packed tensor {i} of {bits} bits")
+    for buffer, indices in by_buffer(tensors, chosen).items():
+        first = indices[0]
+        bits, count = chosen[first], _count(tensors[first])
+        for i in indices:
+            alike = chosen[i] == bits and _count(tensors[i]) == count
+            require(alike and tensors[i].type in (STOCK_TYPES.get(bits), _TYPES.UINT8), f"an odd tensor {i}")
+            tensors[i].type = _TYPES.INT8
+        data = model.buffers[buffer].data
+        whole = buffer > 0 and data is not None and len(data) == packed_size(count, bits)
+        require(whole, f"tensor {first} in another number of bytes than {count} values of {bits} bits need")
+        try:
+            values = unpack(data, bits, count)
+        except ValueError:
+            values = None
+        require(values is not None, f"tensor {first} with bits behind its last value")
+        model.buffers[buffer] = aligned(np.asarray(values))
+    plain = [i for i, t in enumerate(tensors) if t.buffer in by_buffer(tensors, chosen) and i not in chosen]
+    require(not plain, f"tensors {plain} that read packed data as they are")
+
+
+def _restore_versions(codes, versions: dict[int, int]) -> None:
+    for code, version in versions.items():
+        known = 0 <= code < len(codes) and 1 <= version < codes[code].version
+        require(known, f"an operator code {code} of version {version} to return to")
+        codes[code].version = version
+
+
+def _count(tensor) -> int:
+    return math.prod(int(size) for size in (tensor.shape if tensor.shape is not None else ()))

@@ -1,0 +1,126 @@
+"""Stores the weights of a finished file in 1, 2 or 4 bits each; see `packed_form` for how."""
+
+import json
+from collections import defaultdict
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+
+from kqat.core.errors import FileError
+from kqat.core.packing import pack, width_for
+from kqat.export.expanding import expand_file as expand_file
+from kqat.export.packed_form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
+from kqat.export.structure import check_structure
+from kqat.export.tables import AlignedBuffer
+
+_OPS, _TYPES = schema.BuiltinOperator, schema.TensorType
+_WEIGHTED = (_OPS.CONV_2D, _OPS.DEPTHWISE_CONV_2D, _OPS.FULLY_CONNECTED)
+# The first version of each kernel that takes weights of these bits; what is not listed has no kernel.
+_VERSIONS = {
+    (_OPS.CONV_2D, 4): 7,
+    (_OPS.DEPTHWISE_CONV_2D, 4): 7,
+    (_OPS.FULLY_CONNECTED, 4): 10,
+    (_OPS.FULLY_CONNECTED, 2): 14,
+}
+
+
+def pack_file(content: bytes, widths: dict[int, int]) -> bytes:
+    """Returns a file with its weights in as few bits as their values need.
+
+    Args:
+        content: A file that stores weights of every width in INT8.
+        widths: Bits of the grid of each weight constant, by tensor index (`Writer.widths`).
+
+    Returns:
+        The packed file; `content` itself if there is nothing to pack.
+
+    Raises:
+        FileError: The bytes are not a sound file, or packed already.
+        ValueError: `widths` names tensors that are not INT8 constants.
+    """
+    if is_packed(content):
+        raise FileError("The file is packed already. Received: packed bytes. Use expand_file first.")
+    check_structure(content)
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    tensors, readers = model.subgraphs[0].tensors, _readers(model)
+    chosen = _choose(model, widths)
+    if not chosen:
+        return content
+    for buffer, indices in by_buffer(tensors, chosen).items():
+        bits = chosen[indices[0]]
+        model.buffers[buffer] = aligned(pack(_values(model, indices[0]), bits))
+        stock = bits in STOCK_TYPES and all(_is_safe(model, i, readers[i]) for i in indices)
+        for i in indices:
+            tensors[i].type = STOCK_TYPES[bits] if stock else _TYPES.UINT8
+    versions = _raise_versions(model, chosen, readers)
+    _add_entry(model, {"tensors": sorted([i, bits] for i, bits in chosen.items()), "versions": versions})
+    return sealed(write_model(model))
+
+
+def _choose(model, widths: dict[int, int]) -> dict[int, int]:
+    """Returns the stored bits of each tensor that becomes smaller."""
+    tensors, users = model.subgraphs[0].tensors, defaultdict(list)
+    for i, tensor in enumerate(tensors):
+        users[tensor.buffer].append(i)
+    for i in widths:
+        if not 0 <= i < len(tensors) or tensors[i].type != _TYPES.INT8 or not tensors[i].buffer:
+            raise ValueError(
+                f"Only INT8 constants can be packed. Received: tensor {i} in widths. Use Writer.widths."
+            )
+    needed = {i: width_for(_values(model, i), bits) for i, bits in widths.items()}
+    chosen: dict[int, int] = {}
+    for buffer in {tensors[i].buffer for i in widths}:
+        # A buffer that something else reads as well, such as a bias that happens to have equal bytes, stays.
+        bits = max(needed.get(i, 8) for i in users[buffer])
+        if bits < 8:
+            chosen.update(dict.fromkeys(users[buffer], bits))
+    return chosen
+
+
+def _values(model, index: int) -> np.ndarray:
+    return np.asarray(model.buffers[model.subgraphs[0].tensors[index].buffer].data, np.uint8).view(np.int8)
+
+
+def _readers(model) -> dict[int, list]:
+    """Returns the operators that read each tensor."""
+    readers = defaultdict(list)
+    for operator in model.subgraphs[0].operators or []:
+        for i in operator.inputs:
+            readers[int(i)].append(operator)
+    return readers
+
+
+def _kind(model, operator) -> int:
+    code = model.operatorCodes[operator.opcodeIndex]
+    return max(code.builtinCode, code.deprecatedBuiltinCode)
+
+
+def _is_safe(model, index: int, operators) -> bool:
+    """Whether no reader of an INT4 or INT2 tensor computes nonsense, as on float or int16 some do."""
+    tensors = model.subgraphs[0].tensors
+    return all(
+        _kind(model, op) in _WEIGHTED and op.inputs[1] == index and tensors[op.inputs[0]].type == _TYPES.INT8
+        for op in operators
+    )
+
+
+def _raise_versions(model, chosen, readers) -> list[list[int]]:
+    """Raises operator versions to those of the kernels for packed weights; returns the old ones."""
+    before = {}
+    for i, bits in chosen.items():
+        if model.subgraphs[0].tensors[i].type == _TYPES.UINT8:
+            continue
+        for operator in readers[i]:
+            code = model.operatorCodes[operator.opcodeIndex]
+            version = _VERSIONS.get((_kind(model, operator), bits), 0)
+            if version > code.version:
+                before.setdefault(operator.opcodeIndex, code.version)
+                code.version = version
+    return sorted([code, version] for code, version in before.items())
+
+
+def _add_entry(model, value) -> None:
+    entry = schema.MetadataT()
+    entry.name, entry.buffer = ENTRY, len(model.buffers)
+    model.buffers.append(AlignedBuffer(json.dumps(value, separators=(",", ":")).encode()))
+    model.metadata = [*(model.metadata or []), entry]

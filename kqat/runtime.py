@@ -1,0 +1,76 @@
+"""Runs `.tflite` files, packed ones included, on LiteRT's default CPU path. Loads no Keras.
+
+Example:
+    >>> import keras, kqat, numpy as np
+    >>> x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+    >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    >>> q = kqat.calibrate(kqat.quantize(model, bits=4), x)
+    >>> runtime = kqat.runtime.load(kqat.export_tflite(q))
+    >>> runtime(x).shape
+    (32, 4)
+"""
+
+from pathlib import Path
+from typing import Any
+
+from kqat.core.errors import FileError
+from kqat.export.atomic import write_atomically
+from kqat.export.expanding import expand_file
+from kqat.export.isolated import IsolatedRuntime
+from kqat.export.isolated import load as _load
+from kqat.export.runtime import Delegation, Port, Runtime
+
+__all__ = ["Delegation", "IsolatedRuntime", "Port", "Runtime", "expand", "load"]
+
+
+def load(source: Any, threads: int = 1, isolated: bool = False) -> Any:
+    """Returns a loaded file: call it with arrays, or use its `run`.
+
+    A packed file is expanded in memory first, so that it computes bit for bit what the exact file does.
+
+    Args:
+        source: Path or bytes of a `.tflite` file, or what `kqat.export_tflite` returned.
+        threads: Threads of the interpreter.
+        isolated: Whether to run the file in a process of its own. Use it for files of unknown origin: a
+            crash or a hang is then a clean error.
+
+    Returns:
+        A `Runtime`, or an `IsolatedRuntime` with the same attributes. Both are context managers.
+
+    Raises:
+        FileError: The file cannot be read, is damaged, or the runtime refuses it.
+    """
+    return _load(_read(source), isolated, threads)
+
+
+def expand(source: Any, path: str | Path | None = None) -> bytes:
+    """Returns the exact file that a packed file was made from, for runtimes that do not know kqat.
+
+    Args:
+        source: Path or bytes of a `.tflite` file, or what `kqat.export_tflite` returned. A file that is
+            not packed stays as it is.
+        path: Where to write it as well; the file appears whole or not at all.
+
+    Raises:
+        FileError: The file cannot be read, or is packed and damaged.
+        OSError: The file could not be written.
+    """
+    content = expand_file(_read(source))
+    if path is not None:
+        write_atomically(path, content)
+    return content
+
+
+def _read(source: Any) -> bytes:
+    source = getattr(source, "content", source)  # an Export
+    if isinstance(source, bytes | bytearray | memoryview):
+        return bytes(source)
+    if not isinstance(source, str | Path):
+        raise FileError(
+            f"This is not a .tflite file. Received: {type(source).__name__}. "
+            "Use a path, bytes, or what kqat.export_tflite returned."
+        )
+    try:
+        return Path(source).read_bytes()
+    except OSError as error:
+        raise FileError(f"The file cannot be read: {error}. Received: {str(source)!r}.") from error
