@@ -222,7 +222,14 @@ def _port(detail, name) -> Port:
 
 
 def delegation(operators: Sequence[dict]) -> Delegation:
-    """Returns what was delegated, from the interpreter's list of operators.
+    """Returns what was delegated, from the interpreter's list of operators."""
+    partitions, left = left_behind(operators)
+    names = [op["op_name"] for op in operators if op["op_name"] != "DELEGATE"]
+    return Delegation(partitions, Counter(names[number] for number in left))
+
+
+def left_behind(operators: Sequence[dict]) -> tuple[int, list[int]]:
+    """Returns the number of partitions, and the positions in the file of the operators that no delegate took.
 
     The list keeps the operators that a delegate replaced and appends one `DELEGATE` a partition, so
     the replaced ones are those between a partition's outputs and its inputs.
@@ -241,8 +248,7 @@ def delegation(operators: Sequence[dict]) -> Delegation:
                 continue
             taken.add(node)
             stack.extend(int(t) for t in nodes[node]["inputs"])
-    left = Counter(op["op_name"] for i, op in enumerate(nodes) if i not in taken)
-    return Delegation(len(partitions), left)
+    return len(partitions), [i for i in range(len(nodes)) if i not in taken]
 
 
 def _one_line(error) -> str:

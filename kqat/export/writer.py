@@ -70,6 +70,8 @@ class Writer:
         self._buffer_of: dict[bytes, int] = {}
         self._names: dict[str, int] = {}
         self.widths: dict[int, int] = {}  # bits of each constant that packed storage can shrink
+        self.owner = ("", "integer")  # on whose behalf operators are appended, see `export.plan`
+        self.log: list[tuple] = []  # owner, name, version, inputs and outputs of each operator
 
     def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
         """Adds a graph input; with `grid` an int8 one."""
@@ -83,13 +85,13 @@ class Writer:
             shape: Dimensions, `None` for a dynamic batch.
             grid: Level grid of a quantized tensor, which is then stored as int8 or int16.
             zero_point: Code of level 0; by default the lowest level gets the code -128.
-            dtype: Stored type of a tensor without a grid.
+            dtype: Stored type of a tensor without a grid; with one, `"uint8"` instead of int8.
         """
         if grid is None:
             return self._tensor(name, shape, dtype, 0, None)
         zero_point = default_zero_point(grid) if zero_point is None else int(zero_point)
         quantization = quantization_table(grid.scale, zero_point, 0)
-        stored = f"int{grid.storage_bits}"
+        stored = dtype if dtype == "uint8" else f"int{grid.storage_bits}"
         return self._tensor(name, shape, stored, 0, quantization, grid, zero_point)
 
     def constant(self, name, array, scale=None, zero_point=0, axis=0, bits=None) -> Ref:
@@ -165,6 +167,7 @@ class Writer:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = options_table(options, fields)
         self._operators.append(operator)
+        self.log.append((self.owner, builtin, version, tuple(operator.inputs), tuple(operator.outputs)))
 
     def reshape(self, x: Ref, shape, name: str) -> Ref:
         """Appends a RESHAPE; the result keeps the grid and the zero point of `x`."""

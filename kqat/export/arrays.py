@@ -1,0 +1,30 @@
+"""Backend tensors as NumPy, which is what gets written."""
+
+from typing import Any
+
+import keras
+
+from kqat.core.grid import Grid
+from kqat.lowering.base import Step, Weights
+
+
+def to_numpy(value: Any):
+    """Returns a backend tensor as NumPy; `None` stays."""
+    return None if value is None else keras.ops.convert_to_numpy(value)
+
+
+def to_numpy_grid(grid: Grid) -> Grid:
+    """Returns a grid of NumPy scalars."""
+    return Grid(to_numpy(grid.scale), to_numpy(grid.qmin), to_numpy(grid.qmax))
+
+
+def to_numpy_step(step: Step) -> Step:
+    """Returns a step of NumPy arrays, which is what gets written."""
+    weights = step.weights
+    if weights is not None:
+        weights = Weights(
+            to_numpy(weights.values), to_numpy(weights.scale), to_numpy(weights.bias), weights.bits
+        )
+    grids = tuple(None if grid is None else to_numpy_grid(grid) for grid in step.inputs)
+    output = None if step.output is None else to_numpy_grid(step.output)
+    return Step(step.op, grids, output, step.activation, weights, step.args, step.kwargs)

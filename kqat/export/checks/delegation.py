@@ -1,0 +1,67 @@
+"""LiteRT loads the file, and XNNPACK takes all operators that it has exact kernels for, in one piece."""
+
+import re
+
+from ai_edge_litert.interpreter import Interpreter
+
+from kqat.core.errors import ExportError
+from kqat.export.checks.opened import FileOperator, Opened
+from kqat.export.checks.operators import layer_of
+from kqat.export.plan import Plan
+from kqat.export.runtime import left_behind
+
+# Operators on int8 tensors that XNNPACK runs in every form that kqat writes (measured, see tests/lowering).
+# Not among them: AVERAGE_POOL_2D, SOFTMAX, GELU, HARD_SWISH, CAST, GATHER, MAXIMUM, MINIMUM, REDUCE_MAX.
+_NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
+DELEGATED = {
+    "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL",
+    "QUANTIZE", "RESHAPE", "SUB", "TANH", "TRANSPOSE_CONV",
+}  # fmt: skip
+
+
+def check_delegation(file: Opened, plan: Plan) -> list[str]:
+    """Loads the file; returns what there is to note about how it will run.
+
+    Raises:
+        ExportError: The runtime refuses the file, or XNNPACK leaves a layer that it should take.
+    """
+    try:
+        interpreter = Interpreter(model_content=file.content, num_threads=1)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ExportError(_refused(str(error), plan)) from error
+    partitions, left = left_behind(interpreter._get_ops_details())
+    if not partitions:
+        return (
+            ["XNNPACK was not applied here: this runtime is too old or was built without it"]
+            if file.operators
+            else []
+        )
+    wrong = [number for number in left if _should_be_taken(file, file.operators[number])]
+    if wrong:
+        number = wrong[0]
+        raise ExportError(
+            f"Layer '{layer_of(plan, number)}' would not run on XNNPACK, whose arithmetic the model follows. "
+            f"Received: {file.operators[number].builtin} left behind, {len(wrong)} operators in all. "
+            "Use another version of ai-edge-litert, or leave the layer in float."
+        )
+    if not left and partitions > 1:
+        raise ExportError(
+            f"XNNPACK takes every operator, but in pieces. Received: {partitions} partitions, from layer "
+            f"'{layer_of(plan, 0)}' on. Use another version of ai-edge-litert."
+        )
+    return []
+
+
+def _should_be_taken(file: Opened, operator: FileOperator) -> bool:
+    ends = [file.type(i) for i in (*operator.inputs[:1], *operator.outputs)]
+    return operator.builtin in DELEGATED and set(ends) == {"int8"}
+
+
+def _refused(error: str, plan: Plan) -> str:
+    found = re.search(r"Node number (\d+)", error)
+    layer = layer_of(plan, int(found[1])) if found else "?"
+    text = " ".join(error.split())[:300].rstrip(".")
+    return f"The runtime refuses the file at layer '{layer}': {text}. Received: the file just written. " + (
+        "Use another form of this layer, or leave it in float."
+    )

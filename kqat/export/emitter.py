@@ -1,0 +1,207 @@
+"""Walks the graph of a quantized model and lets each operation's lowering append itself to a file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+
+from kqat import __version__
+from kqat.core.errors import ExportError
+from kqat.export.arrays import to_numpy_grid, to_numpy_step
+from kqat.export.ends import common_grid, write_graph_input, write_graph_output
+from kqat.export.manual import float_layer, write_input
+from kqat.export.plan import BORDER, FLOAT, INTEGER, Plan
+from kqat.export.report import layer_line
+from kqat.export.writer import Ref, Writer
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.manual import ManualQuantization
+from kqat.layers.quantized import Quantized
+from kqat.layers.registry import treatment_for
+from kqat.layers.treatments import own_activation
+from kqat.lowering.base import Input, Lowering, Step
+from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
+from kqat.lowering.registry import lowering_for
+from kqat.lowering.rescale import same_grid
+from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
+from kqat.transforms.split import FUSED_ACTIVATIONS, clone_layer, copy_weights
+
+
+class Emitter:
+    """One export.
+
+    Args:
+        graph: The traced model.
+        io: Type of quantized graph inputs and outputs: `"float32"`, `"int8"` or `"uint8"`.
+    """
+
+    def __init__(self, graph: Graph, io: str = "float32"):
+        self.graph, self.io, self.readers = graph, io, graph.consumers()
+        self.writer, self.plan = Writer(), Plan()
+        self.refs: dict[Tensor, Ref] = {}
+        self.floats: dict[int, Ref] = {}
+        self.lines: list = []
+        self.notes: list[str] = []
+
+    def run(self, model) -> bytes:
+        """Returns the file."""
+        inputs = [self._input(tensor, name) for tensor, name in self.graph.input_names.items()]
+        for node in self.graph.nodes:
+            self._emit(node)
+        outputs = [self._output(self.refs[tensor]) for tensor in tensors_in(self.graph.outputs)]
+        self.plan.add_operators(self.writer)
+        self.plan.inputs = [(ref.name, ref.dtype) for ref in inputs]
+        self.plan.outputs = [(ref.name, ref.dtype) for ref in outputs]
+        return self.writer.finish(
+            inputs,
+            outputs,
+            list(self.graph.input_names.values()),
+            _output_names(model, len(outputs)),
+            description=f"kqat {__version__}",
+            metadata={"made_by": f"kqat {__version__}", "keras": keras.__version__, "model": model.name},
+        )
+
+    def _input(self, tensor: Tensor, name: str) -> Ref:
+        """Adds a graph input and returns it; what the layers read may be a tensor behind it."""
+        spec, grid, reader = self.graph.specs[tensor], None, None
+        if self.io != "float32":
+            grid, reader, reason = common_grid(self.readers[tensor])
+            if grid is None:
+                self.notes.append(f"input '{name}' stays {spec.dtype}: {reason}")
+        with self._as(name, INTEGER):
+            port, self.refs[tensor] = write_graph_input(self.writer, name, spec, grid, self.io, reader)
+        return port
+
+    def _output(self, ref: Ref) -> Ref:
+        if self.io == "float32":
+            return self._float(ref)
+        with self._as(ref.name, INTEGER):
+            port, note = write_graph_output(self.writer, ref, self.io)
+        self.notes += note
+        return port
+
+    def _emit(self, node: Node) -> None:
+        inputs = [self.refs[t] for t in node.inputs]
+        try:
+            if isinstance(node.op, FakeQuant):
+                result = self._emit_grid(node.op, inputs[0])
+            elif isinstance(node.op, ManualQuantization):
+                result = self._emit_manual(node, self._float(inputs[0]))
+            elif isinstance(node.op, Quantized):
+                result = self._emit_quantized(node.op, inputs)
+            else:
+                result = self._emit_plain(node, inputs)
+        except (NotImplementedError, ValueError) as error:
+            raise ExportError(f"Layer '{node.path}' cannot be written: {error}") from error
+        refs = [result] if isinstance(result, Ref) else list(result)
+        for tensor, ref in zip(node.outputs, refs, strict=True):
+            self.refs[tensor] = ref
+
+    @contextmanager
+    def _as(self, layer: str, kind: str) -> Iterator[None]:
+        """Has the operators that are appended inside recorded as those of `layer`."""
+        before, self.writer.owner = self.writer.owner, (layer, kind)
+        try:
+            yield
+        finally:
+            self.writer.owner = before
+
+    def _emit_grid(self, fake_quant: FakeQuant, x: Ref) -> Ref:
+        """Puts `x` on the grid of a `FakeQuant`; writes nothing if it is there already."""
+        grid = to_numpy_grid(fake_quant.quantizer.grid())
+        with self._as(fake_quant.name, BORDER if x.grid is None else INTEGER):
+            if x.grid is None:
+                x = write_quantize(self.writer, x, grid, fake_quant.name)
+            elif not same_grid(x.grid, grid):
+                x = write_requantize(self.writer, x, grid, fake_quant.name)
+        self.plan.add_grid(fake_quant.name, x, grid)
+        return x
+
+    def _emit_quantized(self, layer: Quantized, inputs: list[Ref]) -> Ref:
+        if not layer.is_integer:
+            raise ExportError(
+                f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
+                "FakeQuant before and after it. Make the model with kqat.quantize."
+            )
+        step = to_numpy_step(layer.step())
+        self.lines.append(layer_line(layer, step))
+        known = set(self.writer.widths)
+        with self._as(layer.name, INTEGER):
+            result = self._lowering(layer.operation).emit(self.writer, step, inputs, layer.output_name)
+        self.plan.add_weights(layer.name, step, self.writer.widths.keys() - known)
+        self.plan.add_grid(layer.name, result, step.output)
+        return result
+
+    def _emit_manual(self, node: Node, x: Ref) -> Ref:
+        """Writes a layer with quantizers of its own as a float kernel on rounded values."""
+        layer: Any = node.op
+        if layer.input_quantizer is not None:
+            with self._as(layer.name, BORDER):
+                x = write_input(self.writer, x, to_numpy_grid(layer.input_quantizer.grid()), layer.name)
+        self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
+        plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
+        return self._emit_float(plain, [x], *_places(node))
+
+    def _emit_plain(self, node: Node, inputs: list[Ref]):
+        """Writes an operation without weights on integers, or one that stays float."""
+        treatment = treatment_for(node.op)
+        args, kwargs = _places(node)
+        grids = [ref.grid for ref in inputs]
+        if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
+            step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
+            with self._as(node.op.name, INTEGER):
+                return self._lowering(node.op).emit(self.writer, step, inputs, self._name(node))
+        return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
+
+    def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
+        op, nothing = node.op, (None,) * len(inputs)
+        if op.name not in {note.split(":")[0] for note in self.notes}:
+            self.notes.append(f"{op.name}: float")
+        with self._as(op.name, FLOAT):
+            if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
+                step = Step(op, nothing, None, "linear", None, args, kwargs)
+                return self._lowering(op).emit(self.writer, step, inputs, op.name)
+            linear = _with_linear_activation(op)
+            inside = Step(linear, nothing, None, "linear", None, args, kwargs)
+            x = self._lowering(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
+            head = keras.layers.Activation(op.activation, name=op.name)
+            step = Step(head, (None,), None, "linear", None, (Input(0),), {})
+            return self._lowering(head).emit(self.writer, step, [x], op.name)
+
+    def _name(self, node: Node) -> str:
+        """Returns the name of the quantizer that alone reads a node's output, else the node's own."""
+        readers = self.readers[node.outputs[0]]
+        alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
+        return readers[0].op.name if alone else node.op.name
+
+    def _lowering(self, op) -> Lowering:
+        lowering = lowering_for(op)
+        assert lowering is not None, f"checked before: {op}"
+        return lowering
+
+    def _float(self, ref: Ref) -> Ref:
+        """Returns a tensor in float, dequantized once."""
+        if ref.grid is None:
+            return ref
+        if ref.index not in self.floats:
+            with self._as(ref.name, BORDER):
+                self.floats[ref.index] = write_dequantize(self.writer, ref, f"{ref.name}/float")
+        return self.floats[ref.index]
+
+
+def _with_linear_activation(op):
+    linear: Any = clone_layer(op, activation="linear")
+    linear.build(op.get_build_config()["input_shape"])
+    copy_weights(op, linear)
+    return linear
+
+
+def _places(node: Node):
+    """Returns the call arguments of a node with `Input` for its tensors."""
+    position = {tensor: Input(i) for i, tensor in enumerate(node.inputs)}
+    return substitute((node.args, node.kwargs), position)
+
+
+def _output_names(model, count: int) -> list[str]:
+    names = list(getattr(model, "output_names", []))
+    return names if len(names) == count else [f"output_{i}" for i in range(count)]
