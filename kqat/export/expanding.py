@@ -93,24 +93,28 @@ def _restore_weights(model, chosen: dict[int, int]) -> None:
     tensors = model.subgraphs[0].tensors or []
     for i, bits in chosen.items():
         require(0 <= i < len(tensors) and bits in (1, 2, 4), f"a packed tensor {i} of {bits} bits")
-    for buffer, indices in by_buffer(tensors, chosen).items():
+    groups = by_buffer(tensors, chosen)
+    for buffer, indices in groups.items():
         first = indices[0]
         bits, count = chosen[first], _count(tensors[first])
         for i in indices:
             alike = chosen[i] == bits and _count(tensors[i]) == count
             require(alike and tensors[i].type in (STOCK_TYPES.get(bits), _TYPES.UINT8), f"an odd tensor {i}")
             tensors[i].type = _TYPES.INT8
-        data = model.buffers[buffer].data
-        whole = buffer > 0 and data is not None and len(data) == packed_size(count, bits)
-        require(whole, f"tensor {first} in another number of bytes than {count} values of {bits} bits need")
-        try:
-            values = unpack(data, bits, count)
-        except ValueError:
-            values = None
-        require(values is not None, f"tensor {first} with bits behind its last value")
-        model.buffers[buffer] = aligned(np.asarray(values))
-    plain = [i for i, t in enumerate(tensors) if t.buffer in by_buffer(tensors, chosen) and i not in chosen]
+        model.buffers[buffer] = aligned(_unpacked(model.buffers[buffer].data, bits, count, first))
+    plain = [i for i, t in enumerate(tensors) if t.buffer in groups and i not in chosen]
     require(not plain, f"tensors {plain} that read packed data as they are")
+
+
+def _unpacked(data, bits: int, count: int, tensor: int) -> np.ndarray:
+    data = np.empty(0, np.uint8) if data is None else np.asarray(data)
+    whole = data.size == packed_size(count, bits)  # asked first, so that nothing is made larger than 8 times
+    require(whole, f"tensor {tensor} in {data.size} bytes for {count} values of {bits} bits")
+    try:
+        return unpack(data, bits, count)
+    except ValueError:
+        require(False, f"tensor {tensor} with bits behind its last value")
+        raise
 
 
 def _restore_versions(codes, versions: dict[int, int]) -> None:

@@ -72,7 +72,7 @@ def by_buffer(tensors, indices) -> dict[int, list[int]]:
 
 def aligned(data: np.ndarray) -> AlignedBuffer:
     """Returns an array as constant data, without a copy."""
-    return AlignedBuffer(memoryview(np.ascontiguousarray(data).view(np.uint8)))
+    return AlignedBuffer(np.ascontiguousarray(data).ravel().view(np.uint8).data)
 
 
 def write_model(model) -> bytes:
