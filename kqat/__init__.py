@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from kqat.core.after_import import after_import
 
 if TYPE_CHECKING:
-    from kqat import callbacks, layers, quantizers
+    from kqat import callbacks, layers, quantizers, runtime
     from kqat.api import plan, quantize
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
@@ -28,13 +28,14 @@ __all__ = [
     "plan",
     "quantize",
     "quantizers",
+    "runtime",
     "strip_fake_quant",
     "summary",
     "transfer_weights",
     "verify",
 ]
 
-_SUBPACKAGES = {"callbacks", "layers", "quantizers"}
+_SUBPACKAGES = {"callbacks", "layers", "quantizers", "runtime"}
 _HOME = {
     "Export": "kqat.export.tflite",
     "calibrate": "kqat.transforms.calibrate",
