@@ -9,8 +9,10 @@ from kqat.core.after_import import after_import
 if TYPE_CHECKING:
     from kqat import callbacks, layers, quantizers, runtime
     from kqat.api import plan, quantize
+    from kqat.export.dynamic import export_dynamic
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
+    from kqat.export.weight_only import export_weight_only
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
     from kqat.transforms.strip import strip_fake_quant
@@ -22,7 +24,9 @@ __all__ = [
     "Export",
     "calibrate",
     "callbacks",
+    "export_dynamic",
     "export_tflite",
+    "export_weight_only",
     "layers",
     "load_model",
     "plan",
@@ -39,7 +43,9 @@ _SUBPACKAGES = {"callbacks", "layers", "quantizers", "runtime"}
 _HOME = {
     "Export": "kqat.export.tflite",
     "calibrate": "kqat.transforms.calibrate",
+    "export_dynamic": "kqat.export.dynamic",
     "export_tflite": "kqat.export.tflite",
+    "export_weight_only": "kqat.export.weight_only",
     "load_model": "kqat.saving",
     "plan": "kqat.api",
     "quantize": "kqat.api",

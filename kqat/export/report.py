@@ -13,14 +13,14 @@ class LayerLine:
         name: Layer name.
         kind: Class of the layer.
         weight_bits: Width of the weights' grid, `None` without weights.
-        activation_levels: Number of values that the output can take.
+        activation_levels: Number of values that the output can take, `None` for a float output.
         weights: Number of weights.
     """
 
     name: str
     kind: str
     weight_bits: int | None
-    activation_levels: int
+    activation_levels: int | None
     weights: int
 
 
@@ -46,9 +46,9 @@ class Report:
             weights = (
                 "" if layer.weight_bits is None else f"{layer.weights} weights of {layer.weight_bits} bits, "
             )
-            lines.append(
-                f"  {layer.name} ({layer.kind}): {weights}output of {layer.activation_levels} levels"
-            )
+            levels = layer.activation_levels
+            output = "float output" if levels is None else f"output of {levels} levels"
+            lines.append(f"  {layer.name} ({layer.kind}): {weights}{output}")
         return "\n".join([*lines, *(f"  note: {note}" for note in self.notes)])
 
 

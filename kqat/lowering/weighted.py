@@ -79,7 +79,15 @@ def write_parameters(writer, step: Step, arrange, axis: int, name: str):
         bias = keras.ops.convert_to_numpy(step.op.bias).astype(np.float32)
     else:
         bias = np.zeros(kernel.shape[axis], np.float32)
-    return writer.constant(f"{name}/weights", kernel), writer.constant(f"{name}/bias", bias)
+    return _float_weights(writer, step, arrange, kernel, axis, name), writer.constant(f"{name}/bias", bias)
+
+
+def _float_weights(writer, step: Step, arrange, kernel, axis: int, name: str):
+    """Writes the weights of a float step; where it brings integers, the writer decides on their form."""
+    if step.weights is None:
+        return writer.constant(f"{name}/weights", kernel)
+    values = arrange(np.asarray(step.weights.values))
+    return writer.stored_weights(f"{name}/weights", values, step.weights, axis)
 
 
 def write_integers(writer, step: Step, values, axis: int, name: str):

@@ -1,0 +1,141 @@
+"""A model as float layers with what is known of their weights' grids: BatchNorm folded, quantizers gone."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import keras
+import numpy as np
+
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.manual import ManualQuantization
+from kqat.layers.quantized import Quantized
+from kqat.layers.registry import treatment_for
+from kqat.layers.treatments import fused_activation, own_activation
+from kqat.lowering.base import Input
+from kqat.lowering.fold import Norm
+from kqat.transforms.fuse import find_chains
+from kqat.transforms.graph import Graph, Node, Tensor, substitute
+from kqat.transforms.split import clone_layer, split
+
+
+@dataclass(frozen=True)
+class Block:
+    """One operation of the file to be, in float.
+
+    Args:
+        op: The layer or operation; of a layer with weights its own BatchNorm and ReLU are in `norm` and
+            `activation`.
+        name: Its name, also that of its output in the file.
+        inputs: Tensors that it reads.
+        outputs: Tensors that it makes.
+        args: Call arguments, `Input` in place of tensors.
+        kwargs: Keyword call arguments, likewise.
+        norm: Inference-time BatchNorm behind it, or `None`.
+        activation: `"linear"`, `"relu"` or `"relu6"`.
+        bias: Real bias, or `None`.
+        quantizer: Trained weight quantizer, or `None`.
+    """
+
+    op: Any
+    name: str
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    args: tuple
+    kwargs: dict
+    norm: Norm | None = None
+    activation: str = "linear"
+    bias: Any = None
+    quantizer: Any = None
+
+    @property
+    def weight_axes(self) -> tuple[int, ...] | None:
+        """Axes of the kernel that keep a scale of their own; `None` for an operation without a kernel."""
+        treatment = treatment_for(self.op)
+        if treatment is None or treatment.kind != "weighted":
+            return None
+        return treatment.weights.get("kernel")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A tensor that only takes another name: what a `FakeQuant` does where activations stay float."""
+
+    source: Tensor
+    target: Tensor
+
+
+def read_blocks(graph: Graph) -> list[Block | Plain]:
+    """Returns the blocks of a traced model, float or quantized, in execution order."""
+    graph, _ = split(graph, _is_float)
+    chains = find_chains(graph, _is_float)
+    absorbed = {node.path for chain in chains.values() for node in chain}
+    blocks: list[Block | Plain] = []
+    for node in graph.nodes:
+        if isinstance(node.op, FakeQuant):
+            blocks.append(Plain(node.inputs[0], node.outputs[0]))
+        elif isinstance(node.op, Quantized):
+            blocks.append(_quantized(node))
+        elif node.path not in absorbed:
+            blocks.append(_float(node, graph.names[node.path], chains.get(node.path, [])))
+    return blocks
+
+
+def _is_float(node: Node) -> bool:
+    return not isinstance(node.op, Quantized | FakeQuant)
+
+
+def _quantized(node: Node) -> Block:
+    layer = node.op
+    places = [Input(i) for i in range(len(node.inputs))]
+    args, kwargs = layer.arguments(places[0] if len(places) == 1 else places)
+    norm = None if layer.batchnorm is None else Norm.of(layer.batchnorm, *layer.drift_variables)
+    bias = getattr(layer.operation, "bias", None)
+    if bias is not None and norm is None and layer.drift is not None:
+        bias = keras.ops.subtract(bias, layer.drift.mean)
+    block = Block(layer.operation, layer.name, tuple(node.inputs), node.outputs, tuple(args), kwargs)
+    return replace(
+        block,
+        norm=_numpy_norm(norm),
+        activation=layer.fused_activation,
+        bias=_numpy(bias),
+        quantizer=layer.weight_quantizers.get("kernel"),
+    )
+
+
+def _float(node: Node, name: str, chain: list[Node]) -> Block:
+    args, kwargs = substitute((node.args, node.kwargs), {t: Input(i) for i, t in enumerate(node.inputs)})
+    outputs = chain[-1].outputs if chain else node.outputs
+    block = Block(node.op, name, tuple(node.inputs), outputs, args, kwargs)
+    if block.weight_axes is None:
+        relus = [fused_activation(follower.op) for follower in chain]
+        return replace(block, activation=relus[-1] if relus else "linear")
+    norms = [n.op for n in chain if isinstance(n.op, keras.layers.BatchNormalization)]
+    activation = own_activation(node.op)
+    for follower in chain:
+        activation = fused_activation(follower.op) or activation
+    return replace(
+        block,
+        norm=_numpy_norm(Norm.of(norms[0])) if norms else None,
+        activation=activation,
+        bias=_numpy(getattr(node.op, "bias", None)),
+        quantizer=node.op.kernel_quantizer if isinstance(node.op, ManualQuantization) else None,
+    )
+
+
+def float_clone(block: Block, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Layer:
+    """Returns a float layer of the Keras class with the given weights and no activation."""
+    op = block.op.to_float_layer() if isinstance(block.op, ManualQuantization) else block.op
+    settings = {"activation": "linear", "use_bias": True, "dtype": "float32"}
+    clone = clone_layer(op, **settings)
+    clone.build(block.op.get_build_config()["input_shape"])
+    clone.kernel.assign(kernel)
+    clone.bias.assign(bias)
+    return clone
+
+
+def _numpy(value):
+    return None if value is None else np.asarray(keras.ops.convert_to_numpy(value), np.float32)
+
+
+def _numpy_norm(norm: Norm | None) -> Norm | None:
+    return None if norm is None else Norm(_numpy(norm.gain), _numpy(norm.mean), _numpy(norm.beta))
