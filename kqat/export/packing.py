@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
 from kqat.core.packing import pack, width_for
+from kqat.export.expanding import expand_file as expand_file
 from kqat.export.expanding import packed_tensors
 from kqat.export.packed_form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
 from kqat.export.structure import check_structure
