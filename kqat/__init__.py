@@ -9,6 +9,7 @@ from kqat.core.after_import import after_import
 if TYPE_CHECKING:
     from kqat import callbacks, layers, quantizers, runtime
     from kqat.api import plan, quantize
+    from kqat.export.c_array import export_c_array
     from kqat.export.dynamic import export_dynamic
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
@@ -24,6 +25,7 @@ __all__ = [
     "Export",
     "calibrate",
     "callbacks",
+    "export_c_array",
     "export_dynamic",
     "export_tflite",
     "export_weight_only",
@@ -43,6 +45,7 @@ _SUBPACKAGES = {"callbacks", "layers", "quantizers", "runtime"}
 _HOME = {
     "Export": "kqat.export.tflite",
     "calibrate": "kqat.transforms.calibrate",
+    "export_c_array": "kqat.export.c_array",
     "export_dynamic": "kqat.export.dynamic",
     "export_tflite": "kqat.export.tflite",
     "export_weight_only": "kqat.export.weight_only",

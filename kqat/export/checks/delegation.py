@@ -10,9 +10,9 @@ from kqat.export.checks.operators import layer_of
 from kqat.export.plan import Plan
 from kqat.export.runtime import left_behind
 
+_NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
 # Operators on int8 tensors that XNNPACK runs in every form that kqat writes (measured, see tests/lowering).
 # Not among them: AVERAGE_POOL_2D, SOFTMAX, GELU, HARD_SWISH, CAST, GATHER, MAXIMUM, MINIMUM, REDUCE_MAX.
-_NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
 DELEGATED = {
     "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL",
     "QUANTIZE", "RESHAPE", "SUB", "TANH", "TRANSPOSE_CONV",
@@ -32,11 +32,7 @@ def check_delegation(file: Opened, plan: Plan) -> list[str]:
         raise ExportError(_refused(str(error), plan)) from error
     partitions, left = left_behind(interpreter._get_ops_details())
     if not partitions:
-        return (
-            ["XNNPACK was not applied here: this runtime is too old or was built without it"]
-            if file.operators
-            else []
-        )
+        return [_NOT_APPLIED] if file.operators else []
     wrong = [number for number in left if _should_be_taken(file, file.operators[number])]
     if wrong:
         number = wrong[0]
