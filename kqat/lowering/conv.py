@@ -16,7 +16,7 @@ from kqat.lowering.weighted import (
     write_parameters,
 )
 
-_PAD_VERSION, _CONV_VERSION = 2, 3
+_PAD_VERSION, _CONV_VERSION, _GROUPED_VERSION = 2, 3, 6
 
 
 @register(keras.layers.Conv1D, keras.layers.Conv2D)
@@ -61,7 +61,7 @@ def _conv2d(writer, step, x, shape, name):
             [x, weights, bias],
             [out],
             "Conv2DOptions",
-            _CONV_VERSION,
+            _CONV_VERSION if op.groups == 1 else _GROUPED_VERSION,
             padding="SAME" if op.padding == "same" else "VALID",
             strideH=strides[0],
             strideW=strides[1],

@@ -139,6 +139,8 @@ def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
 
     def emit(out, fused):
         version = 1 if step.output is None else 2
+        if kind == "MUL" and step.output is not None:  # products that grow have a version of their own
+            version += int(np.prod(np.float64(scales)) / float(step.output.scale) >= 1)
         writer.operator(kind, [a.value, b.value], [out], options, version, fusedActivationFunction=fused)
 
     shape = broadcast(a.value.shape, b.value.shape)

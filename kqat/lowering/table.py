@@ -164,7 +164,7 @@ class Gather:
         results = ops.convert_to_numpy(self._levels(inside, x.grid, target)) + zero_point
         table = writer.constant(f"{name}/table", results.astype(np.int8), target.scale, zero_point)
         index = writer.activation(f"{name}/code", x.shape, dtype="int32")
-        writer.operator("CAST", [x], [index], "CastOptions", inDataType="INT8", outDataType="INT32")
+        writer.operator("CAST", [x], [index], "CastOptions", 3, inDataType="INT8", outDataType="INT32")
         shifted = writer.activation(f"{name}/index", x.shape, dtype="int32")
         offset = writer.constant(f"{name}/offset", np.int32(-INT8_MIN))
         writer.operator("ADD", [index, offset], [shifted], "AddOptions")
