@@ -52,7 +52,7 @@ class FakeQuant(keras.layers.Layer):
         self.in_training = in_training
         self.supports_masking = True
         # Not through Keras's tracking: the layer before is not a part of this one.
-        self.__dict__["_maker"] = None
+        self.__dict__["_makers"] = []
         self.__dict__["_observer"] = None
 
     def __call__(self, inputs, *args, **kwargs):
@@ -60,7 +60,7 @@ class FakeQuant(keras.layers.Layer):
             made_by = producer(inputs)
             if isinstance(made_by, Quantized):
                 made_by.bind_output(self, is_next=made_by is inputs._keras_history.operation)
-                self.__dict__["_maker"] = made_by
+            self._makers.append(made_by if isinstance(made_by, Quantized) else None)
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape):
@@ -80,8 +80,8 @@ class FakeQuant(keras.layers.Layer):
             return self._observer(self, inputs)
         if training and not self.in_training:
             return inputs
-        if not training and self._maker is not None and self._maker.is_integer:
-            return inputs  # already on this very grid: the layer before computed on integers
+        if not training and self._makers and all(m is not None and m.is_integer for m in self._makers):
+            return inputs  # already on this very grid: the layers before computed on integers
         return self.quantizer(inputs, training=training)
 
     def observe_with(self, look) -> None:
