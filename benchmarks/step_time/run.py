@@ -10,7 +10,7 @@ import keras
 
 import kqat
 from benchmarks.results import machine, markdown
-from benchmarks.step_time.resnet import resnet20
+from benchmarks.resnet import resnet20
 from benchmarks.step_time.timing import Trainer
 
 RATIOS = {

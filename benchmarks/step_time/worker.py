@@ -14,7 +14,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import tensorflow_model_optimization as tfmot
 import tf_keras
 
-from benchmarks.step_time.resnet import resnet20
+from benchmarks.resnet import resnet20
 from benchmarks.step_time.timing import Trainer
 
 
