@@ -11,8 +11,8 @@ import keras
 import numpy as np
 
 import kqat
-from benchmarks.results import machine, markdown
 from benchmarks.resnet import resnet20
+from benchmarks.results import machine, markdown
 from examples import mynet
 from examples.runtime import Runner
 

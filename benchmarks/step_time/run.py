@@ -9,8 +9,8 @@ import sys
 import keras
 
 import kqat
-from benchmarks.results import machine, markdown
 from benchmarks.resnet import resnet20
+from benchmarks.results import machine, markdown
 from benchmarks.step_time.timing import Trainer
 
 RATIOS = {
