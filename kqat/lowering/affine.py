@@ -22,14 +22,14 @@ class Affine(Lowering):
 
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
-        _require_last_axis(step.op, len(x.shape))
+        require_last_axis(step.op, len(x.shape))
         levels = to_levels(x, step.inputs[0])
         acc = accumulate(ops.multiply, levels, step.weights.values, step.weights.bias, wide)
         return requantize(acc, multiplier(step), step.output, step.activation)
 
     def emit(self, writer, step, inputs, name):
         (x,) = inputs
-        _require_last_axis(step.op, len(x.shape))
+        require_last_axis(step.op, len(x.shape))
         if step.output is None:
             return _multiply_add(writer, step, x, name)
         if len(x.shape) == 4:
@@ -39,7 +39,8 @@ class Affine(Lowering):
         return writer.reshape(_depthwise(writer, step, flat, f"{name}/rows"), x.shape, name)
 
 
-def _require_last_axis(op, rank):
+def require_last_axis(op, rank: int) -> None:
+    """Raises where a BatchNormalization does not run along the last axis."""
     if op.axis not in (-1, rank - 1):
         raise NotImplementedError(
             f"Layer {op.name!r} cannot be lowered. Received: axis={op.axis} for inputs of rank {rank}. "

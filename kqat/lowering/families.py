@@ -5,5 +5,5 @@ import pkgutil
 
 import kqat.lowering
 
-for _module in pkgutil.iter_modules(kqat.lowering.__path__):
-    importlib.import_module(f"kqat.lowering.{_module.name}")
+for _module in pkgutil.walk_packages(kqat.lowering.__path__, "kqat.lowering."):
+    importlib.import_module(_module.name)

@@ -1,10 +1,13 @@
 """What the files of all weighted operations have in common: parameters, fused activation, rank."""
 
+from functools import partial
+
 import keras
 import numpy as np
 
 from kqat.core.grid import INT8_MAX
 from kqat.lowering.base import Step
+from kqat.lowering.int16.border import is_wide, require_sums, write_wide
 
 FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 
@@ -51,9 +54,8 @@ def write_output(writer, step: Step, shape, name: str, emit_op):
     """
     activation = fused_activation(step)
     if step.output is not None:
-        return writer.quantized_output(
-            name, shape, step.output, activation, lambda out: emit_op(out, FUSED[activation])
-        )
+        write = partial(write_wide, writer) if is_wide(step) else writer.quantized_output
+        return write(name, shape, step.output, activation, lambda out: emit_op(out, FUSED[activation]))
     out = writer.activation(name, shape)
     emit_op(out, FUSED[activation])
     return out
@@ -91,7 +93,10 @@ def _float_weights(writer, step: Step, arrange, kernel, axis: int, name: str):
 
 
 def write_integers(writer, step: Step, values, axis: int, name: str):
-    """Writes integer weights (in the file's layout) as int8 and their bias as int32, per channel."""
+    """Writes integer weights (in the file's layout) as int8 and their bias, per channel.
+
+    The bias is int32 between int8 tensors, and int64 between int16 ones.
+    """
     scale = np.asarray(step.weights.scale, np.float32)
     if np.abs(values).max(initial=0) > INT8_MAX:
         raise ValueError(
@@ -99,7 +104,9 @@ def write_integers(writer, step: Step, values, axis: int, name: str):
             f"{np.abs(values).max():g}. Use weight bits 1 to 8, narrow range."
         )
     bias = np.zeros(values.shape[axis]) if step.weights.bias is None else np.float64(step.weights.bias)
-    if np.abs(bias).max(initial=0) >= 2**31:
+    if is_wide(step):
+        require_sums(step, values, axis, bias)
+    elif np.abs(bias).max(initial=0) >= 2**31:
         raise ValueError(
             f"The bias of {step.op.name!r} does not fit into int32. Received: {np.abs(bias).max():.3g} "
             "steps of input scale * weight scale. Use a larger weight scale where all weights are nearly 0."
@@ -108,7 +115,8 @@ def write_integers(writer, step: Step, values, axis: int, name: str):
         f"{name}/weights", values.astype(np.int8), scale, axis=axis, bits=step.weights.bits
     )
     bias_scale = np.float32(step.inputs[0].scale) * scale
-    return weights, writer.constant(f"{name}/bias", bias.astype(np.int32), bias_scale)
+    bias = bias.astype(np.int64 if is_wide(step) else np.int32)
+    return weights, writer.constant(f"{name}/bias", bias, bias_scale)
 
 
 def lift(writer, x, name: str):
