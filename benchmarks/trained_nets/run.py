@@ -4,6 +4,7 @@ import argparse
 import pathlib
 
 import keras
+import numpy as np
 
 import kqat
 from benchmarks.results import Results, markdown
@@ -86,18 +87,22 @@ class Bench:
         q.fit(**data, epochs=args.epochs, verbose=0, callbacks=[bar, backup])
 
     def measure(self, width):
-        """Exports the trained network and runs the file over all test images."""
+        """Exports the trained network and compares compiled Keras and both files on all test images."""
         q = keras.saving.load_model(self.folder / f"{width}.keras")
-        export = kqat.export_tflite(q, self.folder / f"{width}.tflite")
-        check = kqat.verify(q, export, self.test_set)
-        (output,) = check.outputs
+        x, y = self.test_set
+        ours = q.predict(x, batch_size=500, verbose=0)
+        exact = kqat.export_tflite(q, self.folder / f"{width}.tflite")
+        packed = kqat.export_tflite(q, self.folder / f"{width}_packed.tflite", weights="packed")
+        theirs, expanded = (kqat.runtime.load(one.path).run([x])[0] for one in (exact, packed))
         return {
-            "keras": self._top1(q),
-            "tflite": output.top1[3] / output.top1[2],
-            "agreement": check.top1_agreement,
-            "unequal": output.unequal,
-            "max_lsb": check.max_lsb,
-            "bytes": len(export.content),
+            "keras": top1(ours, y),
+            "tflite": top1(theirs, y),
+            "same": int(np.sum(ours.argmax(-1) == theirs.argmax(-1))),
+            "unequal": int(np.sum(ours != theirs)),
+            "unequal_packed": int(np.sum(theirs != expanded)),
+            "max_lsb": kqat.verify(q, exact, x).max_lsb,
+            "bytes": len(exact.content),
+            "packed": len(packed.content),
         }
 
     def _top1(self, model):
@@ -107,15 +112,21 @@ class Bench:
 
 def report(results, name, widths):
     """Returns the table as Markdown."""
-    header = ["network", "calibrated", "trained, Keras", "trained, .tflite"]
-    header += ["same predictions", "values that differ", "max LSB", "bytes"]
+    header = ["network", "calibrated", "trained, Keras", "trained, .tflite", "same predictions"]
+    header += ["values that differ", "max LSB", "bytes", "packed", "packed / float"]
     base = results["float"]
-    rows = [[f"{name}, float", "–", f"{base['keras']:.2%}", "–", "–", "–", "–", f"{base['bytes']:,}"]]
+    rows = [[f"{name}, float", "–", f"{base['keras']:.2%}", *"––––", f"{base['bytes']:,}", "–", "–"]]
     for width in widths:
         m = results[f"measure {width}"]
         row = [f"{name}, {width}", f"{results[f'train {width}']['calibrated']:.2%}"]
-        row += [f"{m[key]:.2%}" for key in ("keras", "tflite", "agreement")]
-        rows.append([*row, m["unequal"], m["max_lsb"], f"{m['bytes']:,}"])
+        row += [f"{m['keras']:.2%}", f"{m['tflite']:.2%}", f"{m['same']:,}"]
+        row += [
+            f"{m['unequal']} / {m['unequal_packed']}",
+            m["max_lsb"],
+            f"{m['bytes']:,}",
+            f"{m['packed']:,}",
+        ]
+        rows.append([*row, f"{m['packed'] / base['bytes']:.3f}"])
     return f"{results.data['machine']}; seed {results.data['settings']['seed']}\n\n{markdown(header, rows)}"
 
 
