@@ -11,9 +11,11 @@ import numpy as np
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.lowering.int16.border import write_wide
 from kqat.lowering.requantize import to_levels
 
 _QUANTIZE_VERSION, _REQUANTIZE_VERSION, _DEQUANTIZE_VERSION = 1, 2, 2
+_INT16_DEQUANTIZE_VERSION = 3
 _FRACTION = 256.0
 _LOWEST_RATIO, _HIGHEST_RATIO = 2.0**-8, 2.0**7
 
@@ -37,19 +39,24 @@ def _to_real(levels, grid):
 
 def write_quantize(writer, x, grid: Grid, name: str):
     """Writes a float tensor onto `grid`; grids narrower than 8 bits saturate at both ends."""
+    version = _QUANTIZE_VERSION if grid.storage_bits == 8 else _REQUANTIZE_VERSION
 
     def emit(out):
-        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", _QUANTIZE_VERSION)
+        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version)
 
+    if grid.storage_bits == 16:
+        return write_wide(writer, name, x.shape, grid, "linear", emit)
     return writer.quantized_output(name, x.shape, grid, "linear", emit)
 
 
 def write_requantize(writer, x, grid: Grid, name: str):
-    """Writes an int8 tensor onto another grid.
+    """Writes an integer tensor onto another grid; between int8 and int16 through float, which is exact.
 
     Raises:
         ValueError: The ratio of the scales is one that the runtime cannot do.
     """
+    if 16 in (x.grid.storage_bits, grid.storage_bits):
+        return write_quantize(writer, write_dequantize(writer, x, f"{name}/float"), grid, name)
     ratio = float(np.float32(x.grid.scale) / np.float32(grid.scale))
     if not _LOWEST_RATIO <= ratio <= _HIGHEST_RATIO:
         raise ValueError(
@@ -65,7 +72,8 @@ def write_requantize(writer, x, grid: Grid, name: str):
 
 
 def write_dequantize(writer, x, name: str):
-    """Writes an int8 tensor as float32."""
+    """Writes an int8 or int16 tensor as float32."""
     out = writer.activation(name, x.shape)
-    writer.operator("DEQUANTIZE", [x], [out], "DequantizeOptions", _DEQUANTIZE_VERSION)
+    version = _INT16_DEQUANTIZE_VERSION if x.dtype == "int16" else _DEQUANTIZE_VERSION
+    writer.operator("DEQUANTIZE", [x], [out], "DequantizeOptions", version)
     return out

@@ -21,8 +21,25 @@ from kqat.lowering.base import Weights
 from kqat.ops.reciprocal import reciprocal
 
 BIAS_LIMIT = 2.0**22
-SMALLEST_MULTIPLIER = 2.0**-20
-LARGEST_MULTIPLIER = 255.0
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a kernel can add and multiply by.
+
+    Args:
+        bias: Largest bias, in steps of the accumulator.
+        smallest: Smallest multiplier from the accumulator to output levels.
+        largest: Largest one.
+    """
+
+    bias: float
+    smallest: float
+    largest: float
+
+
+# By the storage of the tensors around the kernel.
+LIMITS = {8: Limits(BIAS_LIMIT, 2.0**-20, 255.0), 16: Limits(2.0**40, 2.0**-28, 64.0)}
 
 
 @dataclass(frozen=True)
@@ -50,7 +67,7 @@ class Norm:
         return cls(gain, mean, beta)
 
 
-def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits: int) -> Weights:
+def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits: int, storage=8) -> Weights:
     """Returns the integer weights of a layer with its BatchNorm folded in.
 
     Args:
@@ -61,9 +78,10 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
         input_scale: Scale of the input grid.
         output_scale: Scale of the output grid.
         bits: Width of the weights.
+        storage: Width of the integer type of the tensors around the layer, 8 or 16.
 
     Returns:
-        Weights whose bias stays below `2^22` and whose requantization multiplier stays in the range that
+        Weights whose bias stays below `2^22` (`2^40` between int16 tensors) and whose requantization multiplier stays in the range that
         the runtime accepts: the scale of a channel that BatchNorm has almost switched off is raised and
         its integers are rounded again; a channel of zeros takes a scale fine enough for its bias.
     """
@@ -72,13 +90,14 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
     parts, gain = _bias_parts(bias, norm)
     wanted = flat if gain is None else flat * ops.abs(gain)
     per_unit = output_scale / input_scale
-    floor = per_unit * SMALLEST_MULTIPLIER
+    limits = LIMITS[storage]
+    floor = per_unit * limits.smallest
     if parts:
         size = sum((ops.abs(part) for part in parts[1:]), ops.abs(parts[0]))
-        floor = ops.maximum(floor, size / (input_scale * BIAS_LIMIT))
+        floor = ops.maximum(floor, size / (input_scale * limits.bias))
     dead = _dead_channels(values, layout, flat)
     wanted = ops.where(dead, per_unit / 256.0, wanted)
-    step = ops.minimum(ops.maximum(wanted, floor), per_unit * LARGEST_MULTIPLIER)
+    step = ops.minimum(ops.maximum(wanted, floor), per_unit * limits.largest)
     if gain is not None:
         values = values * ops.reshape(ops.where(gain < 0, -1.0, 1.0), layout)
     shrink = ops.reshape(ops.where(step > wanted, wanted / step, ops.ones_like(step)), layout)

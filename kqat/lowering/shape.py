@@ -34,8 +34,10 @@ def like(writer, x, shape, name):
     return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
 
 
-def version(x) -> int:
-    """Returns the operator version that knows the type of `x`: 2 for int8, 1 for float."""
+def version(x, int16: int = 3) -> int:
+    """Returns the operator version that knows the type of `x`: 2 for int8, 1 for float, or `int16`."""
+    if x.dtype == "int16":
+        return int16
     return 1 if x.grid is None else 2
 
 
@@ -84,7 +86,7 @@ class Transpose(PassThrough):
     def write(self, writer, step, x, shape, name):
         permutation = writer.constant(f"{name}/permutation", _permutation(step.op, len(x.shape)))
         out = like(writer, x, shape, name)
-        writer.operator("TRANSPOSE", [x, permutation], [out], "TransposeOptions", version(x))
+        writer.operator("TRANSPOSE", [x, permutation], [out], "TransposeOptions", version(x, int16=5))
         return out
 
 

@@ -35,7 +35,9 @@ def nudged_grid(low, high, levels, narrow_range: bool = False) -> Grid:
 
 
 def symmetric_grid(low, high, levels) -> Grid:
-    """Returns the grid from `-qmax` to `qmax` whose top level is the end of the range farther from 0.
+    """Returns the grid from `-qmax - 1` to `qmax` whose top level is the end of the range farther from 0.
+
+    Its zero point is 0; its lowest level is where the runtime's integer type saturates.
 
     Args:
         low: Lower end, real units, shape `()`.
@@ -44,7 +46,7 @@ def symmetric_grid(low, high, levels) -> Grid:
     """
     qmax = (ops.convert_to_tensor(levels) - 1.0) * 0.5
     top = ops.maximum(ops.abs(ops.convert_to_tensor(low)), ops.abs(ops.convert_to_tensor(high)))
-    return Grid(safe_scale(top / qmax), -qmax, qmax)
+    return Grid(safe_scale(top / qmax), -qmax - 1.0, qmax)
 
 
 def per_axis(reduce, x, axis):

@@ -24,7 +24,7 @@ class MovingAverage(Quantizer):
         bits: Width, 1 to 16.
         decay: Weight of the past in the long run, at least 0 and below 1.
         signed: `False` pins the lower end to 0 (after a ReLU); `True` and `None` follow the data.
-        symmetric: Uses `-qmax` to `qmax` with a step of `max(-low, high) / qmax`, so that the zero
+        symmetric: Uses `-qmax - 1` to `qmax` with a step of `max(-low, high) / qmax`, so that the zero
             point is 0, as integer kernels expect of 16-bit activations.
         **kwargs: `name` and `trainable`.
 

@@ -39,7 +39,7 @@ def test_compiled_nudged_grid_is_the_reference():
 @pytest.mark.parametrize(("low", "high", "top"), [(-3, 1, 3), (-1, 4, 4), (0, 2, 2)])
 def test_symmetric_grid_reaches_the_farther_end(low, high, top):
     scale, qmin, qmax = numbers(symmetric_grid(np.float32(low), np.float32(high), np.float32(65535)))
-    assert (qmin, qmax) == (-32767, 32767)
+    assert (qmin, qmax) == (-32768, 32767)
     assert scale == np.float32(top) / np.float32(32767)
 
 

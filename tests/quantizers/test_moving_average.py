@@ -35,7 +35,7 @@ def test_symmetric_has_zero_point_zero():
     quantizer = quantizers.MovingAverage(16, symmetric=True)
     quantizer.set_range(-2, 1)
     grid = numpy_grid(quantizer)
-    assert (grid.qmin, grid.qmax) == (-32767, 32767)
+    assert (grid.qmin, grid.qmax) == (-32768, 32767)
     assert grid.scale == np.float32(2) / np.float32(32767)
 
 
