@@ -1,5 +1,7 @@
 """One function a runtime: each runs a `.tflite` file on an array and returns what the file puts out."""
 
+import warnings
+
 import numpy as np
 
 
@@ -14,7 +16,10 @@ def tensorflow(content, x):
     """The interpreter inside TensorFlow as it comes: XNNPACK."""
     import tensorflow
 
-    return _interpret(tensorflow.lite.Interpreter(model_content=content, num_threads=1), x)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*tf.lite.Interpreter is deprecated", UserWarning)
+        interpreter = tensorflow.lite.Interpreter(model_content=content, num_threads=1)
+    return _interpret(interpreter, x)
 
 
 def compiled_model(content, x):

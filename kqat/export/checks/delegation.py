@@ -55,9 +55,15 @@ def _should_be_taken(file: Opened, operator: FileOperator) -> bool:
 
 
 def _refused(error: str, plan: Plan) -> str:
-    found = re.search(r"Node number (\d+)", error)
-    layer = layer_of(plan, int(found[1])) if found else "?"
+    node, tensor = (re.search(rf"{what} (\d+)", error) for what in ("Node number", "Tensor"))
+    layer = "?"
+    if node:
+        layer = layer_of(plan, int(node[1]))
+    elif tensor:
+        users = [o.layer for o in plan.operators if int(tensor[1]) in (*o.inputs, *o.outputs)]
+        layer = users[0] if users else layer
     text = " ".join(error.split())[:300].rstrip(".")
-    return f"The runtime refuses the file at layer '{layer}': {text}. Received: the file just written. " + (
+    return (
+        f"The runtime refuses the file at layer '{layer}': {text}. Received: the file just written. "
         "Use another form of this layer, or leave it in float."
     )

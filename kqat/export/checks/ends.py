@@ -12,4 +12,5 @@ def check_ends(file: Opened, plan: Plan) -> None:
             if mine != theirs:
                 fail(mine[0], "another graph input or output", mine, theirs)
         if len(planned) != len(found):
-            fail(str(planned or found), "more or fewer graph inputs or outputs", planned, found)
+            last = max(planned, found, key=len)[min(len(planned), len(found)) - 1]
+            fail(last[0], "more or fewer graph inputs or outputs", planned, found)
