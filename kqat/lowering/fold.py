@@ -94,7 +94,7 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
     floor = per_unit * limits.smallest
     if parts:
         size = sum((ops.abs(part) for part in parts[1:]), ops.abs(parts[0]))
-        floor = ops.maximum(floor, size / (input_scale * limits.bias))
+        floor = ops.maximum(floor, size * reciprocal(input_scale * limits.bias))
     dead = _dead_channels(values, layout, flat)
     wanted = ops.where(dead, per_unit / 256.0, wanted)
     step = ops.minimum(ops.maximum(wanted, floor), per_unit * limits.largest)

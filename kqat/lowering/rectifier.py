@@ -9,7 +9,7 @@ Forward, `d` the input level:
 import numpy as np
 from keras import ops
 
-from kqat.core.grid import INT8_MAX, Grid
+from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.base import Step
 from kqat.lowering.merge import Term, add_levels, multiply_levels, write_pair
 from kqat.lowering.requantize import to_levels
@@ -154,8 +154,8 @@ class PRelu:
         slopes = Term(writer.constant(f"{name}/alpha", values.astype(np.int8), step), Grid(step, -127, 127))
         middle = Step(None, (), _to_numpy(_product_grid(x.grid, step, target)))
         scale, zero = np.float32(x.grid.scale), np.float32(0)
-        above = _half(writer, x, Grid(scale, zero, np.float32(x.grid.qmax)), f"{name}/above")
-        below = _half(writer, x, Grid(scale, np.float32(x.grid.qmin), zero), f"{name}/below")
+        above = _half(writer, x, Grid(scale, zero, np.float32(x.grid.qmax)), INT8_MIN, f"{name}/above")
+        below = _half(writer, x, Grid(scale, np.float32(x.grid.qmin), zero), INT8_MAX, f"{name}/below")
         product = write_pair(writer, "MUL", Term(below, below.grid), slopes, middle, f"{name}/product")
         return write_pair(writer, "ADD", Term(above, above.grid), product, Step(None, (), target), name).value
 
@@ -172,9 +172,8 @@ def _to_numpy(grid: Grid) -> Grid:
     return Grid(*(np.float32(ops.convert_to_numpy(field)) for field in (grid.scale, grid.qmin, grid.qmax)))
 
 
-def _half(writer, x, grid: Grid, name: str):
-    """Writes the part of `x` above or below 0: a QUANTIZE of the same scale that saturates at 0."""
-    zero_point = -INT8_MAX - 1 if grid.qmin == 0 else INT8_MAX
+def _half(writer, x, grid: Grid, zero_point: int, name: str):
+    """Writes the part of `x` above or below 0: a QUANTIZE of the same scale that saturates at level 0."""
     out = writer.activation(name, x.shape, grid, zero_point)
     writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
     return out
