@@ -1,4 +1,4 @@
-"""The errors that kqat raises for its own reasons; wrong arguments are plain `TypeError`, `ValueError`."""
+"""What kqat raises for its own reasons; wrong arguments are plain `TypeError`, `ValueError`."""
 
 
 class KqatError(Exception):
@@ -31,3 +31,7 @@ class VerifyError(KqatError, ValueError):
 
 class FileError(VerifyError):
     """Bytes are not a model that the runtime can run, or not with these inputs."""
+
+
+class FallbackWarning(UserWarning):
+    """Something works in another way than planned, with other promises."""

@@ -1,6 +1,6 @@
 """A model as float layers with what is known of their weights' grids: BatchNorm folded, quantizers gone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import keras
@@ -16,6 +16,13 @@ from kqat.lowering.fold import Norm
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, substitute
 from kqat.transforms.split import clone_layer, split
+
+# Layers whose kernel has integer forms; of the last one not in files that TensorFlow's converter writes.
+INTEGER_KERNELS = (
+    *(keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D),
+    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+)
+KERNELS = (*INTEGER_KERNELS, keras.layers.Conv2DTranspose)
 
 
 @dataclass(frozen=True)
@@ -33,7 +40,8 @@ class Block:
         norm: Inference-time BatchNorm behind it, or `None`.
         activation: `"linear"`, `"relu"` or `"relu6"`.
         bias: Real bias, or `None`.
-        quantizer: Trained weight quantizer, or `None`.
+        quantizers: Trained quantizer of each weight, by attribute name.
+        layer: The `Quantized` layer that it comes from, or `None`.
     """
 
     op: Any
@@ -45,34 +53,45 @@ class Block:
     norm: Norm | None = None
     activation: str = "linear"
     bias: Any = None
-    quantizer: Any = None
+    quantizers: dict = field(default_factory=dict)
+    layer: Quantized | None = None
 
     @property
     def weight_axes(self) -> tuple[int, ...] | None:
-        """Axes of the kernel that keep a scale of their own; `None` for an operation without a kernel."""
-        treatment = treatment_for(self.op)
-        if treatment is None or treatment.kind != "weighted":
-            return None
-        return treatment.weights.get("kernel")
+        """Axes of the kernel that keep a scale of their own; `None` for other operations than `KERNELS`."""
+        treatment = treatment_for(self.op) if isinstance(self.op, KERNELS) else None
+        return None if treatment is None else treatment.weights["kernel"]
+
+    @property
+    def quantizer(self):
+        """Trained quantizer of the kernel, or `None`."""
+        return self.quantizers.get("kernel")
 
 
 @dataclass(frozen=True)
-class Plain:
-    """A tensor that only takes another name: what a `FakeQuant` does where activations stay float."""
+class Rounding:
+    """A `FakeQuant`, which where activations stay float does nothing.
 
+    Args:
+        op: The layer.
+        source: The tensor that it rounds.
+        target: The rounded tensor.
+    """
+
+    op: FakeQuant
     source: Tensor
     target: Tensor
 
 
-def read_blocks(graph: Graph) -> list[Block | Plain]:
+def read_blocks(graph: Graph) -> list[Block | Rounding]:
     """Returns the blocks of a traced model, float or quantized, in execution order."""
     graph, _ = split(graph, _is_float)
-    chains = find_chains(graph, _is_float)
+    chains = find_chains(graph, _may_fuse)
     absorbed = {node.path for chain in chains.values() for node in chain}
-    blocks: list[Block | Plain] = []
+    blocks: list[Block | Rounding] = []
     for node in graph.nodes:
         if isinstance(node.op, FakeQuant):
-            blocks.append(Plain(node.inputs[0], node.outputs[0]))
+            blocks.append(Rounding(node.op, node.inputs[0], node.outputs[0]))
         elif isinstance(node.op, Quantized):
             blocks.append(_quantized(node))
         elif node.path not in absorbed:
@@ -82,6 +101,12 @@ def read_blocks(graph: Graph) -> list[Block | Plain]:
 
 def _is_float(node: Node) -> bool:
     return not isinstance(node.op, Quantized | FakeQuant)
+
+
+def _may_fuse(node: Node) -> bool:
+    treatment = treatment_for(node.op)
+    weighted = treatment is not None and treatment.kind == "weighted"
+    return _is_float(node) and (isinstance(node.op, KERNELS) or not weighted)
 
 
 def _quantized(node: Node) -> Block:
@@ -98,7 +123,8 @@ def _quantized(node: Node) -> Block:
         norm=_numpy_norm(norm),
         activation=layer.fused_activation,
         bias=_numpy(bias),
-        quantizer=layer.weight_quantizers.get("kernel"),
+        quantizers=dict(layer.weight_quantizers),
+        layer=layer,
     )
 
 
@@ -118,8 +144,13 @@ def _float(node: Node, name: str, chain: list[Node]) -> Block:
         norm=_numpy_norm(Norm.of(norms[0])) if norms else None,
         activation=activation,
         bias=_numpy(getattr(node.op, "bias", None)),
-        quantizer=node.op.kernel_quantizer if isinstance(node.op, ManualQuantization) else None,
+        quantizers=_manual_quantizers(node.op),
     )
+
+
+def _manual_quantizers(op) -> dict:
+    quantizer = op.kernel_quantizer if isinstance(op, ManualQuantization) else None
+    return {} if quantizer is None else {"kernel": quantizer}
 
 
 def float_clone(block: Block, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Layer:

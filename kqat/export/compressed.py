@@ -16,7 +16,7 @@ from kqat.core.checks import check_bits
 from kqat.core.errors import ExportError
 from kqat.core.packing import pack, width_for
 from kqat.export.atomic import write_atomically
-from kqat.export.blocks import Block, Plain, float_clone, read_blocks
+from kqat.export.blocks import Block, Rounding, float_clone, read_blocks
 from kqat.export.checks import check_file
 from kqat.export.integer_weights import HIGHEST_BITS, fold_block, quantize_block
 from kqat.export.report import LayerLine, Report
@@ -144,7 +144,7 @@ class Emitter:
             self.refs[tensor] = self.writer.input(name, spec.shape, str(spec.dtype))
         inputs = [self.refs[t] for t in names]
         for block in self.blocks:
-            if isinstance(block, Plain):
+            if isinstance(block, Rounding):
                 self.refs[block.target] = self.refs[block.source]
             else:
                 self._emit(block)
@@ -163,11 +163,17 @@ class Emitter:
         op, weights = block.op, None
         if block.weight_axes is not None:
             op, weights = self._weights(block)
+        elif getattr(op, "weights", None) and not isinstance(op, keras.layers.BatchNormalization):
+            self._note(f"{block.name}: float weights ({type(op).__name__} has no integer form here)")
+            _require_unquantized(block)
         nothing = (None,) * len(block.inputs)
         step = Step(op, nothing, None, block.activation, weights, block.args, block.kwargs)
         lowering = lowering_for(block.op)
         assert lowering is not None, f"checked before: {block.op}"
-        result = lowering.emit(self.writer, step, [self.refs[t] for t in block.inputs], block.name)
+        try:
+            result = lowering.emit(self.writer, step, [self.refs[t] for t in block.inputs], block.name)
+        except (NotImplementedError, ValueError) as error:
+            raise ExportError(f"Layer '{block.name}' cannot be written: {error}") from error
         refs = [result] if isinstance(result, Ref) else list(result)
         self.refs.update(zip(block.outputs, refs, strict=True))
 
@@ -192,9 +198,17 @@ class Emitter:
             self.notes.append(note)
 
     def _note_left_out(self) -> None:
-        count = sum(isinstance(block, Plain) for block in self.blocks)
+        count = sum(isinstance(block, Rounding) for block in self.blocks)
         if count:
             self._note(f"activations stay float: {count} activation quantizers left out")
+
+
+def _require_unquantized(block: Block) -> None:
+    if block.quantizers or block.norm is not None:
+        raise ExportError(
+            f"The quantized weights of layer '{block.name}' cannot be stored as integers for a float kernel. "
+            f"Received: a quantized {type(block.op).__name__}. Use strip_fake_quant(model), or export_tflite."
+        )
 
 
 def _output_names(model, count: int) -> list[str]:
@@ -202,7 +216,7 @@ def _output_names(model, count: int) -> list[str]:
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
 
 
-def _require_lowerings(blocks: list[Block | Plain]) -> None:
+def _require_lowerings(blocks: list[Block | Rounding]) -> None:
     missing = [
         f"{block.name} ({type(block.op).__name__})"
         for block in blocks

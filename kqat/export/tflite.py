@@ -12,6 +12,7 @@ from kqat.export import ends
 from kqat.export.atomic import write_atomically
 from kqat.export.checks import check_export
 from kqat.export.emitter import Emitter
+from kqat.export.fallback import FALLBACKS, convert_elsewhere
 from kqat.export.micro import require_micro
 from kqat.export.report import Report
 from kqat.export.storage import FORMS, pack
@@ -47,6 +48,7 @@ def export_tflite(
     io: str = "float32",
     weights: str = "exact",
     target: str = "litert",
+    fallback: str = "converter",
 ) -> Export:
     """Returns a quantized model as a `.tflite` file that computes what the model computes.
 
@@ -62,6 +64,9 @@ def export_tflite(
         weights: `"exact"` stores every weight in 8 bits, which the runtime's fast exact kernels read.
             `"packed"` stores them in the bits that they need; `verify` expands them again.
         target: `"litert"`, or `"tflite-micro"` for a file that its interpreter runs.
+        fallback: What to do about layers that kqat cannot write itself. `"converter"` gives the model,
+            with a `FallbackWarning` and a note in the report, to TensorFlow's converter, in a process of
+            its own where Keras runs on another backend; exactness is not promised then. `"error"` raises.
 
     Raises:
         NotCalibratedError: A range was never set by data.
@@ -73,6 +78,7 @@ def export_tflite(
         ("io", io, ends.TYPES),
         ("weights", weights, FORMS),
         ("target", target, TARGETS),
+        ("fallback", fallback, FALLBACKS),
     ):
         if value not in known:
             raise ValueError(
@@ -80,7 +86,11 @@ def export_tflite(
             )
     graph = trace(model)
     _require_ranges(graph)
-    _require_lowerings(graph)
+    missing = _missing_lowerings(graph)
+    if missing and fallback == "converter":
+        content, report = convert_elsewhere(model, graph, missing, io, weights, target)
+        return Export(content, report, None if path is None else write_atomically(path, content))
+    _require_none(missing)
     emitter = Emitter(graph, io)
     content = emitter.run(model)
     notes = list(emitter.notes)
@@ -112,8 +122,8 @@ def _activation_quantizer(op):
     return op.quantizer if isinstance(op, FakeQuant) else getattr(op, "input_quantizer", None)
 
 
-def _require_lowerings(graph: Graph) -> None:
-    """Checks before anything is written that every layer can be."""
+def _missing_lowerings(graph: Graph) -> list[str]:
+    """Returns the layers that cannot be written, found before anything is."""
     missing = []
     for node in graph.nodes:
         if isinstance(node.op, FakeQuant):
@@ -121,8 +131,13 @@ def _require_lowerings(graph: Graph) -> None:
         inner = node.op.operation if isinstance(node.op, Quantized) else node.op
         if lowering_for(inner) is None:
             missing.append(f"{node.path} ({type(inner).__name__})")
+    return missing
+
+
+def _require_none(missing: list[str]) -> None:
     if missing:
         raise ExportError(
             f"There is no way yet to write {len(missing)} layers. Received: {', '.join(missing[:8])}. "
-            "Replace them by layers listed in the documentation of export_tflite."
+            "Replace them by layers listed in the documentation of export_tflite, or use "
+            "fallback='converter'."
         )
