@@ -162,8 +162,10 @@ def _activation_quantizer(grid: TensorPlan):
         low, high = grid.range
         return quantizers.get("fixed", min=low, max=high, bits=grid.bits)
     # Above 8 bits the runtime wants a zero point of 0; the sign of an activation carries no scale.
-    extra = {"symmetric": grid.bits > 8, "scaled": False}
-    return quantizers.get(grid.quantizer, bits=grid.bits, signed=grid.signed, **extra)
+    wide = grid.bits > 8
+    signed = True if wide and grid.quantizer == "lsq" else grid.signed
+    extra = {"symmetric": wide, "scaled": False}
+    return quantizers.get(grid.quantizer, bits=grid.bits, signed=signed, **extra)
 
 
 def _is_norm(op) -> bool:

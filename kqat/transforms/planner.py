@@ -8,7 +8,7 @@ from kqat.layers.registry import treatment_for
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
-from kqat.transforms.limits import missing_kernel
+from kqat.transforms.limits import check_weights, check_width, missing_kernel, missing_width
 from kqat.transforms.plan import Plan, Settings, kind_of
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
@@ -28,15 +28,30 @@ class Planner:
         self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
+        self.blocked: dict[str, str] = {}
+        self.first, self.last = self._boundary()
+        while self._settle(graph):
+            pass
+
+    def _settle(self, graph: Graph) -> bool:
+        """Chooses modes, grids and widths; returns whether a layer cannot have its widths and stays float."""
         self.modes = self._modes()
         self.chains = find_chains(graph, lambda node: self.modes[node.path] in ("quantized", "passthrough"))
         self._mark_fused()
         self.tails = {path: chain[-1].outputs[0] for path, chain in self.chains.items()}
         self.groups = shared_grids(graph, self.modes, self.tails)
         self.nonnegative = nonnegative_tensors(graph, self.chains)
-        self.first, self.last = self._boundary()
         self._drop_idle_passthrough()
         self.wishes = self._tensor_bits()
+        live = [n for n in graph.nodes if self.modes[n.path] in ("quantized", "passthrough")]
+        missing = {n.path: missing_width(n.op, self._widest(n)) for n in live}
+        self.blocked |= {path: reason for path, reason in missing.items() if reason}
+        return any(missing.values())
+
+    def _widest(self, node: Node) -> int:
+        """Returns the width of the widest tensor around a layer."""
+        around = {self.groups.find(t) for t in (*self._values(node), self._tail(node))}
+        return max(self.wishes.get(group, self.settings.bits.activations) for group in around)
 
     def plan(self) -> Plan:
         """Returns the plan.
@@ -74,7 +89,7 @@ class Planner:
         treatment = treatment_for(node.op)
         if treatment is None:
             return "float", f"no quantization rule for {kind_of(node.op)}"
-        missing = missing_kernel(node, self.graph)
+        missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
         if missing:
             return "float", missing
         if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
@@ -168,6 +183,8 @@ class Planner:
         wishes: dict[Tensor, int] = {}
         edge = set(self.graph.input_names) | set(tensors_in(self.graph.outputs))
         final = self._final()
+        activations = self.settings.bits.activations
+        edge_bits = max(self.settings.boundary_bits, activations if activations > 8 else 0)
         for node in self.graph.nodes:
             if self.modes[node.path] == "float":
                 edge.update(t for t in node.outputs)
@@ -187,7 +204,7 @@ class Planner:
                 if self.groups.find(self._tail(node)) == group
             )
             if not explicit:
-                wishes[group] = max(wishes.get(group, 0), self.settings.boundary_bits)
+                wishes[group] = max(wishes.get(group, 0), edge_bits)
         return wishes
 
     def _explicit(self, node: Node) -> bool:
@@ -211,6 +228,7 @@ class Planner:
         sources = [t for t in self.graph.specs if self.groups.find(t) == group]
         positive = all(t in self.nonnegative for t in sources)
         name = self._quantizer_name(self._family(node), bits)
+        check_width(bits, name, own_name)
         signed = False if positive else (None if name in ("ema", "lsq") else True)
         return TensorPlan(bits, name, signed, self._grid_name(group, own_name))
 
@@ -271,6 +289,7 @@ class Planner:
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:
         treatment = treatment_for(node.op)
         bits = self._weight_bits(node)
+        check_weights(bits, self._widest(node), node.path)
         family = self._family(node)
         if bits == 1:
             name = "sign"
