@@ -7,16 +7,14 @@ from kqat import quantizers
 from kqat.layers.batchnorm import normalize
 from kqat.layers.binding import Binding, is_symbolic, source_quantizer
 from kqat.layers.drift import Drift, without_activation
+from kqat.layers.integer_weights import integer_weights
+from kqat.layers.rehearsal import Rehearsal, frozen_flag
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, template_from_config, template_to_config
 from kqat.layers.treatments import fused_activation, own_activation
 from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step
-from kqat.lowering.fold import Norm, fold
 from kqat.lowering.registry import lowering_for
-from kqat.ops.fake_quant import round_to_grid
-
-BATCHNORM_LEVELS = 127.0
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -58,6 +56,7 @@ class Quantized(keras.layers.Layer):
         self.__dict__["_template"] = template
         self.__dict__["_origin"] = origin
         self.__dict__["_binding"] = Binding()
+        self.__dict__["rehearsal"] = Rehearsal()
         self.__dict__["_look"] = None
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
@@ -82,7 +81,7 @@ class Quantized(keras.layers.Layer):
         for name, quantizer in self.weight_quantizers.items():
             if not quantizer.built:
                 quantizer.build(tuple(getattr(self.operation, name).shape))
-        if self._norm_layer is not None:
+        if self.norm_layer is not None:
             self.batchnorm_frozen = self.add_weight(
                 shape=(), initializer="zeros", trainable=False, dtype="float32", name="batchnorm_frozen"
             )
@@ -118,9 +117,16 @@ class Quantized(keras.layers.Layer):
         if self._look is not None:
             self._look(self, self._linear_output(inputs))
         if training or self.observing or not self.is_integer:
-            return self._simulate(inputs, training)
-        lowering, step, tensors = lowering_for(self.operation), self.step(), keras.tree.flatten(inputs)
-        if not self.weight_quantizers:
+            output = self._simulate(inputs, training)
+            if training and self.is_integer and self._binding.is_next:
+                self.rehearsal.offer(output, frozen_flag(self), lambda: self._compute(inputs))
+            return output
+        return self._compute(inputs)
+
+    def _compute(self, inputs):
+        """The integer form, which is what the runtime computes."""
+        lowering, step, tensors = self.lowering, self.step(), keras.tree.flatten(inputs)
+        if not self.weight_quantizers or self.storage == 16:
             return lowering.forward(step, *tensors)
         ((_, quantizer),) = self.weight_quantizers.items()
         input_bits = self._binding.inputs[0].quantizer.bits
@@ -130,13 +136,24 @@ class Quantized(keras.layers.Layer):
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
         around = [*self._binding.inputs, self._binding.output]
-        return bool(self._binding.inputs) and all(around) and lowering_for(self.operation) is not None
+        return bool(self._binding.inputs) and all(around) and self.lowering is not None
+
+    @property
+    def storage(self) -> int:
+        """Width of the integer type that the kernel works between, 8 or 16: what the widest tensor needs."""
+        around = [f for f in (*self._binding.inputs, self._binding.output) if f is not None]
+        return 16 if any(f.quantizer.bits > 8 for f in around) else 8
+
+    @property
+    def lowering(self):
+        """The kernel, or `None` where there is none between tensors of these widths."""
+        return lowering_for(self.operation, self.storage)
 
     def step(self) -> Step:
         """Returns the deployed form: folded integer weights and the grids around them, as tensors."""
         inputs = tuple(f.quantizer.grid() if f is not None else None for f in self._binding.inputs)
         output = self._binding.output.quantizer.grid() if self._binding.output is not None else None
-        weights = self._integer_weights(inputs[0].scale, output.scale) if output is not None else None
+        weights = integer_weights(self, inputs[0].scale, output.scale) if output is not None else None
         args, kwargs = self._template or plain_template(len(inputs))
         return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))
 
@@ -175,31 +192,21 @@ class Quantized(keras.layers.Layer):
         return self._origin
 
     @property
-    def _norm_layer(self):
+    def layers_before(self) -> list:
+        """The quantized layers whose outputs this one reads."""
+        return [maker for f in self._binding.inputs if f is not None for maker in f.makers]
+
+    @property
+    def norm_layer(self):
         """The BatchNorm to fold: the fused one, or the operation itself."""
         if isinstance(self.operation, keras.layers.BatchNormalization):
             return self.operation
         return self.batchnorm
 
-    def _integer_weights(self, input_scale, output_scale):
-        layer = self._norm_layer
-        norm = None if layer is None else Norm.of(layer, *self.drift_variables)
-        if layer is self.operation:
-            ones = ops.ones_like(norm.mean)
-            unit = ones / BATCHNORM_LEVELS
-            return fold(ones * BATCHNORM_LEVELS, unit, None, norm, input_scale, output_scale, bits=8)
-        if not self.weight_quantizers:
-            return None
-        ((name, quantizer),) = self.weight_quantizers.items()
-        weight = ops.convert_to_tensor(getattr(self.operation, name))
-        grid = quantizer.grid(weight)
-        values = round_to_grid(weight, grid.scale, grid.qmin, grid.qmax)
-        return fold(values, grid.scale, self._bias(), norm, input_scale, output_scale, bits=quantizer.bits)
-
     def _simulate(self, inputs, training):
         """The wrapped layers on fake-quantized weights; while a range is observed, on float weights."""
         args, kwargs = self.arguments(inputs)
-        if self.operation is self._norm_layer:
+        if self.operation is self.norm_layer:
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
         else:
             output = self._operate(training, args, kwargs)
@@ -214,7 +221,7 @@ class Quantized(keras.layers.Layer):
             return self.operation(*args, **kwargs)
         pairs = self._fake_weights(training)
         if self.batchnorm is None and self.mean_drift is not None:
-            pairs.append((self.operation.bias, self._bias()))
+            pairs.append((self.operation.bias, self.bias_tensor()))
         return call_with(self.operation, self.operation, pairs, *args, **kwargs)
 
     def _linear_output(self, inputs):
@@ -224,7 +231,7 @@ class Quantized(keras.layers.Layer):
         with without_activation(self.operation):
             return call_with(self.operation, self.operation, pairs, *args, **kwargs)
 
-    def _bias(self):
+    def bias_tensor(self):
         """The bias as a tensor, without BatchNorm less what quantization adds to it; `None` if none."""
         bias = getattr(self.operation, "bias", None)
         if bias is None or self.batchnorm is not None or self.mean_drift is None:
@@ -248,7 +255,7 @@ class Quantized(keras.layers.Layer):
 
     def set_batchnorm_frozen(self, frozen: bool) -> None:
         """Freezes or frees the BatchNorm statistics, also inside a training step already compiled."""
-        if self._norm_layer is not None:
+        if self.norm_layer is not None:
             self.batchnorm_frozen.assign(float(frozen))
 
     # Saving.

@@ -1,4 +1,4 @@
-"""Rounding that lets gradients through."""
+"""Straight-through estimators: values replaced, gradients passed on."""
 
 import keras
 from keras import ops
@@ -29,3 +29,25 @@ def _round(x):
         return args[0] if upstream is None else upstream
 
     return ops.round(x), gradient
+
+
+def straight_through(value, carrier):
+    """Returns `value` in place of `carrier`, as if it were `carrier` to the gradient.
+
+    Forward: `y = value`
+    Gradient: `dcarrier = dy`, `dvalue = 0`
+
+    Args:
+        value: What to compute on with, float tensor.
+        carrier: What the gradient flows into, of the same shape.
+    """
+    return _straight_through(ops.convert_to_tensor(value), ops.convert_to_tensor(carrier))
+
+
+@keras.ops.custom_gradient
+def _straight_through(value, carrier):
+    def gradient(*args, upstream=None):
+        dy = args[0] if upstream is None else upstream
+        return ops.zeros_like(dy), dy
+
+    return ops.copy(value), gradient
