@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
     from kqat.export.weight_only import export_weight_only
+    from kqat.packed import load_packed, save_packed
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
     from kqat.transforms.strip import strip_fake_quant
@@ -31,10 +32,12 @@ __all__ = [
     "export_weight_only",
     "layers",
     "load_model",
+    "load_packed",
     "plan",
     "quantize",
     "quantizers",
     "runtime",
+    "save_packed",
     "strip_fake_quant",
     "summary",
     "transfer_weights",
@@ -50,8 +53,10 @@ _HOME = {
     "export_tflite": "kqat.export.tflite",
     "export_weight_only": "kqat.export.weight_only",
     "load_model": "kqat.saving",
+    "load_packed": "kqat.packed",
     "plan": "kqat.api",
     "quantize": "kqat.api",
+    "save_packed": "kqat.packed",
     "strip_fake_quant": "kqat.transforms.strip",
     "summary": "kqat.transforms.summary",
     "transfer_weights": "kqat.transforms.transfer",

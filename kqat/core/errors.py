@@ -35,3 +35,7 @@ class FileError(VerifyError):
 
 class FallbackWarning(UserWarning):
     """Something works in another way than planned, with other promises."""
+
+
+class CheckpointError(KqatError, ValueError):
+    """A checkpoint cannot be written, or is not one that can be loaded."""

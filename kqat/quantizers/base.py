@@ -7,7 +7,7 @@ from keras import ops
 from kqat.core.checks import LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
-from kqat.ops.fake_quant import fake_quant
+from kqat.ops.fake_quant import fake_quant, round_to_grid
 
 
 class Quantizer(keras.layers.Layer):
@@ -76,6 +76,11 @@ class Quantizer(keras.layers.Layer):
             x: The tensor to be quantized, for quantizers that derive the grid from it (weights).
         """
         raise NotImplementedError
+
+    def to_levels(self, x):
+        """Returns the level of each value, a whole number. Has no useful gradient."""
+        grid = self.grid(x)
+        return round_to_grid(x, grid.scale, grid.qmin, grid.qmax)
 
     def fake_quantize(self, x):
         """Returns `x` on the grid, with the gradient of the scheme. Float32 in and out."""

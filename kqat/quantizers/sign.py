@@ -48,6 +48,10 @@ class Sign(Quantizer):
         magnitude = per_axis(ops.mean, ops.abs(ops.cast(x, "float32")), self.axis)
         return Grid(safe_scale(magnitude), -one, one)
 
+    def to_levels(self, x):
+        one = ops.ones_like(x)
+        return ops.where(ops.convert_to_tensor(x) >= 0, one, -one)
+
     def fake_quantize(self, x):
         return sign(x) * self.grid(x).scale
 

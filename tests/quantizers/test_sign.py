@@ -41,3 +41,13 @@ def test_there_is_one_bit_only(bits):
         quantizers.Sign(bits)
     with pytest.raises(ValueError, match=f"Received: bits={bits}"):
         quantizers.Sign().set_bits(bits)
+
+
+@pytest.mark.parametrize("axis", [None, (-1,)])
+def test_levels_are_signs_and_give_what_training_sees(axis):
+    """Also for weights nearer to 0 than to the scale, which rounding would take for 0."""
+    w = ops.convert_to_tensor(np.array([[0.01, -3.0], [-0.02, 0.1]], "float32"))
+    quantizer = quantizers.Sign(axis=axis)
+    levels = numpy(quantizer.to_levels(w))
+    np.testing.assert_array_equal(levels, [[1, -1], [-1, 1]])
+    np.testing.assert_array_equal(levels * numpy(quantizer.grid(w).scale), numpy(quantizer(w)))

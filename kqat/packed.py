@@ -1,0 +1,172 @@
+"""Keras checkpoints whose quantized weights are bit-packed integers."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+import kqat.layers  # noqa: F401  (registers the layers)
+from kqat.core.archive import ArchiveReader, ArchiveWriter, damaged
+from kqat.core.atomic import write_atomically
+from kqat.core.errors import CheckpointError
+from kqat.core.packing import WIDTHS, pack, packed_size, unpack, width_for
+from kqat.core.weight_codes import WeightCodes
+from kqat.quantizers.encode import encode
+from kqat.quantizers.find import find, layers_of
+
+_FORM = 1
+
+
+def save_packed(model: keras.Model, path: str | Path) -> Path:
+    """Writes a quantized model with its weights as 1, 2, 4, 8 or 16-bit integers and scales.
+
+    What inference computes is kept to the last bit, and so is what `export_tflite` writes. Not kept are
+    the float weights between the levels, which only training uses, and the optimizer's state: training
+    goes on from the rounded weights. To resume training exactly, use `model.save`.
+
+    Args:
+        model: What `kqat.quantize` returned, or any built model; weights without a quantizer, and those
+            whose quantizer cannot be reproduced, are stored as they are.
+        path: File to write, usually with the ending `.kqat`; it appears whole or not at all.
+
+    Returns:
+        The path.
+
+    Raises:
+        CheckpointError: The model is not built, or holds state that is not in its layers' weights.
+        OSError: The file could not be written; nothing is left behind.
+
+    Example:
+        >>> import keras, kqat, numpy as np, tempfile, pathlib
+        >>> x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
+        >>> model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+        >>> q = kqat.calibrate(kqat.quantize(model, bits=4), x)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = kqat.save_packed(q, pathlib.Path(folder) / "model.kqat")
+        ...     again = kqat.load_packed(path)
+        >>> bool(np.all(again.predict(x, verbose=0) == q.predict(x, verbose=0)))
+        True
+    """
+    if not isinstance(model, keras.Model) or not model.built:
+        raise CheckpointError(
+            f"Only built Keras models can be saved. Received: {type(model).__name__}. "
+            "Call the model on data first."
+        )
+    writer, weights = ArchiveWriter(), _quantized_weights(model)
+    layers = [_layer_entry(writer, layer, path, weights) for layer, path in layers_of(model)]
+    _require_complete(model)
+    about = {"form": _FORM, "keras": keras.__version__, "layers": layers}
+    documents = {"about.json": about, "config.json": keras.saving.serialize_keras_object(model)}
+    return write_atomically(path, writer.finish(documents))
+
+
+def load_packed(
+    path: str | Path, custom_objects: dict | None = None, compile: bool = True, safe_mode: bool = True
+) -> keras.Model:
+    """Returns the model that `save_packed` wrote.
+
+    Args:
+        path: The file.
+        custom_objects: Further classes of the user's own, by name.
+        compile: Whether to compile the model as it was; its optimizer starts anew.
+        safe_mode: Whether to refuse configurations that run arbitrary code.
+
+    Raises:
+        CheckpointError: The file cannot be read, is damaged, or does not belong to this version.
+
+    Invariant: outputs in inference are bit-equal to those of the saved model.
+    """
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise CheckpointError(f"The file cannot be read: {error}. Received: {str(path)!r}.") from error
+    archive = ArchiveReader(content)
+    about, config = archive.document("about.json"), archive.document("config.json")
+    if not isinstance(about, dict) or about.get("form") != _FORM or not isinstance(config, dict):
+        raise damaged(f"another form than {_FORM}")
+    if not compile:
+        config.pop("compile_config", None)
+    model: Any = keras.saving.deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
+    if not isinstance(model, keras.Model):
+        raise damaged(f"a {type(model).__name__} in place of a model")
+    _assign(model, archive, about.get("layers"))
+    return model
+
+
+# Saving.
+
+
+def _quantized_weights(model) -> dict[int, Any]:
+    """Returns the quantizer of each weight that only one quantizer reads, by the variable's id."""
+    found: dict[int, Any] = {}
+    for place in find(model):
+        if place.weight is not None:
+            known = id(place.weight) in found
+            found[id(place.weight)] = None if known else place.quantizer
+    return {key: quantizer for key, quantizer in found.items() if quantizer is not None}
+
+
+def _layer_entry(writer: ArchiveWriter, layer, path: str, quantizers) -> dict:
+    store: dict[str, Any] = {}
+    layer.save_own_variables(store)
+    values = {key: _value_entry(writer, value, quantizers.get(id(value))) for key, value in store.items()}
+    return {"path": path, "class": type(layer).__name__, "values": values}
+
+
+def _value_entry(writer: ArchiveWriter, value, quantizer) -> dict:
+    array = ops.convert_to_numpy(value) if ops.is_tensor(value) or hasattr(value, "assign") else value
+    codes = None if quantizer is None else encode(quantizer, np.asarray(array))
+    if codes is None:
+        return {"array": writer.array(np.asarray(array))}
+    bits = width_for(codes.levels, quantizer.bits)
+    entry = {"bits": bits, "shape": list(codes.levels.shape), "codes": writer.array(pack(codes.levels, bits))}
+    for name in ("scale", "peak", "total"):
+        if getattr(codes, name) is not None:
+            entry[name] = writer.array(getattr(codes, name))
+    return entry
+
+
+def _require_complete(model) -> None:
+    """Checks that the layers that are saved hold every weight of the model."""
+    saved = {id(weight) for layer, _ in layers_of(model) for weight in layer.weights}
+    missing = [weight.path for weight in model.weights if id(weight) not in saved]
+    if missing:
+        raise CheckpointError(
+            f"{len(missing)} weights are in no layer. Received: {', '.join(missing[:5])}. Use model.save."
+        )
+
+
+# Loading.
+
+
+def _assign(model, archive: ArchiveReader, entries) -> None:
+    layers = list(layers_of(model))
+    if not isinstance(entries, list) or len(entries) != len(layers):
+        raise damaged(f"another number of layers than {len(layers)}")
+    for (layer, path), entry in zip(layers, entries, strict=True):
+        expected = {"path": path, "class": type(layer).__name__}
+        if not isinstance(entry, dict) or {key: entry.get(key) for key in expected} != expected:
+            raise damaged(f"another layer in place of '{path}'")
+        values = entry.get("values")
+        if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
+            raise damaged(f"layer '{path}' without values")
+        store = {key: _restored(archive, value) for key, value in values.items()}
+        try:
+            layer.load_own_variables(store)
+        except (KeyError, ValueError, TypeError) as error:
+            raise damaged(f"values that do not fit layer '{path}' ({error})") from error
+
+
+def _restored(archive: ArchiveReader, entry: dict) -> np.ndarray:
+    if "array" in entry:
+        return archive.array(entry["array"])
+    data, bits, shape = archive.array(entry.get("codes")), entry.get("bits"), entry.get("shape")
+    parts = {name: archive.array(entry[name]) for name in ("scale", "peak", "total") if name in entry}
+    if bits not in WIDTHS or not isinstance(shape, list) or "scale" not in parts:
+        raise damaged(f"packed weights of {bits} bits")
+    count = int(np.prod(shape, dtype=np.int64))
+    if data.size != packed_size(count, bits):
+        raise damaged(f"{data.size} bytes for weights of shape {shape}")
+    return WeightCodes(unpack(data, bits, count).reshape(shape), **parts).restore()
