@@ -70,6 +70,7 @@ class Plan:
 
     Args:
         operators: In the order of the file.
+        tensors: Name, type and shape of each tensor, in the order of the file.
         weights: Of the layers that have any.
         grids: Of every tensor that a quantizer of the model rounds.
         inputs: Name and stored type of each graph input.
@@ -77,13 +78,15 @@ class Plan:
     """
 
     operators: list[Operator] = field(default_factory=list)
+    tensors: list[tuple] = field(default_factory=list)
     weights: list[PlannedWeights] = field(default_factory=list)
     grids: list[PlannedGrid] = field(default_factory=list)
     inputs: list[tuple[str, str]] = field(default_factory=list)
     outputs: list[tuple[str, str]] = field(default_factory=list)
 
     def add_operators(self, writer: Writer) -> None:
-        """Notes everything that a writer has logged."""
+        """Notes every operator and every tensor that a writer has been given."""
+        self.tensors = [(ref.name, ref.dtype, ref.shape) for ref in writer.refs]
         self.operators = [Operator(*owner, *entry) for owner, *entry in writer.log]
 
     def add_grid(self, layer: str, ref: Ref, grid: Grid) -> None:

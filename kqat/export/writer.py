@@ -70,7 +70,11 @@ class Writer:
         self._buffer_of: dict[bytes, int] = {}
         self._names: dict[str, int] = {}
         self.widths: dict[int, int] = {}  # bits of each constant that packed storage can shrink
-        self.owner = ("", "integer")  # on whose behalf operators are appended, see `export.plan`
+        self.refs: list[Ref] = []  # every tensor, in the order of the file
+        self.owner: tuple[str, str] = (
+            "",
+            "integer",
+        )  # on whose behalf operators are appended, see `export.plan`
         self.log: list[tuple] = []  # owner, name, version, inputs and outputs of each operator
 
     def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
@@ -133,7 +137,8 @@ class Writer:
         tensor.buffer = buffer
         tensor.quantization = quantization
         self._tensors.append(tensor)
-        return Ref(len(self._tensors) - 1, tensor.name, shape, dtype, grid, int(zero_point))
+        self.refs.append(Ref(len(self._tensors) - 1, tensor.name, shape, dtype, grid, int(zero_point)))
+        return self.refs[-1]
 
     def _unique(self, name: str) -> str:
         count = self._names.get(name, 0)

@@ -19,6 +19,7 @@ from kqat.export.checks.grids import check_grids
 from kqat.export.checks.opened import Opened
 from kqat.export.checks.operators import check_operators
 from kqat.export.checks.run import CHECKS, check_export
+from kqat.export.checks.tensors import check_tensors
 from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
 from kqat.export.emitter import Emitter
@@ -173,6 +174,14 @@ def cut_weights(graph, model):
     buffer.data = np.array(buffer.data)[:-1]
 
 
+def no_such_axis(graph, model):
+    data(graph, model, "mean_quant/axes").view(np.int32)[1] = 9
+
+
+def other_name(graph, model):
+    tensor(graph, "mean_quant").name = b"mean"
+
+
 @pytest.mark.parametrize(
     ("check", "change", "said"),
     [
@@ -180,6 +189,9 @@ def cut_weights(graph, model):
         (check_operators, other_operator, "'mean' was not written as planned: other operators"),
         (check_operators, rewire, "'depthwise' .*: another operator"),
         (check_operators, raise_version, "'conv' .*: another operator"),
+        (check_tensors, other_name, "'mean' .*another tensor"),
+        (check_tensors, type_of("hidden_quant/float", "INT32"), "'hidden_quant' .*another tensor.*'int32'"),
+        (check_tensors, shape_of("depthwise_quant", 1, 4, 5, 8), "'depthwise' .*another tensor"),
         (check_ends, float_end, "'image' .*Received: .*'int8'.*, not .*'float32'"),
         (check_ends, other_end, "'head' .*: another graph input or output"),
         (check_ends, more_ends, "'head' .*: more or fewer graph inputs or outputs"),
@@ -253,8 +265,8 @@ def test_what_the_runtime_refuses_is_named(written):
     content, plan = written
     with pytest.raises(ExportError, match="refuses the file at layer 'depthwise'.*Tensor"):
         check_delegation(Opened(changed(content, shape_of("depthwise_quant/bias", 2, 4))), plan)
-    with pytest.raises(ExportError, match="refuses the file at layer 'hidden_quant'.*Node number 5"):
-        check_delegation(Opened(changed(content, type_of("hidden_quant/float", "INT32"))), plan)
+    with pytest.raises(ExportError, match="refuses the file at layer 'mean'.*Node number 3"):
+        check_delegation(Opened(changed(content, no_such_axis)), plan)
 
 
 def test_pieces_are_found(written, monkeypatch):
@@ -289,5 +301,13 @@ def test_a_file_that_fails_is_not_written(q, monkeypatch, tmp_path):
 
 
 def test_all_checks_run():
-    tested = (check_ends, check_weights, check_biases, check_grids, check_floats, check_versions)
+    tested = (
+        check_tensors,
+        check_ends,
+        check_weights,
+        check_biases,
+        check_grids,
+        check_floats,
+        check_versions,
+    )
     assert set(CHECKS) == {check_operators, *tested}

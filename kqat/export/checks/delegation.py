@@ -2,7 +2,7 @@
 
 import re
 
-from ai_edge_litert.interpreter import Interpreter
+from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kqat.core.errors import ExportError
 from kqat.export.checks.opened import FileOperator, Opened
@@ -29,7 +29,7 @@ def check_delegation(file: Opened, plan: Plan) -> list[str]:
         interpreter = Interpreter(model_content=file.content, num_threads=1)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise ExportError(_refused(str(error), plan)) from error
+        raise ExportError(_refused(f"{error} {_without_delegate(file)}", plan)) from error
     partitions, left = left_behind(interpreter._get_ops_details())
     if not partitions:
         return [_NOT_APPLIED] if file.operators else []
@@ -54,8 +54,20 @@ def _should_be_taken(file: Opened, operator: FileOperator) -> bool:
     return operator.builtin in DELEGATED and set(ends) == {"int8"}
 
 
+def _without_delegate(file: Opened) -> str:
+    """Returns what LiteRT's own kernels say about a file that XNNPACK refuses; they name the operator."""
+    plain = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    try:
+        Interpreter(model_content=file.content, experimental_op_resolver_type=plain).allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        return str(error)
+    return ""
+
+
 def _refused(error: str, plan: Plan) -> str:
-    node, tensor = (re.search(rf"{what} (\d+)", error) for what in ("Node number", "Tensor"))
+    node, tensor = (
+        re.search(pattern, error) for pattern in (r"Node number (\d+) \((?!TfLite)", r"Tensor (\d+)")
+    )
     layer = "?"
     if node:
         layer = layer_of(plan, int(node[1]))

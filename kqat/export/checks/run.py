@@ -8,6 +8,7 @@ from kqat.export.checks.floats import check_floats
 from kqat.export.checks.grids import check_grids
 from kqat.export.checks.opened import Opened
 from kqat.export.checks.operators import check_operators
+from kqat.export.checks.tensors import check_tensors
 from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
 from kqat.export.plan import Plan
@@ -16,6 +17,7 @@ from kqat.export.plan import Plan
 # makes sure that the others can go through the operators of both side by side.
 CHECKS: tuple[Callable[[Opened, Plan], None], ...] = (
     check_operators,
+    check_tensors,
     check_ends,
     check_grids,
     check_weights,
