@@ -27,7 +27,7 @@ from kqat.lowering.base import Step, Weights
 from kqat.lowering.registry import lowering_for
 from kqat.transforms.graph import Tensor, tensors_in, trace
 
-_DEQUANTIZE_VERSIONS = {8: 5, 4: 6, 2: 6}
+_DEQUANTIZE_VERSIONS = {8: 5, 4: 6, 2: 7}
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,8 @@ def levels_apart(q, ours, theirs):
 def test_both_writers_agree(net, bits):
     q = quantized(net, IMAGES, bits=bits)
     ours, theirs = (Runtime(file).run([IMAGES])[0] for file in (kqat.export_tflite(q).content, convert(q)))
-    off = levels_apart(q, ours, theirs)
-    # The same integers, the same kernels. (A scale goes through a range on its way and may come back one
-    # unit in the last place off; that moves what lies that close to halfway between two levels: nothing here.)
+    # The same integers, the same kernels. A scale goes through a range on its way and may come back one unit
+    # in the last place off, which moves only what lies that close to halfway between levels: nothing here.
     np.testing.assert_array_equal(levels_apart(q, ours, theirs), 0)
 
 
