@@ -81,9 +81,10 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
         storage: Width of the integer type of the tensors around the layer, 8 or 16.
 
     Returns:
-        Weights whose bias stays below `2^22` (`2^40` between int16 tensors) and whose requantization multiplier stays in the range that
-        the runtime accepts: the scale of a channel that BatchNorm has almost switched off is raised and
-        its integers are rounded again; a channel of zeros takes a scale fine enough for its bias.
+        Weights whose bias stays below `2^22` (`2^40` between int16 tensors) and whose requantization
+        multiplier stays in the range that the runtime accepts: the scale of a channel that BatchNorm has
+        almost switched off is raised and its integers are rounded again; a channel of zeros takes a scale
+        fine enough for its bias.
     """
     layout = ops.shape(scale)
     flat = ops.reshape(scale, (-1,))

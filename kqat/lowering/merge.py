@@ -147,7 +147,8 @@ def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     return Term(write_output(writer, step, shape, name, emit), step.output)
 
 
-def _fail_unless_two(step, terms):
+def fail_unless_two(step, terms) -> None:
+    """Raises where an operation has other than two operands."""
     if len(terms) != 2:
         raise NotImplementedError(
             f"{step.op.name!r} is lowered for two operands. Received: {len(terms)} operands. "
@@ -161,7 +162,7 @@ class Pair(Lowering):
 
     def forward(self, step, *inputs):
         terms = read_terms(step, inputs)
-        _fail_unless_two(step, terms)
+        fail_unless_two(step, terms)
         a, b = terms
         scales = a.grid.scale, b.grid.scale, step.output.scale
         if _kind(step.op) == "MUL":
@@ -172,7 +173,7 @@ class Pair(Lowering):
 
     def emit(self, writer, step, inputs, name):
         terms = write_terms(writer, step, inputs, name)
-        _fail_unless_two(step, terms)
+        fail_unless_two(step, terms)
         a, b = terms
         return write_pair(writer, _kind(step.op), a, b, step, name).value
 

@@ -29,7 +29,7 @@ from kqat.lowering.shape import like, version
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 
 
-class _Window:
+class Window:
     """Pool size, strides and padding of a layer or operation, over (rows, columns)."""
 
     def __init__(self, op):
@@ -78,13 +78,13 @@ class MaxPooling(Lowering):
 
     def forward(self, step, x):
         require_no_activation(step)
-        _Window(step.op)
+        Window(step.op)
         return rescale(step.op(x), step.inputs[0], step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,) = inputs
-        y = _Window(step.op).write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), name)
+        y = Window(step.op).write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), name)
         return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
 
 
@@ -95,7 +95,7 @@ class AveragePooling(Lowering):
     def forward(self, step, x):
         require_no_activation(step)
         (source,) = step.inputs
-        window, lifted = _Window(step.op), len(x.shape) == 3
+        window, lifted = Window(step.op), len(x.shape) == 3
         levels = to_levels(ops.expand_dims(x, 1) if lifted else x, source)
         counts = window.sums(ops.ones((1, *levels.shape[1:3], 1)))
         zero_point = usual_zero_point(source)
@@ -111,8 +111,8 @@ class AveragePooling(Lowering):
             x = write_move(writer, x, zero_point, f"{name}/moved")
         shape = output_shape(step, inputs)
         if step.output is None or same_grid(x.grid, step.output):
-            return _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, name)
-        y = _Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, f"{name}/pooled")
+            return Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, name)
+        y = Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, f"{name}/pooled")
         return write_rescale(writer, y, step.output, name)
 
 
@@ -126,7 +126,7 @@ def _mean_half_away(sums, counts):
     return ops.multiply(ops.sign(sums), ops.floor(ops.divide(doubled, ops.multiply(counts, 2.0))))
 
 
-def _axes(op, rank: int) -> tuple[list[int], bool]:
+def reduced_axes(op, rank: int) -> tuple[list[int], bool]:
     """Returns the reduced axes and whether they stay as axes of size 1."""
     if isinstance(op, keras.layers.Layer):
         require_channels_last(op)
@@ -141,7 +141,8 @@ def _axes(op, rank: int) -> tuple[list[int], bool]:
     return axes, op.keepdims
 
 
-def _write_reduction(writer, kind, x, out, axes, keepdims, name):
+def write_reduction(writer, kind, x, out, axes, keepdims, name):
+    """Appends a reduction of `axes` that fills `out`, and returns `out`."""
     constant = writer.constant(f"{name}/axes", np.int32(axes))
     writer.operator(kind, [x, constant], [out], "ReducerOptions", version(x), keepDims=bool(keepdims))
     return out
@@ -154,7 +155,7 @@ class Mean(Lowering):
     def forward(self, step, x):
         require_no_activation(step)
         (source,), target = step.inputs, step.output
-        axes, keepdims = _axes(step.op, len(x.shape))
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
         count = np.float32(np.prod([x.shape[axis] for axis in axes]))
         offset = ops.multiply(usual_zero_point(source), count)
         sums = ops.add(ops.sum(to_levels(x, source), axis=axes, keepdims=keepdims), offset)
@@ -167,15 +168,15 @@ class Mean(Lowering):
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,), shape = inputs, output_shape(step, inputs)
-        axes, keepdims = _axes(step.op, len(x.shape))
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
         if step.output is None:
-            return _write_reduction(writer, "MEAN", x, writer.activation(name, shape), axes, keepdims, name)
+            return write_reduction(writer, "MEAN", x, writer.activation(name, shape), axes, keepdims, name)
         x = write_move(
             writer, x, int(ops.convert_to_numpy(usual_zero_point(step.inputs[0]))), f"{name}/moved"
         )
         return writer.quantized_output(
             name, shape, step.output, "relu" if float(x.grid.qmin) >= 0 else "linear",
-            lambda out: _write_reduction(writer, "MEAN", x, out, axes, keepdims, name),
+            lambda out: write_reduction(writer, "MEAN", x, out, axes, keepdims, name),
         )  # fmt: skip
 
 
@@ -185,12 +186,12 @@ class Max(Lowering):
 
     def forward(self, step, x):
         require_no_activation(step)
-        axes, keepdims = _axes(step.op, len(x.shape))
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
         return rescale(ops.max(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,), shape = inputs, output_shape(step, inputs)
-        axes, keepdims = _axes(step.op, len(x.shape))
-        y = _write_reduction(writer, "REDUCE_MAX", x, like(writer, x, shape, name), axes, keepdims, name)
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
+        y = write_reduction(writer, "REDUCE_MAX", x, like(writer, x, shape, name), axes, keepdims, name)
         return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")

@@ -32,7 +32,8 @@ def require_full(grid: Grid, name: str) -> None:
     if (grid.qmin, grid.qmax) != (INT16_MIN, INT16_MAX):
         raise ValueError(
             f"The ends of the grid of {name!r} are not those of int16, where the runtime saturates. "
-            f"Received: levels {int(grid.qmin)} to {int(grid.qmax)}. Use 8 bits or less, or 16 with a symmetric range."
+            f"Received: levels {int(grid.qmin)} to {int(grid.qmax)}. "
+            "Use 8 bits or less, or 16 with a symmetric range."
         )
 
 
@@ -54,6 +55,22 @@ def require_sums(step, values, axis: int, bias) -> None:
             f"The sums of {step.op.name!r} can leave the integers of the int16 kernels. Received: sums up to "
             f"{largest.max():.3g}, {(largest * factors).max():.3g} output levels. Use a wider output range, "
             "from calibration on data like those in use."
+        )
+
+
+def require_ratio(ratio, low: float, high: float, name: str) -> None:
+    """Raises where the runtime's fixed-point factors would leave their range.
+
+    Args:
+        ratio: The factors, or ratios of scales, of an operation.
+        low: The lowest that works.
+        high: The first that does not.
+        name: Name of the tensor, for the message.
+    """
+    if not np.all((low <= np.asarray(ratio)) & (np.asarray(ratio) < high)):
+        raise ValueError(
+            f"The scales around {name!r} are too far apart for the int16 kernel. Received: a ratio of "
+            f"{np.asarray(ratio).tolist()}. Use ranges with a ratio of at least {low:g} and below {high:g}."
         )
 
 

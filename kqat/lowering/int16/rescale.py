@@ -3,6 +3,7 @@
 Forward, with the factor between the grids in 15 bits, `r * 2^(e - 15)`, or in double precision, `f`:
     convolutions:    `(acc * r + 2^(14 - e)) >> (15 - e)`
     fully connected: `sign(acc) * floor(float64(|acc| * f) + 1/2)`
+    elementwise:     `halfaway(((x * m + 2^30) >> 31) / 2^-e)`, the factor being `m * 2^(e - 31)`
 """
 
 from keras import ops
@@ -55,3 +56,36 @@ def _rounds_up(fraction, whole):
     nearly = ops.logical_and(ops.equal(fraction[3], half - 1), ops.equal(fraction[2], MASK))
     nearly = ops.logical_and(nearly, ops.greater_equal(lowest, 2 ** (2 * BITS)))
     return ops.logical_or(ops.greater_equal(fraction[3], half), nearly)
+
+
+def multiply_32(x, multiplier, shift):
+    """Returns the product of elementwise kernels, int32: rounded to 31 bits, then to whole numbers.
+
+    Args:
+        x: int32; `x * 2^shift` fits too.
+        multiplier: 31 bits, int32.
+        shift: -31 to 30, int32.
+    """
+    x = ops.left_shift(x, ops.maximum(shift, 0))
+    negative = ops.cast(ops.less(x, 0), "int32")
+    product = multiply(_limbs(ops.abs(x)), _limbs(multiplier))
+    product[0] = ops.subtract(product[0], negative)
+    product[2] = ops.add(product[2], 2 ** (30 - 2 * BITS))
+    _, _, low, middle, top, _ = carry(product)
+    high = ops.add(ops.right_shift(low, 3), ops.left_shift(middle, BITS - 3))
+    high = ops.add(high, ops.left_shift(top, 2 * BITS - 3))
+    high = ops.multiply(high, ops.subtract(1, ops.multiply(negative, 2)))
+    return _divide_by_power(high, ops.maximum(ops.negative(shift), 0))
+
+
+def _limbs(x):
+    middle = ops.bitwise_and(ops.right_shift(x, BITS), MASK)
+    return [ops.bitwise_and(x, MASK), middle, ops.right_shift(x, 2 * BITS)]
+
+
+def _divide_by_power(x, exponent):
+    """Returns `x / 2^exponent`, rounded half away from 0."""
+    mask = ops.subtract(ops.left_shift(ops.ones_like(exponent), exponent), 1)
+    threshold = ops.add(ops.right_shift(mask, 1), ops.cast(ops.less(x, 0), "int32"))
+    up = ops.cast(ops.greater(ops.bitwise_and(x, mask), threshold), "int32")
+    return ops.add(ops.right_shift(x, exponent), up)

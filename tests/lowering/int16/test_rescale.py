@@ -112,6 +112,20 @@ def test_sums(fan_in, bits):
     assert all(part.min() >= 0 and part.max() <= limbs.MASK for part in parts[:-1])
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_numbers_of_32_bits(compile):
+    rng = np.random.default_rng(0)
+    shift = rng.integers(-31, 3, COUNT)
+    multiplier = rng.integers(2**30, 2**31, COUNT)
+    multiplier[: COUNT // 4] = 2**30
+    x = rng.integers(-(2**31) + 1, 2**31, COUNT) >> rng.integers(0, 31, COUNT)
+    x = np.sign(x) * (np.abs(x) >> np.maximum(shift, 0))
+    x[:4] = 0, 1, -1, 2**28
+    function = compiled(rescale.multiply_32) if compile else rescale.multiply_32
+    found = function(*(ops.convert_to_tensor(one.astype(np.int32)) for one in (x, multiplier, shift)))
+    np.testing.assert_array_equal(ops.convert_to_numpy(found), fixed_point.multiply_32(x, multiplier, shift))
+
+
 def test_too_many_products_are_refused():
     with pytest.raises(ValueError, match="Received: a sum of weights up to 16777216"):
         accumulate.digit_bits(2**24)

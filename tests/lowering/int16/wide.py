@@ -35,7 +35,7 @@ def keras_levels(lowering, step, x, compile: bool):
     """Levels that the Keras forward computes; scales and weights are inputs, as in a model."""
     w = step.weights
     grids = [(g.scale, g.qmin, g.qmax) for g in (*step.inputs, step.output)]
-    arrays = None if w is None else (w.values, w.scale, w.bias)
+    arrays = () if w is None else (w.values, w.scale, w.bias)
 
     def forward(x, grids, arrays):
         *sources, target = (Grid(*fields) for fields in grids)

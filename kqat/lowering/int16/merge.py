@@ -1,0 +1,176 @@
+"""Elementwise arithmetic between int16 tensors: SUB, MUL, and ADD as SUB of the negative.
+
+Forward, with input levels `da`, `db`, scales `sa`, `sb`, `so`, and `*` the elementwise kernels' product:
+    subtract: `((da << 15) * (sa / t) - (db << 15) * (sb / t)) * (t / (so << 15))`, `t = 2 * max(sa, sb)`
+    add:      the same with `min(-db, 32767)` in place of `db`
+    multiply: `(da * db) * (sa * sb / so)`, the factor in float32
+
+ADD itself rounds otherwise in its vector instructions than in the scalar rest of a row; SUB has none.
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.core.grid import Grid
+from kqat.lowering.arguments import operands, to_numpy
+from kqat.lowering.base import Input, Lowering, Step
+from kqat.lowering.int16.border import INT16_MAX, full_grid, require_ratio, widen
+from kqat.lowering.int16.factor import factor
+from kqat.lowering.int16.rescale import multiply_32
+from kqat.lowering.int16.weighted import to_real
+from kqat.lowering.merge import Term, broadcast, fail_unless_two
+from kqat.lowering.registry import register
+from kqat.lowering.requantize import to_levels
+from kqat.lowering.weighted import write_output
+
+_SHIFT = 15
+_VERSIONS = {"SUB": 5, "MUL": 4}
+
+
+def subtract_levels(da, db, sa, sb, so):
+    """Returns the unclipped output levels of SUB, float32."""
+    twice = ops.multiply(ops.maximum(sa, sb), 2.0)
+    one = ops.ones_like(twice)
+    a, b = (
+        multiply_32(ops.left_shift(ops.cast(d, "int32"), _SHIFT), *factor(s, one, twice).multiplier())
+        for d, s in ((da, sa), (db, sb))
+    )
+    out = factor(twice, one, ops.multiply(so, 2.0**_SHIFT))
+    return ops.cast(multiply_32(ops.subtract(a, b), *out.multiplier()), "float32")
+
+
+def multiply_levels(da, db, sa, sb, so):
+    """Returns the unclipped output levels of MUL, float32."""
+    ratio = ops.divide(ops.multiply(sa, sb), so)
+    one = ops.ones_like(ratio)
+    product = ops.multiply(ops.cast(da, "int32"), ops.cast(db, "int32"))
+    return ops.cast(multiply_32(product, *factor(ratio, one, one).multiplier()), "float32")
+
+
+def negative(levels):
+    """Returns `-levels` as an int16 tensor holds them."""
+    return ops.minimum(ops.negative(levels), INT16_MAX)
+
+
+def constant_term(values) -> Term:
+    """Returns levels and grid of a constant operand; a single number is exact."""
+    values = to_numpy(values)
+    largest = np.float32(np.abs(values).max(initial=0.0))
+    top = np.float32(1.0 if values.size == 1 else INT16_MAX)
+    scale = np.float32(largest / top) if largest > 0 else np.float32(1.0)
+    return Term(np.rint(values / scale).astype(np.float32), full_grid(scale))
+
+
+def read_terms(step: Step, inputs) -> list[Term]:
+    """Returns the operands of a step as levels."""
+    return [
+        Term(to_levels(inputs[leaf.position], step.inputs[leaf.position]), step.inputs[leaf.position])
+        if isinstance(leaf, Input)
+        else constant_term(leaf)
+        for leaf in operands(step)
+    ]
+
+
+def write_terms(writer, step: Step, inputs, name: str, negate_rest=False) -> list[Term]:
+    """Returns the operands of a step as int16 references, with `negate_rest` all but the first negated."""
+    terms = []
+    for number, leaf in enumerate(operands(step)):
+        negate, part = negate_rest and number > 0, f"{name}/input{number}"
+        if isinstance(leaf, Input):
+            x, grid = widen(writer, inputs[leaf.position], part), step.inputs[leaf.position]
+            terms.append(Term(_write_negative(writer, x, part) if negate else x, grid))
+        else:
+            term = constant_term(leaf)
+            levels = np.minimum(-term.value, INT16_MAX) if negate else term.value
+            terms.append(Term(writer.constant(part, levels.astype(np.int16), term.grid.scale), term.grid))
+    return terms
+
+
+def _write_negative(writer, x, name: str):
+    out = writer.activation(f"{name}/negative", x.shape, full_grid(x.grid.scale))
+    zero = writer.constant(f"{name}/zero", np.zeros(1, np.int16), x.grid.scale)
+    _operator(writer, "SUB", zero, x, out, "NONE")
+    return out
+
+
+def _operator(writer, kind, a, b, out, fused):
+    options = {"potScaleInt16": False} if kind == "SUB" else {}
+    writer.operator(
+        kind, [a, b], [out], f"{kind.capitalize()}Options", _VERSIONS[kind],
+        fusedActivationFunction=fused, **options,
+    )  # fmt: skip
+
+
+def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
+    """Writes one `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
+    so = np.float32(step.output.scale)
+    if kind == "MUL":
+        require_ratio(np.float32(a.grid.scale) * np.float32(b.grid.scale) / so, 2.0**-31, 0.5, name)
+    else:
+        ratios = np.float32([a.grid.scale, b.grid.scale]) / so
+        require_ratio(ratios, 2.0**-16, 2.0**13, name)
+
+    def emit(out, fused):
+        _operator(writer, kind, a.value, b.value, out, fused)
+
+    return Term(write_output(writer, step, broadcast(a.value.shape, b.value.shape), name, emit), step.output)
+
+
+def partial_grid(terms) -> Grid:
+    """Returns an int16 grid on which the sum of `terms` cannot saturate."""
+    tops = [ops.multiply(ops.maximum(t.grid.qmax, ops.negative(t.grid.qmin)), t.grid.scale) for t in terms]
+    largest = tops[0]
+    for top in tops[1:]:
+        largest = ops.maximum(largest, top)
+    return full_grid(ops.multiply(largest, float(np.float32(len(terms) / INT16_MAX))))
+
+
+@register(keras.layers.Add, "ops.Add", storage=16)
+class Add(Lowering):
+    """SUB of negatives, in a chain whose partial sums never saturate."""
+
+    def forward(self, step, *inputs):
+        first, *rest = terms = read_terms(step, inputs)
+        for count, term in enumerate(rest, 2):
+            last = count == len(terms)
+            grid = step.output if last else partial_grid(terms[:count])
+            scales = first.grid.scale, term.grid.scale, grid.scale
+            levels = subtract_levels(first.value, negative(term.value), *scales)
+            if last:
+                return to_real(levels, grid, step.activation)
+            first = Term(ops.clip(levels, -INT16_MAX - 1, INT16_MAX), grid)
+        raise AssertionError("an addition has two operands or more")
+
+    def emit(self, writer, step, inputs, name):
+        first, *rest = terms = write_terms(writer, step, inputs, name, negate_rest=True)
+        for count, term in enumerate(rest, 2):
+            part, part_name = step, name
+            if count < len(terms):
+                grid = full_grid(np.float32(ops.convert_to_numpy(partial_grid(terms[:count]).scale)))
+                part, part_name = Step(step.op, step.inputs, grid), f"{name}/sum{count}"
+            first = write_pair(writer, "SUB", first, term, part, part_name)
+        return first.value
+
+
+@register(keras.layers.Subtract, keras.layers.Multiply, "ops.Subtract", "ops.Multiply", storage=16)
+class Pair(Lowering):
+    """SUB or MUL of two tensors, or of a tensor and a constant."""
+
+    def forward(self, step, *inputs):
+        terms = read_terms(step, inputs)
+        fail_unless_two(step, terms)
+        a, b = terms
+        function = multiply_levels if _kind(step.op) == "MUL" else subtract_levels
+        levels = function(a.value, b.value, a.grid.scale, b.grid.scale, step.output.scale)
+        return to_real(levels, step.output, step.activation)
+
+    def emit(self, writer, step, inputs, name):
+        terms = write_terms(writer, step, inputs, name)
+        fail_unless_two(step, terms)
+        return write_pair(writer, _kind(step.op), *terms, step, name).value
+
+
+def _kind(op) -> str:
+    multiply = isinstance(op, keras.layers.Multiply) or type(op).__name__ == "Multiply"
+    return "MUL" if multiply else "SUB"
