@@ -13,7 +13,8 @@ def accuracy_and_size(rows, path, title):
     """Draws top-1 and size of every row, side by side, into a PNG file.
 
     Args:
-        rows: Dicts with `name`, `keras`, `bytes` and, where there is a file, `tflite`.
+        rows: Dicts with `name`, `keras`, `bytes` and, where there is a file, `tflite` and `packed`, the bytes
+            of the packed file.
         path: File to write.
         title: Title of the chart.
     """
@@ -27,10 +28,11 @@ def accuracy_and_size(rows, path, title):
     spread = max(max(accuracies) - min(accuracies), 2.0)
     left.set_ylim(min(accuracies) - 0.5 * spread, max(accuracies) + 0.5 * spread)
     left.set_title("top-1, %")
-    bars = right.bar(names, [row["bytes"] / 1024 for row in rows], width=0.6, color=SIZE)
+    sizes = [row.get("packed", row["bytes"]) / 1024 for row in rows]
+    bars = right.bar(names, sizes, width=0.6, color=SIZE)
     right.bar_label(bars, fmt="%.0f", padding=2)
     right.margins(y=0.15)
-    right.set_title("size, KiB")
+    right.set_title("size, packed, KiB")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
         axes.margins(x=0.1)

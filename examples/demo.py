@@ -65,6 +65,7 @@ def float_row(model, x, y):
 def quantized_row(q, bits, path, x, y):
     """Exports `q` to `path`, compares the file with the model on all test images, returns the row."""
     export = kqat.export_tflite(q, path)
+    packed = kqat.export_tflite(q, path.with_stem(f"{path.stem}_packed"), weights="packed")
     report = kqat.verify(q, export, x)
     outputs = Runner(export.content, batch=64).predict(x)
     return {
@@ -75,6 +76,7 @@ def quantized_row(q, bits, path, x, y):
         "agreement": report.top1_agreement,
         "lsb": report.max_lsb,
         "bytes": len(export.content),
+        "packed": len(packed.content),
         "latency": Runner(export.content).latency(x),
     }
 
@@ -85,6 +87,7 @@ COLUMNS = {
     "agreement": ("agreement", "{:.2%}"),
     "lsb": ("max LSB", "{}"),
     "bytes": ("bytes", "{:,}"),
+    "packed": ("packed", "{:,}"),
     "latency": ("latency µs", "{:.0f}"),
 }
 

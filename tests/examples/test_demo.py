@@ -14,6 +14,7 @@ def test_demo_runs_to_its_table_and_chart(tmp_path, capsys):
     assert [row["name"] for row in rows] == ["float", "W8A8"]
     written = tmp_path / "out" / "mynet_digits_8bit.tflite"
     assert written.stat().st_size == rows[1]["bytes"]
+    assert written.with_stem("mynet_digits_8bit_packed").stat().st_size == rows[1]["packed"]
     assert (tmp_path / "out" / "mynet_digits.png").read_bytes().startswith(PNG)
     printed = capsys.readouterr().out
     assert "W8A8" in printed
