@@ -1,5 +1,6 @@
 """Keras checkpoints whose quantized weights are bit-packed integers."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,10 @@ import numpy as np
 from keras import ops
 
 import kqat.layers  # noqa: F401  (registers the layers)
-from kqat.core.archive import ArchiveReader, ArchiveWriter, damaged
+from kqat.core.archive import ArchiveReader, ArchiveWriter, check_shape, damaged
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import CheckpointError
-from kqat.core.packing import WIDTHS, pack, packed_size, unpack, width_for
+from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
 from kqat.quantizers.encode import encode
 from kqat.quantizers.find import find, layers_of
@@ -146,8 +147,7 @@ def _assign(model, archive: ArchiveReader, entries) -> None:
     if not isinstance(entries, list) or len(entries) != len(layers):
         raise damaged(f"another number of layers than {len(layers)}")
     for (layer, path), entry in zip(layers, entries, strict=True):
-        expected = {"path": path, "class": type(layer).__name__}
-        if not isinstance(entry, dict) or {key: entry.get(key) for key in expected} != expected:
+        if not isinstance(entry, dict) or entry.get("class") != type(layer).__name__:
             raise damaged(f"another layer in place of '{path}'")
         values = entry.get("values")
         if not isinstance(values, dict) or not all(isinstance(value, dict) for value in values.values()):
@@ -159,14 +159,16 @@ def _assign(model, archive: ArchiveReader, entries) -> None:
             raise damaged(f"values that do not fit layer '{path}' ({error})") from error
 
 
-def _restored(archive: ArchiveReader, entry: dict) -> np.ndarray:
+def _restored(archive: ArchiveReader, entry: dict[str, Any]) -> np.ndarray:
     if "array" in entry:
         return archive.array(entry["array"])
-    data, bits, shape = archive.array(entry.get("codes")), entry.get("bits"), entry.get("shape")
+    bits: Any = entry.get("bits")
+    data, shape = archive.array(entry.get("codes")), entry.get("shape")
     parts = {name: archive.array(entry[name]) for name in ("scale", "peak", "total") if name in entry}
-    if bits not in WIDTHS or not isinstance(shape, list) or "scale" not in parts:
-        raise damaged(f"packed weights of {bits} bits")
-    count = int(np.prod(shape, dtype=np.int64))
-    if data.size != packed_size(count, bits):
-        raise damaged(f"{data.size} bytes for weights of shape {shape}")
-    return WeightCodes(unpack(data, bits, count).reshape(shape), **parts).restore()
+    try:
+        count = math.prod(check_shape(shape))
+        if data.dtype != np.uint8 or data.size != packed_size(count, bits):  # before anything is made larger
+            raise ValueError(f"{data.size} bytes")
+        return WeightCodes(unpack(data, bits, count).reshape(shape), **parts).restore()
+    except (ValueError, TypeError, OverflowError) as error:
+        raise damaged(f"packed weights of shape {str(shape)[:60]} ({error})") from error

@@ -75,11 +75,9 @@ class ArchiveReader:
 
     def array(self, place) -> np.ndarray:
         """Returns the array that `ArchiveWriter.array` put there."""
-        sound = isinstance(place, list) and len(place) == 3 and place[0] in _KINDS
-        sound = sound and isinstance(place[1], list) and all(_is_count(n) for n in [*place[1], place[2]])
-        if not sound:
+        if not (isinstance(place, list) and len(place) == 3 and place[0] in _KINDS):
             raise damaged(f"an array at {str(place)[:80]}")
-        kind, shape, start = place
+        kind, shape, (start,) = place[0], check_shape(place[1]), check_shape([place[2]])
         dtype = np.dtype(kind).newbyteorder("<")
         size = math.prod(shape) * dtype.itemsize
         if start + size > len(self._arrays):
@@ -106,8 +104,11 @@ def damaged(problem: str) -> CheckpointError:
     )
 
 
-def _is_count(value) -> bool:
-    return type(value) is int and 0 <= value < 2**40
+def check_shape(value) -> list[int]:
+    """Returns a JSON value if it is a list of sizes."""
+    if isinstance(value, list) and all(type(size) is int and 0 <= size < 2**40 for size in value):
+        return value
+    raise damaged(f"a shape of {str(value)[:80]}")
 
 
 def _short(error: Exception) -> str:
