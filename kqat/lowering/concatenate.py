@@ -7,6 +7,7 @@ from kqat.lowering.arguments import output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_aligned
+from kqat.lowering.shape import version
 
 
 @register(keras.layers.Concatenate, "ops.Concatenate")
@@ -24,6 +25,5 @@ class Concatenate(Lowering):
         shape = output_shape(step, inputs)
         out = writer.activation(name, shape, step.output, None if step.output is None else refs[0].zero_point)
         axis = step.op.axis % len(shape)
-        version = 1 if step.output is None else 2
-        writer.operator("CONCATENATION", refs, [out], "ConcatenationOptions", version, axis=axis)
+        writer.operator("CONCATENATION", refs, [out], "ConcatenationOptions", version(out), axis=axis)
         return out

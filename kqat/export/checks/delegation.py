@@ -11,6 +11,7 @@ from kqat.export.plan import Plan
 from kqat.export.runtime import left_behind
 
 _NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
+_INT16 = "XNNPACK has no kernels between int16 tensors: LiteRT's own run, which are slower"
 # Operators on int8 tensors that XNNPACK runs in every form that kqat writes (measured, see tests/lowering).
 # Not among them: AVERAGE_POOL_2D, SOFTMAX, GELU, HARD_SWISH, CAST, GATHER, MAXIMUM, MINIMUM, REDUCE_MAX.
 DELEGATED = {
@@ -32,6 +33,8 @@ def check_delegation(file: Opened, plan: Plan) -> list[str]:
         raise ExportError(_refused(f"{error} {_without_delegate(file)}", plan)) from error
     partitions, left = left_behind(interpreter._get_ops_details())
     if not partitions:
+        if any(file.type(index) == "int16" for operator in file.operators for index in operator.outputs):
+            return [_INT16]
         return [_NOT_APPLIED] if file.operators else []
     wrong = [number for number in left if _should_be_taken(file, file.operators[number])]
     if wrong:
