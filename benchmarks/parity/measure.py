@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import kqat
 from benchmarks.parity.zoo import samples
+from kqat.export.verify_report import VerifyReport
 
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
 
@@ -25,7 +26,7 @@ class Outcome:
 
     model: keras.Model
     export: kqat.Export
-    report: object
+    report: VerifyReport
 
     @property
     def values(self) -> int:

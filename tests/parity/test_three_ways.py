@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
 
@@ -14,10 +14,19 @@ from kqat.core.integer_functions import PROBABILITY, SIGNED_UNIT
 from kqat.export.writer import Writer
 from kqat.lowering import border
 from tests.lowering.harness import run
-from tests.lowering.parity import every_level, every_pair, record
-from tests.parity.three_ways import agree, grids, levels_of, scales, target_for
+from tests.lowering.parity import record
+from tests.parity.three_ways import (
+    EXAMPLES,
+    MANY_EXAMPLES,
+    agree,
+    every_code,
+    every_pair_of_codes,
+    grids,
+    levels_of,
+    scales,
+    target_for,
+)
 
-EXAMPLES = settings(max_examples=12)
 SEEDS = st.integers(0, 2**16)
 
 
@@ -44,24 +53,24 @@ FIXED = {"sigmoid": (functions.logistic, PROBABILITY), "tanh": (functions.tanh, 
 
 
 @pytest.mark.parametrize("name", UNARY)
-@settings(max_examples=25)
+@MANY_EXAMPLES
 @given(st.data())
 def test_every_code(name, data):
     source = data.draw(grids(data.draw(scales(0.01, 0.5))))
     reach = min(spread_of(source), 1.0) if name in ("hard_sigmoid", "softsign") else spread_of(source)
     target = target_for(data.draw, reach, sources=[source])
-    levels = every_level(source, 2)
+    levels = every_code(source)
     agree(layers.Activation(name), [source], target, [levels], UNARY[name](levels, source, target))
 
 
 @pytest.mark.parametrize("name", FIXED)
-@settings(max_examples=25)
+@MANY_EXAMPLES
 @given(st.data())
 def test_every_code_of_functions_with_a_dictated_grid(name, data):
     function, own = FIXED[name]
     source = data.draw(grids(data.draw(scales(0.01, 0.5))))
     target = data.draw(st.sampled_from([own, target_for(data.draw, 1.0)]))
-    levels = every_level(source, 2)
+    levels = every_code(source)
     agree(layers.Activation(name), [source], target, [levels], function(levels, source, target))
 
 
@@ -69,7 +78,7 @@ def test_every_code_of_functions_with_a_dictated_grid(name, data):
 @given(st.data())
 def test_gelu_with_tanh(data):
     source = data.draw(grids(data.draw(scales(0.01, 0.5))))
-    target, levels = target_for(data.draw, spread_of(source)), every_level(source, 2)
+    target, levels = target_for(data.draw, spread_of(source)), every_code(source)
     op = record(lambda x: ops.gelu(x, approximate=True), (None, 4))[0]
     agree(op, [source], target, [levels], functions.gelu(levels, source, target, approximate=True))
 
@@ -79,7 +88,7 @@ def test_gelu_with_tanh(data):
 def test_leaky_relu(data, slope):
     source = data.draw(grids())
     target = target_for(data.draw, spread_of(source), sources=[source])
-    levels = every_level(source, 2)
+    levels = every_code(source)
     expected = numpy_side.leaky_relu(levels, source, target, slope)
     agree(layers.LeakyReLU(slope), [source], target, [levels], expected)
 
@@ -109,7 +118,7 @@ def test_softmax(data, seed):
     agree(layers.Softmax(), [source], target, [levels], functions.softmax(levels, source, target))
 
 
-@settings(max_examples=25)
+@MANY_EXAMPLES
 @given(st.data(), SEEDS)
 def test_quantize(data, seed):
     grid = data.draw(grids())
@@ -150,7 +159,7 @@ def test_every_pair_of_codes(name, data):
     activations = ["linear", "relu", "relu6"] if name in ("add", "subtract", "multiply") else ["linear"]
     activation = data.draw(st.sampled_from(activations))
     fused = {} if activation == "linear" else {"activation": activation}
-    levels = every_pair(*sources)
+    levels = every_pair_of_codes(*sources)
     expected = function(*levels, *sources, target, **fused)
     agree(layer(), sources, target, levels, expected, activation=activation)
 
@@ -161,7 +170,7 @@ def test_every_pair_at_simple_ratios(name, ratio):
     layer, function = MERGES[name]
     a, b = (Grid(np.float32(r * 0.1), np.float32(-128), np.float32(127)) for r in ratio)
     target = Grid(np.float32(0.1), np.float32(-128), np.float32(127))
-    levels = every_pair(a, b)
+    levels = every_pair_of_codes(a, b)
     agree(layer(), [a, b], target, levels, function(*levels, a, b, target))
 
 
@@ -182,7 +191,7 @@ def test_concatenate(data, seed):
 def test_requantize(data, seed):
     source = data.draw(grids())
     target = target_for(data.draw, spread_of(source), saturate=(0.1, 4.0), sources=[source])
-    levels = every_level(source, 2)
+    levels = every_code(source)
     agree(
         layers.Activation("linear"), [source], target, [levels], numpy_side.requantize(levels, source, target)
     )

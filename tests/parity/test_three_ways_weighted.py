@@ -2,7 +2,7 @@
 
 import keras
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from keras import layers, ops
 
@@ -11,9 +11,8 @@ from kqat.core.grid import Grid
 from kqat.lowering.base import Input, Weights
 from kqat.lowering.fold import Norm, fold
 from tests.lowering.parity import record
-from tests.parity.three_ways import SIMPLE, agree, grids, levels_of, target_for
+from tests.parity.three_ways import EXAMPLES, SIMPLE, agree, grids, levels_of, target_for
 
-EXAMPLES = settings(max_examples=12)
 SEEDS = st.integers(0, 2**16)
 ACTIVATIONS = st.sampled_from(["linear", "relu", "relu6"])
 PADDINGS = st.sampled_from(["valid", "same"])

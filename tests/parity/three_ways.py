@@ -1,6 +1,8 @@
 """Runs one step in Keras, in NumPy and in the runtime, and demands one result."""
 
+import keras
 import numpy as np
+from hypothesis import settings
 from hypothesis import strategies as st
 
 import kqat.lowering.families  # noqa: F401 - registers every lowering
@@ -8,9 +10,25 @@ from kqat.core.grid import Grid
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
 from tests.lowering.harness import keras_levels, runtime_levels
+from tests.lowering.parity import every_level, every_pair
 
 # Ratios of small numbers put many results exactly between two levels.
 SIMPLE = (1.0, 0.5, 0.25, 0.125, 1 / 3, 2 / 3, 0.1, 0.2, 0.75)
+
+# JAX compiles every operation anew for every shape.
+EXAMPLES = settings(max_examples=4 if keras.backend.backend() == "jax" else 12)
+# Where the shape is always the same.
+MANY_EXAMPLES = settings(max_examples=20)
+
+
+def every_code(grid):
+    """Every level of a grid, repeated to shape (2, 256)."""
+    return np.resize(every_level(grid, 2), (2, 256))
+
+
+def every_pair_of_codes(a, b):
+    """Every level of a grid against every level of another, repeated to shape (1, 65536)."""
+    return [np.resize(x, (1, 2**16)) for x in every_pair(a, b)]
 
 
 def scales(low=0.003, high=1.0):
