@@ -21,6 +21,7 @@ from kqat.layers.registry import treatment_for
 from kqat.layers.treatments import own_activation
 from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
+from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.rescale import same_grid
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
@@ -88,7 +89,7 @@ class Emitter:
             elif isinstance(node.op, ManualQuantization):
                 result = self._emit_manual(node, self._float(inputs[0]))
             elif isinstance(node.op, Quantized):
-                result = self._emit_quantized(node.op, inputs)
+                result = self._emit_quantized(node, inputs)
             else:
                 result = self._emit_plain(node, inputs)
         except (NotImplementedError, ValueError) as error:
@@ -117,7 +118,11 @@ class Emitter:
         self.plan.add_grid(fake_quant.name, x, grid)
         return x
 
-    def _emit_quantized(self, layer: Quantized, inputs: list[Ref]) -> Ref:
+    def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
+        layer: Any = node.op
+        if layer.lowering is None and not layer.weight_quantizers:  # part of a split layer, left in float
+            step, part = layer.step(), Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
+            return self._emit_float(part, [self._float(ref) for ref in inputs], step.args, step.kwargs)
         if not layer.is_integer:
             raise ExportError(
                 f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
@@ -127,7 +132,7 @@ class Emitter:
         self.lines.append(layer_line(layer, step))
         known = set(self.writer.widths)
         with self._as(layer.name, INTEGER):
-            result = self._lowering(layer.operation).emit(self.writer, step, inputs, layer.output_name)
+            result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
         self.plan.add_weights(layer.name, step, self.writer.widths.keys() - known)
         self.plan.add_grid(layer.name, result, step.output)
         return result
@@ -150,7 +155,7 @@ class Emitter:
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
             with self._as(node.op.name, INTEGER):
-                return self._lowering(node.op).emit(self.writer, step, inputs, self._name(node))
+                return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
         return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
 
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
@@ -174,9 +179,12 @@ class Emitter:
         alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
         return readers[0].op.name if alone else node.op.name
 
-    def _lowering(self, op) -> Lowering:
-        lowering = lowering_for(op)
-        assert lowering is not None, f"checked before: {op}"
+    def _lowering(self, op, step: Step | None = None) -> Lowering:
+        lowering = lowering_for(op, 16 if step is not None and is_wide(step) else 8)
+        if lowering is None:
+            raise NotImplementedError(
+                f"There is no kernel between int16 tensors. Received: {type(op).__name__}. Use 8 bits for it."
+            )
         return lowering
 
     def _float(self, ref: Ref) -> Ref:

@@ -129,7 +129,9 @@ def _missing_lowerings(graph: Graph) -> list[str]:
         if isinstance(node.op, FakeQuant):
             continue
         inner = node.op.operation if isinstance(node.op, Quantized) else node.op
-        if lowering_for(inner) is None:
+        weighted = isinstance(node.op, Quantized) and node.op.weight_quantizers
+        storage = node.op.storage if weighted else 8
+        if lowering_for(inner, storage) is None:
             missing.append(f"{node.path} ({type(inner).__name__})")
     return missing
 
