@@ -100,3 +100,22 @@ def test_loading_needs_no_framework():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_packed_export_is_exact_and_verified_as_such():
+    """From a Keras model: smaller, the same numbers, and every layer compared."""
+    import keras
+
+    inputs = keras.Input((8, 8, 3))
+    h = keras.layers.Conv2D(8, 3, activation="relu", name="first")(inputs)
+    h = keras.layers.Conv2D(8, 3, activation="relu", name="second")(h)
+    model = keras.Model(inputs, keras.layers.Dense(4, name="head")(keras.layers.Flatten()(h)))
+    images = np.random.default_rng(0).normal(size=(8, 8, 8, 3)).astype("float32")
+    q = kqat.calibrate(kqat.quantize(model, bits=(2, 8)), images, verbose=0)
+    exact, packed = kqat.export_tflite(q), kqat.export_tflite(q, weights="packed")
+    assert len(packed.content) < len(exact.content)
+    assert kqat.runtime.expand(packed) == exact.content
+    assert kqat.verify(q, packed, images, layers=True, isolated=False).exact
+    np.testing.assert_array_equal(
+        kqat.runtime.load(packed)(images), keras.ops.convert_to_numpy(q(images, training=False))
+    )
