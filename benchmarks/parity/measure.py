@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 import kqat
 from benchmarks.parity.zoo import samples
-from kqat.export.verify_report import VerifyReport
+from kqat.export.comparing.report import VerifyReport
 
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
 
