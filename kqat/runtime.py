@@ -13,12 +13,12 @@ Example:
 from pathlib import Path
 from typing import Any
 
+from kqat.core.atomic import write_atomically
 from kqat.core.errors import FileError
-from kqat.export.atomic import write_atomically
-from kqat.export.expanding import expand_file
-from kqat.export.isolated import IsolatedRuntime
-from kqat.export.isolated import load as _load
-from kqat.export.runtime import Delegation, Port, Runtime
+from kqat.export.packing.expand import expand_file
+from kqat.export.running.isolated import IsolatedRuntime
+from kqat.export.running.isolated import load as _load
+from kqat.export.running.runtime import Delegation, Port, Runtime
 
 __all__ = ["Delegation", "IsolatedRuntime", "Port", "Runtime", "expand", "load"]
 

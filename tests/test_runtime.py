@@ -9,7 +9,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import FileError
-from kqat.export.packing import pack_file
+from kqat.export.packing.pack import pack_file
 from tests.export.packed_files import codes, net, run_plainly
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def test_loads_from_every_source(content, packed, x, source, tmp_path):
 
 
 def test_several_outputs_come_as_a_list(x):
-    from kqat.export.writer import Writer
+    from kqat.export.writing.writer import Writer
 
     writer = Writer()
     a = writer.input("a", (None, 2))

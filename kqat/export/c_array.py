@@ -5,9 +5,9 @@ from pathlib import Path
 from typing import Any
 
 from kqat import __version__
-from kqat.export.atomic import write_atomically
-from kqat.export.packing import expand_file
-from kqat.export.structure import check_structure
+from kqat.core.atomic import write_atomically
+from kqat.export.packing.pack import expand_file
+from kqat.export.running.structure import check_structure
 from kqat.export.verify import read_file
 
 _BYTES_A_LINE = 12

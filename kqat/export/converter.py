@@ -18,9 +18,9 @@ import numpy as np
 
 from kqat.core.errors import ExportError
 from kqat.core.optional import require
-from kqat.export.arrays import to_numpy_step
-from kqat.export.blocks import KERNELS, Block, Rounding, float_clone, read_blocks
-from kqat.export.integer_weights import fold_block, quantize_block
+from kqat.export.floats.blocks import KERNELS, Block, Rounding, float_clone, read_blocks
+from kqat.export.floats.integer_weights import fold_block, quantize_block
+from kqat.export.writing.arrays import to_numpy_step
 from kqat.layers.substitute import call_with
 from kqat.lowering.base import Input
 from kqat.saving import load_model

@@ -12,9 +12,9 @@ from pathlib import Path
 import keras
 
 from kqat.core.errors import ExportError, FallbackWarning
-from kqat.export.blocks import INTEGER_KERNELS, Block, Rounding, read_blocks
 from kqat.export.checks import check_file
-from kqat.export.report import LayerLine, Report
+from kqat.export.floats.blocks import INTEGER_KERNELS, Block, Rounding, read_blocks
+from kqat.export.writing.report import LayerLine, Report
 from kqat.layers.quantized import Quantized
 from kqat.transforms.graph import Graph
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 import keras
 
+from kqat.core.atomic import write_atomically
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError, NotCalibratedError
-from kqat.export import ends
-from kqat.export.atomic import write_atomically
 from kqat.export.checks import check_export
-from kqat.export.emitter import Emitter
+from kqat.export.checks.micro import require_micro
 from kqat.export.fallback import FALLBACKS, convert_elsewhere
-from kqat.export.micro import require_micro
-from kqat.export.report import Report
-from kqat.export.storage import FORMS, pack
+from kqat.export.packing.storage import FORMS, pack
+from kqat.export.writing import ends
+from kqat.export.writing.emitter import Emitter
+from kqat.export.writing.report import Report
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.lowering.registry import lowering_for

@@ -9,13 +9,13 @@ import keras
 import numpy as np
 
 from kqat.core.errors import FileError, VerifyError
-from kqat.export.expanding import expand_file
-from kqat.export.isolated import load
-from kqat.export.layer_outputs import LayerComparison, output_scales
-from kqat.export.runtime import DEFAULT_BATCH, Port
+from kqat.export.comparing.data import Batch, Slot, batches
+from kqat.export.comparing.layers import LayerComparison, output_scales
+from kqat.export.comparing.report import OutputReport, VerifyReport
+from kqat.export.packing.expand import expand_file
+from kqat.export.running.isolated import load
+from kqat.export.running.runtime import DEFAULT_BATCH, Port
 from kqat.export.tflite import Export
-from kqat.export.verify_data import Batch, Slot, batches
-from kqat.export.verify_report import OutputReport, VerifyReport
 
 # level * scale is rounded once to float32: for 16 bits that is at most 2^16 * 2^-24 = 0.004 steps.
 _ON_GRID = 0.01

@@ -72,7 +72,7 @@ class Lowering:
         """Writes `step` into the file and returns the reference of its output tensor.
 
         Args:
-            writer: `export.writer.Writer` (passed in, never imported here).
+            writer: `export.writing.writer.Writer` (passed in, never imported here).
             step: The step, fields as NumPy arrays.
             inputs: Tensor references (`writer.Ref`) of the step's inputs.
             name: Name for the output tensor in the file.

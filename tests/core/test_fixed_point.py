@@ -33,7 +33,7 @@ def test_multiplier_is_the_nearest_of_31_bits(factor):
 
 
 @pytest.mark.parametrize(
-    "factor, multiplier, shift",
+    ("factor", "multiplier", "shift"),
     [
         (0.5, 2**30, 0),
         (1.0, 2**30, 1),

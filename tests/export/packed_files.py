@@ -4,8 +4,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.grid import Grid
-from kqat.export.runtime import delegation
-from kqat.export.writer import Writer
+from kqat.export.running.runtime import delegation
+from kqat.export.writing.writer import Writer
 
 CHANNELS = 16
 

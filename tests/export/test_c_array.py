@@ -10,9 +10,9 @@ import pytest
 import kqat
 from kqat.core.errors import FileError, VerifyError
 from kqat.core.grid import Grid
-from kqat.export.report import Report
 from kqat.export.tflite import Export
-from kqat.export.writer import Writer
+from kqat.export.writing.report import Report
+from kqat.export.writing.writer import Writer
 
 COMPILERS = [
     (compiler, language, standard)

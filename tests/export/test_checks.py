@@ -22,8 +22,8 @@ from kqat.export.checks.run import CHECKS, check_export
 from kqat.export.checks.tensors import check_tensors
 from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
-from kqat.export.emitter import Emitter
-from kqat.export.writer import Writer
+from kqat.export.writing.emitter import Emitter
+from kqat.export.writing.writer import Writer
 from kqat.transforms.graph import trace
 
 RNG = np.random.default_rng(0)

@@ -12,7 +12,7 @@ import kqat
 from kqat.core.errors import ExportError, FallbackWarning
 from kqat.export import fallback
 from kqat.export.converter import convert
-from kqat.export.runtime import Runtime
+from kqat.export.running.runtime import Runtime
 from tests.export.compressed_nets import RNG, predict
 
 IMAGES = RNG.normal(size=(64, 8, 8, 3)).astype("float32")

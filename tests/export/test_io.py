@@ -7,8 +7,8 @@ import pytest
 import kqat
 from kqat.core.errors import ExportError
 from kqat.export.checks.opened import Opened
-from kqat.export.packing import expand_file
-from kqat.export.runtime import Runtime
+from kqat.export.packing.pack import expand_file
+from kqat.export.running.runtime import Runtime
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 8, 8, 4)).astype("float32")
@@ -140,7 +140,7 @@ def test_packed_files_expand_to_the_exact_one(q, tmp_path):
 
 
 def test_packing_that_loses_something_is_an_error(monkeypatch):
-    from kqat.export import packing
+    from kqat.export.packing import pack as packing
 
     monkeypatch.setattr(packing, "expand_file", lambda content: content[:-1])
     with pytest.raises(ExportError, match="not reversible.*Received: weights of conv, head, linear"):

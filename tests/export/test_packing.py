@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from kqat.core.errors import FileError
 from kqat.core.packing import packed_size
-from kqat.export.expanding import expand_file, packed_tensors
-from kqat.export.flatbuffer import Reader
-from kqat.export.isolated import IsolatedRuntime
-from kqat.export.packed_form import ENTRY, sealed, unsealed, write_model
-from kqat.export.packing import pack_file, packing_notes
-from kqat.export.runtime import Runtime
+from kqat.export.packing.expand import expand_file, packed_tensors
+from kqat.export.packing.form import ENTRY, sealed, unsealed, write_model
+from kqat.export.packing.pack import pack_file, packing_notes
+from kqat.export.running.flatbuffer import Reader
+from kqat.export.running.isolated import IsolatedRuntime
+from kqat.export.running.runtime import Runtime
 from tests.export.packed_files import Builder, codes, net, run_plainly, single
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

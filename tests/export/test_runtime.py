@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from kqat.core.errors import FileError
 from kqat.core.grid import Grid
-from kqat.export import isolated
-from kqat.export.flatbuffer import Reader
-from kqat.export.isolated import IsolatedRuntime, load
-from kqat.export.runtime import Delegation, Port, Runtime, delegation
-from kqat.export.structure import check_structure
-from kqat.export.writer import Writer
+from kqat.export.running import isolated
+from kqat.export.running.flatbuffer import Reader
+from kqat.export.running.isolated import IsolatedRuntime, load
+from kqat.export.running.runtime import Delegation, Port, Runtime, delegation
+from kqat.export.running.structure import check_structure
+from kqat.export.writing.writer import Writer
 
 STEP = np.float32(0.25)
 GRID = Grid(STEP, np.float32(-128), np.float32(127))
@@ -297,6 +297,9 @@ def test_loading_in_isolation_needs_no_framework():
     """The process must start fast: it loads neither Keras nor a backend."""
     import subprocess
 
-    code = "import sys, kqat.export.isolated; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    code = (
+        "import sys, kqat.export.running.isolated as _; "
+        "print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
+    )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

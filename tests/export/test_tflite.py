@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import kqat
+from kqat.core import atomic
 from kqat.core.errors import ExportError, NotCalibratedError
-from kqat.export import atomic
 from kqat.layers import FakeQuant, QuantConv2D, QuantDense
 
 RNG = np.random.default_rng(0)

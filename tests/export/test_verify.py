@@ -11,8 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 import kqat
 from kqat.core.errors import FileError, KqatError, VerifyError
+from kqat.export.comparing.report import VerifyReport
 from kqat.export.verify import _Counter, steps
-from kqat.export.verify_report import VerifyReport
 
 SHAPE, CLASSES = (8, 8, 3), 5
 
@@ -246,7 +246,7 @@ def test_operators_outside_of_xnnpack_are_named(q, export, x):
 def test_a_runtime_without_xnnpack_is_reported(q, export, x, monkeypatch):
     from ai_edge_litert.interpreter import OpResolverType
 
-    from kqat.export import runtime
+    from kqat.export.running import runtime
 
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     plain = lambda **kwargs: original(experimental_op_resolver_type=resolver, **kwargs)  # noqa: E731

@@ -6,7 +6,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError
-from kqat.export.runtime import Runtime
+from kqat.export.running.runtime import Runtime
 from kqat.layers import QuantDense
 from kqat.layers.quantized import Quantized
 from tests.export.compressed_nets import (

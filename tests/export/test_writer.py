@@ -9,7 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.grid import Grid
 from kqat.export.checks import check_file, summarize
-from kqat.export.writer import Writer, default_zero_point
+from kqat.export.writing.writer import Writer, default_zero_point
 
 
 def grid(scale, qmin, qmax):

@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.export.writer import Writer
+from kqat.export.writing.writer import Writer
 from kqat.lowering.base import Step, Weights
 
 

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.export.writer import Writer
+from kqat.export.writing.writer import Writer
 from kqat.lowering.border import (
     quantize_forward,
     requantize_forward,

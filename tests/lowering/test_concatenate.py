@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from kqat.export.writer import Writer
+from kqat.export.writing.writer import Writer
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
 from tests.lowering.harness import grid, run, samples

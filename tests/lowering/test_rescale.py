@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from kqat.export.writer import Writer
+from kqat.export.writing.writer import Writer
 from kqat.lowering.rescale import constant_grid, same_grid, usual_zero_point, write_move
 from tests.lowering.harness import grid, run
 from tests.lowering.parity import check, every_level

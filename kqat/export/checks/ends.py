@@ -1,7 +1,7 @@
 """The graph inputs and outputs of the file have the planned types."""
 
 from kqat.export.checks.opened import Opened, fail
-from kqat.export.plan import Plan
+from kqat.export.writing.plan import Plan
 
 
 def check_ends(file: Opened, plan: Plan) -> None:

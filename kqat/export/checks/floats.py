@@ -1,7 +1,7 @@
 """Nothing computes in float but the layers that were left in float."""
 
 from kqat.export.checks.opened import FileOperator, Opened, fail
-from kqat.export.plan import BORDER, FLOAT, Operator, Plan
+from kqat.export.writing.plan import BORDER, FLOAT, Operator, Plan
 
 _FLOATS = ("float32", "float16", "float64", "bfloat16")
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")

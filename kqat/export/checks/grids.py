@@ -3,7 +3,7 @@
 import numpy as np
 
 from kqat.export.checks.opened import Opened, fail
-from kqat.export.plan import Plan
+from kqat.export.writing.plan import Plan
 
 _CODES = {"int8": (-128, 127), "int16": (-(2**15), 2**15 - 1)}
 

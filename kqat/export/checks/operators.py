@@ -3,7 +3,7 @@
 from collections import Counter
 
 from kqat.export.checks.opened import Opened, fail
-from kqat.export.plan import Operator, Plan
+from kqat.export.writing.plan import Operator, Plan
 
 
 def check_operators(file: Opened, plan: Plan) -> None:

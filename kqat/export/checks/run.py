@@ -11,7 +11,7 @@ from kqat.export.checks.operators import check_operators
 from kqat.export.checks.tensors import check_tensors
 from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
-from kqat.export.plan import Plan
+from kqat.export.writing.plan import Plan
 
 # Each takes the opened file and the plan, and raises an ExportError that names the layer. The first one
 # makes sure that the others can go through the operators of both side by side.

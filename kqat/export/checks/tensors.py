@@ -1,7 +1,7 @@
 """The tensors of the file have the planned names, types and shapes."""
 
 from kqat.export.checks.opened import Opened, fail
-from kqat.export.plan import Plan
+from kqat.export.writing.plan import Plan
 
 
 def check_tensors(file: Opened, plan: Plan) -> None:

@@ -8,7 +8,7 @@ Source: `tflite/tools/versioning/op_version.cc` of google-ai-edge/LiteRT, for th
 
 from kqat.export.checks.opened import FileOperator, Opened, fail
 from kqat.export.checks.operators import layer_of
-from kqat.export.plan import Plan
+from kqat.export.writing.plan import Plan
 
 # By the type of the first input; 1 where nothing is said.
 _BY_INPUT = {

@@ -3,7 +3,7 @@
 import numpy as np
 
 from kqat.export.checks.opened import FileTensor, Opened, fail
-from kqat.export.plan import Plan, PlannedWeights
+from kqat.export.writing.plan import Plan, PlannedWeights
 
 _BYTES = {"int8": 1, "int32": 4, "int64": 8}
 

@@ -95,7 +95,7 @@ def test_corners(function):
     check(a, b, c, np.resize(np.array([0, 1, -1, 2**24 + 1]), COUNT), function)
 
 
-@pytest.mark.parametrize("fan_in, bits", [(1, 8), (13, 8), (5000, 8), (900, 4), (9, 1)])
+@pytest.mark.parametrize(("fan_in", "bits"), [(1, 8), (13, 8), (5000, 8), (900, 4), (9, 1)])
 def test_sums(fan_in, bits):
     rng = np.random.default_rng(0)
     top = max(2 ** (bits - 1) - 1, 1)

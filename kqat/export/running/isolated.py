@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from kqat.core.errors import FileError
-from kqat.export.expanding import expand_file
-from kqat.export.runtime import DEFAULT_BATCH, Delegation, Port, Runtime
-from kqat.export.structure import check_structure
+from kqat.export.packing.expand import expand_file
+from kqat.export.running.runtime import DEFAULT_BATCH, Delegation, Port, Runtime
+from kqat.export.running.structure import check_structure
 
 TIMEOUT = 120.0  # seconds for one request; a batch of 256 images through ResNet-50 takes about 15
-_SERVER = "from kqat.export.isolated import serve; serve()"
+_SERVER = "from kqat.export.running.isolated import serve; serve()"
 _HEADER = struct.Struct("<I")
 
 

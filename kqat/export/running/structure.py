@@ -6,7 +6,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
-from kqat.export.flatbuffer import Reader
+from kqat.export.running.flatbuffer import Reader
 
 _TYPES = {code: name for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
 _BITS = {

@@ -1,8 +1,8 @@
 """The graph's inputs and outputs: float, or the integers themselves."""
 
 from kqat.core.grid import INT8_MAX, Grid
-from kqat.export.arrays import to_numpy_grid
-from kqat.export.writer import Ref, Writer, default_zero_point
+from kqat.export.writing.arrays import to_numpy_grid
+from kqat.export.writing.writer import Ref, Writer, default_zero_point
 from kqat.layers.fake_quant import FakeQuant
 from kqat.lowering.rescale import same_grid
 

@@ -8,11 +8,11 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
 from kqat.core.packing import pack, width_for
-from kqat.export.expanding import expand_file as expand_file
-from kqat.export.expanding import packed_tensors
-from kqat.export.packed_form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
-from kqat.export.structure import check_structure
-from kqat.export.tables import AlignedBuffer
+from kqat.export.packing.expand import expand_file as expand_file
+from kqat.export.packing.expand import packed_tensors
+from kqat.export.packing.form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
+from kqat.export.running.structure import check_structure
+from kqat.export.writing.tables import AlignedBuffer
 
 _OPS, _TYPES = schema.BuiltinOperator, schema.TensorType
 _WEIGHTED = (_OPS.CONV_2D, _OPS.DEPTHWISE_CONV_2D, _OPS.FULLY_CONNECTED)

@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
 from kqat.core.packing import packed_size, unpack
-from kqat.export.packed_form import (
+from kqat.export.packing.form import (
     ENTRY,
     STOCK_TYPES,
     aligned,
@@ -18,7 +18,7 @@ from kqat.export.packed_form import (
     unsealed,
     write_model,
 )
-from kqat.export.structure import check_structure
+from kqat.export.running.structure import check_structure
 
 _TYPES = schema.TensorType
 

@@ -1,7 +1,8 @@
 """The finished file with its weights in fewer bits."""
 
 from kqat.core.errors import ExportError
-from kqat.export.plan import Plan
+from kqat.export.packing.pack import expand_file, pack_file, packing_notes
+from kqat.export.writing.plan import Plan
 
 FORMS = ("exact", "packed")
 _MICRO_INT4 = ("CONV_2D", "DEPTHWISE_CONV_2D")  # what has an INT4 kernel for per-channel weights there
@@ -19,17 +20,15 @@ def pack(content: bytes, widths: dict[int, int], plan: Plan, target: str) -> tup
     Raises:
         ExportError: Expanding the packed file does not give the exact one back.
     """
-    from kqat.export import packing
-
     if target == "tflite-micro":
         widths = _micro_widths(widths, plan)
-    packed = packing.pack_file(content, widths)
-    if packing.expand_file(packed) != content:
+    packed = pack_file(content, widths)
+    if expand_file(packed) != content:
         layers = ", ".join(sorted({weights.layer for weights in plan.weights if weights.index in widths}))
         raise ExportError(
             f"Packing is not reversible here. Received: weights of {layers}. Use weights='exact'."
         )
-    return packed, packing.packing_notes(packed)
+    return packed, packing_notes(packed)
 
 
 def _micro_widths(widths, plan: Plan) -> dict[int, int]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from kqat.core.grid import Grid
-from kqat.export.writer import Ref, Writer
+from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.base import Step, Weights
 
 INTEGER, FLOAT, BORDER = "integer", "float", "border"

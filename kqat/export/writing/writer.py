@@ -9,7 +9,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat.export.tables import (
+from kqat.export.writing.tables import (
     AlignedBuffer,
     operator_code,
     options_table,

@@ -8,7 +8,7 @@ convolution or dense layer were one step off; the int16 kernels, dense layers as
 
 from kqat.core.errors import ExportError
 from kqat.export.checks.opened import FileOperator, Opened
-from kqat.export.plan import Plan
+from kqat.export.writing.plan import Plan
 
 _EVERY = frozenset({"float32", "int8", "int16"})
 _NARROW = frozenset({"float32", "int8"})

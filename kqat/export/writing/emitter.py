@@ -8,12 +8,12 @@ import keras
 
 from kqat import __version__
 from kqat.core.errors import ExportError
-from kqat.export.arrays import to_numpy_grid, to_numpy_step
-from kqat.export.ends import common_grid, write_graph_input, write_graph_output
-from kqat.export.manual import float_layer, write_input
-from kqat.export.plan import BORDER, FLOAT, INTEGER, Plan
-from kqat.export.report import layer_line
-from kqat.export.writer import Ref, Writer
+from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
+from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
+from kqat.export.writing.manual import float_layer, write_input
+from kqat.export.writing.plan import BORDER, FLOAT, INTEGER, Plan
+from kqat.export.writing.report import layer_line
+from kqat.export.writing.writer import Ref, Writer
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized

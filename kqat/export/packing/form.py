@@ -21,7 +21,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
-from kqat.export.tables import AlignedBuffer
+from kqat.export.writing.tables import AlignedBuffer
 
 ENTRY = "kqat_packed"
 STOCK_TYPES = {4: schema.TensorType.INT4, 2: schema.TensorType.INT2}

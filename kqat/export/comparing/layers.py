@@ -9,10 +9,10 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kqat.export.flatbuffer import Reader
-from kqat.export.isolated import load
-from kqat.export.structure import check_structure
-from kqat.export.verify_report import LayerReport
+from kqat.export.comparing.report import LayerReport
+from kqat.export.running.flatbuffer import Reader
+from kqat.export.running.isolated import load
+from kqat.export.running.structure import check_structure
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.transforms.graph import trace

@@ -8,8 +8,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.errors import FileError
-from kqat.export.expanding import expand_file
-from kqat.export.structure import check_structure
+from kqat.export.packing.expand import expand_file
+from kqat.export.running.structure import check_structure
 
 DEFAULT_BATCH = 256
 
