@@ -108,7 +108,7 @@ def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     if kind == "MUL":
         require_ratio(np.float32(a.grid.scale) * np.float32(b.grid.scale) / so, 2.0**-31, 0.5, name)
     else:
-        ratios = np.float32([a.grid.scale, b.grid.scale]) / so
+        ratios = np.asarray([a.grid.scale, b.grid.scale], np.float32) / so
         require_ratio(ratios, 2.0**-16, 2.0**13, name)
 
     def emit(out, fused):
@@ -168,7 +168,8 @@ class Pair(Lowering):
     def emit(self, writer, step, inputs, name):
         terms = write_terms(writer, step, inputs, name)
         fail_unless_two(step, terms)
-        return write_pair(writer, _kind(step.op), *terms, step, name).value
+        a, b = terms
+        return write_pair(writer, _kind(step.op), a, b, step, name).value
 
 
 def _kind(op) -> str:

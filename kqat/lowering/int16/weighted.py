@@ -10,6 +10,7 @@ The rounding is that of the kernel; see `int16.rescale`.
 
 from keras import ops
 
+from kqat.lowering.base import Lowering
 from kqat.lowering.int16.accumulate import accumulate
 from kqat.lowering.int16.border import widen
 from kqat.lowering.int16.factor import factor
@@ -17,7 +18,7 @@ from kqat.lowering.int16.rescale import multiply_64
 from kqat.lowering.requantize import to_levels
 
 
-class Wide:
+class Wide(Lowering):
     """Mixed into a lowering of int8 operations: the same operator, between int16 tensors."""
 
     multiply = staticmethod(multiply_64)
