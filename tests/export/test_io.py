@@ -140,9 +140,9 @@ def test_packed_files_expand_to_the_exact_one(q, tmp_path):
 
 
 def test_packing_that_loses_something_is_an_error(monkeypatch):
-    from kqat.export.packing import pack as packing
+    from kqat.export.packing import storage
 
-    monkeypatch.setattr(packing, "expand_file", lambda content: content[:-1])
+    monkeypatch.setattr(storage, "expand_file", lambda content: content[:-1])
     with pytest.raises(ExportError, match="not reversible.*Received: weights of conv, head, linear"):
         kqat.export_tflite(net(), weights="packed")
 

@@ -1,4 +1,4 @@
-"""Stores the weights of a finished file in 1, 2 or 4 bits each; see `packed_form` for how."""
+"""Stores the weights of a finished file in 1, 2 or 4 bits each; see `form` for how."""
 
 import json
 from collections import Counter, defaultdict
@@ -8,7 +8,6 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
 from kqat.core.packing import pack, width_for
-from kqat.export.packing.expand import expand_file as expand_file
 from kqat.export.packing.expand import packed_tensors
 from kqat.export.packing.form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
 from kqat.export.running.structure import check_structure

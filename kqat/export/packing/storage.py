@@ -1,7 +1,8 @@
 """The finished file with its weights in fewer bits."""
 
 from kqat.core.errors import ExportError
-from kqat.export.packing.pack import expand_file, pack_file, packing_notes
+from kqat.export.packing.expand import expand_file
+from kqat.export.packing.pack import pack_file, packing_notes
 from kqat.export.writing.plan import Plan
 
 FORMS = ("exact", "packed")
