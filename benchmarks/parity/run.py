@@ -24,8 +24,8 @@ then the outputs of the Keras model and of the `.tflite` file on LiteRT's defaul
 by bit.
 
 *Values* is what was compared at each width, and the columns behind it say how many of them differ.
-*Operators* are those that compute the operation, all of them on integers; *not accelerated* are those that
-XNNPACK leaves to LiteRT's own kernels, where the results are the same.
+*Operators* are what the files are made of between the float input and the float output, all of them on
+integers; *not accelerated* are those that XNNPACK leaves to LiteRT's own kernels, with the same results.
 
 {machine}; Keras on {backend}.
 

@@ -96,6 +96,17 @@ def test_float_islands(float_layers):
     )
 
 
+def test_a_product_with_a_constant_stays_in_float():
+    matrix = np.random.default_rng(0).normal(size=(6, 5)).astype("float32")
+    x = inputs = keras.Input((4, 3), name="rows")
+    x = ops.matmul(layers.Dense(6, name="first")(x), matrix)
+    model = zoo.randomized(keras.Model(inputs, layers.Dense(3, name="head")(x)))
+    outcome = compare(model, 8)
+    assert float_operators(outcome.export.content) == {"BATCH_MATMUL": 1}
+    assert any("matmul: float" in note for note in outcome.export.report.notes)
+    assert outcome.report.mismatches <= 0.01 * outcome.values  # as behind every float layer, see above
+
+
 def test_several_inputs_and_outputs():
     a, b = keras.Input((8, 8, 3), name="a"), keras.Input((4, 4, 6), name="b")
     x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="from_a")(a)
