@@ -86,6 +86,7 @@ def export_tflite(
             )
     graph = trace(model)
     _require_ranges(graph)
+    _require_more_than_signs(graph)
     missing = _missing_lowerings(graph)
     if missing and fallback == "converter":
         content, report = convert_elsewhere(model, graph, missing, io, weights, target)
@@ -114,6 +115,16 @@ def _require_ranges(graph: Graph) -> None:
         raise NotCalibratedError(
             f"{len(missing)} quantizers have no range yet. Received: {', '.join(missing[:5])}. "
             "Train the model with fit, or call kqat.calibrate(model, data) first."
+        )
+
+
+def _require_more_than_signs(graph: Graph) -> None:
+    pairs = [(node.op.name, _activation_quantizer(node.op)) for node in graph.nodes]
+    binary = [name for name, quantizer in pairs if quantizer is not None and quantizer.bits == 1]
+    if binary:
+        raise ExportError(
+            f"No kernel of LiteRT computes with activations of 1 bit. Received: {', '.join(binary[:5])}. "
+            "Use 2 bits or more for activations, for example bits=(1, 8); weights may have 1 bit."
         )
 
 

@@ -83,13 +83,12 @@ class FakeQuant(keras.layers.Layer):
         if not training and self._makers and all(m is not None and m.is_integer for m in self._makers):
             return inputs  # already on this very grid: the layers before computed on integers
         rounded = self.quantizer(inputs, training=training)
-        for maker in self.makers if training else ():
+        for maker in self.makers() if training else ():
             rounded = maker.rehearsal.take(inputs, rounded, self.quantizer.enabled)
         return rounded
 
-    @property
     def makers(self) -> list[Quantized]:
-        """The quantized layers whose outputs this one rounds."""
+        """Returns the quantized layers whose outputs this one rounds."""
         return [maker for maker in self._makers if maker is not None]
 
     def observe_with(self, look) -> None:

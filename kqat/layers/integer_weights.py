@@ -16,7 +16,7 @@ def integer_weights(layer, input_scale, output_scale) -> Weights | None:
         input_scale: Scale of the input grid.
         output_scale: Scale of the output grid.
     """
-    normalization = layer.norm_layer
+    normalization = layer.norm_layer()
     norm = None if normalization is None else Norm.of(normalization, *layer.drift_variables)
     if normalization is layer.operation:
         ones = ops.ones_like(norm.mean)

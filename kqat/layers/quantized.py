@@ -81,7 +81,7 @@ class Quantized(keras.layers.Layer):
         for name, quantizer in self.weight_quantizers.items():
             if not quantizer.built:
                 quantizer.build(tuple(getattr(self.operation, name).shape))
-        if self.norm_layer is not None:
+        if self.norm_layer() is not None:
             self.batchnorm_frozen = self.add_weight(
                 shape=(), initializer="zeros", trainable=False, dtype="float32", name="batchnorm_frozen"
             )
@@ -136,7 +136,9 @@ class Quantized(keras.layers.Layer):
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
         around = [*self._binding.inputs, self._binding.output]
-        return bool(self._binding.inputs) and all(around) and self.lowering is not None
+        known = bool(self._binding.inputs) and all(around)
+        # A grid of signs has no 0: no integer tensor of the runtime saturates at it.
+        return known and all(f.quantizer.bits > 1 for f in around) and self.lowering is not None
 
     @property
     def storage(self) -> int:
@@ -191,14 +193,14 @@ class Quantized(keras.layers.Layer):
         """The layer that this is part of, if it was split; see `transforms.split`."""
         return self._origin
 
-    @property
-    def layers_before(self) -> list:
-        """The quantized layers whose outputs this one reads."""
-        return [maker for f in self._binding.inputs if f is not None for maker in f.makers]
+    # Methods, because Keras takes every layer that it finds in an attribute or property for a part to save.
 
-    @property
+    def layers_before(self) -> list:
+        """Returns the quantized layers whose outputs this one reads."""
+        return [maker for f in self._binding.inputs if f is not None for maker in f.makers()]
+
     def norm_layer(self):
-        """The BatchNorm to fold: the fused one, or the operation itself."""
+        """Returns the BatchNorm to fold: the fused one, or the operation itself."""
         if isinstance(self.operation, keras.layers.BatchNormalization):
             return self.operation
         return self.batchnorm
@@ -206,7 +208,7 @@ class Quantized(keras.layers.Layer):
     def _simulate(self, inputs, training):
         """The wrapped layers on fake-quantized weights; while a range is observed, on float weights."""
         args, kwargs = self.arguments(inputs)
-        if self.operation is self.norm_layer:
+        if self.operation is self.norm_layer():
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
         else:
             output = self._operate(training, args, kwargs)
@@ -255,7 +257,7 @@ class Quantized(keras.layers.Layer):
 
     def set_batchnorm_frozen(self, frozen: bool) -> None:
         """Freezes or frees the BatchNorm statistics, also inside a training step already compiled."""
-        if self.norm_layer is not None:
+        if self.norm_layer() is not None:
             self.batchnorm_frozen.assign(float(frozen))
 
     # Saving.

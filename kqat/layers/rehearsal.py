@@ -58,5 +58,5 @@ def frozen_flag(layer):
         flag = getattr(layer, "batchnorm_frozen", None)
         if flag is not None:
             return flag
-        waiting += layer.layers_before
+        waiting += layer.layers_before()
     return None

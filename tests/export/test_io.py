@@ -7,7 +7,7 @@ import pytest
 import kqat
 from kqat.core.errors import ExportError
 from kqat.export.checks.opened import Opened
-from kqat.export.packing.pack import expand_file
+from kqat.export.packing.expand import expand_file
 from kqat.export.running.runtime import Runtime
 
 RNG = np.random.default_rng(0)
@@ -59,7 +59,7 @@ def test_8_bit_files_need_no_border_for_int8(q):
     assert operators.get("QUANTIZE", 0) == (0 if wide else 4)  # the input, and three signed outputs
 
 
-@pytest.mark.parametrize("bits", [8, 4, 2, 1])
+@pytest.mark.parametrize("bits", [8, 4, 2])
 @pytest.mark.parametrize("io", ["int8", "uint8"])
 def test_no_code_at_the_input_becomes_a_level_that_keras_never_sees(bits, io):
     q = dense(bits)

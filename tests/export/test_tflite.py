@@ -161,3 +161,11 @@ def test_writing_is_whole_and_readable(float_model, tmp_path):
     export = kqat.export_tflite(calibrated(float_model), tmp_path / "m.tflite")
     assert export.path.read_bytes() == export.content
     assert export.path.stat().st_mode & 0o444 == 0o444
+
+
+def test_activations_of_1_bit_are_refused():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="dense")])
+    q = kqat.quantize(model, bits=1, boundary_bits=1)
+    kqat.calibrate(q, np.ones((2, 4), np.float32), verbose=0)
+    with pytest.raises(ExportError, match=r"1 bit.*dense_quant.*weights may have 1 bit"):
+        kqat.export_tflite(q)

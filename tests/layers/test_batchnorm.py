@@ -58,8 +58,8 @@ def test_freezing_reaches_a_step_that_is_compiled(alone):
     norm = kl.BatchNormalization(name="bn")
     layers = [norm, kl.Dense(3)] if alone else [kl.Dense(4, use_bias=False), norm]
     q = kqat.quantize(zoo.randomize(zoo.chain((4,), *layers)))
-    (block,) = [v for v in q.layers if isinstance(v, Quantized) and v.norm_layer is not None]
-    mean = block.norm_layer.moving_mean
+    (block,) = [v for v in q.layers if isinstance(v, Quantized) and v.norm_layer() is not None]
+    mean = block.norm_layer().moving_mean
     x = X[:, 0]
     y = np.zeros((8, q.output_shape[-1]), "float32")
     q.compile(keras.optimizers.SGD(0.01), "mse")

@@ -157,3 +157,25 @@ def test_weight_quantizer_is_where_the_weight_is_read():
     expected = zoo.VECTOR @ (np.rint(kernel / top) * top)
     # 2 bits, narrow: -max, 0, max; a float32 sum of 6 terms
     np.testing.assert_allclose(zoo.results(model, zoo.VECTOR)[0], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_every_layer_is_saved_where_it_belongs(tmp_path):
+    import h5py
+
+    net = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            keras.layers.Conv2D(4, 3, use_bias=False, name="conv"),
+            keras.layers.BatchNormalization(name="norm"),
+            keras.layers.MaxPooling2D(2, name="pool"),
+            keras.layers.BatchNormalization(name="alone"),
+        ]
+    )
+    kqat.quantize(net).save_weights(tmp_path / "q.weights.h5")
+    paths = []
+    with h5py.File(tmp_path / "q.weights.h5") as file:
+        file.visititems(lambda path, item: paths.append(path) if isinstance(item, h5py.Dataset) else None)
+    # The file calls the wrappers `quantized` and `quantized_1`, in the order of the model.
+    parts = {"/".join(path.split("/")[1:3]) for path in paths}
+    assert {"quantized/operation", "quantized/batchnorm", "quantized_1/operation"} <= parts, sorted(parts)
+    assert not any("norm_layer" in path or "makers" in path for path in paths)
