@@ -86,7 +86,7 @@ def export_tflite(
             )
     graph = trace(model)
     _require_ranges(graph)
-    _require_more_than_signs(graph)
+    _require_integer_types(graph)
     missing = _missing_lowerings(graph)
     if missing and fallback == "converter":
         content, report = convert_elsewhere(model, graph, missing, io, weights, target)
@@ -118,14 +118,31 @@ def _require_ranges(graph: Graph) -> None:
         )
 
 
-def _require_more_than_signs(graph: Graph) -> None:
-    pairs = [(node.op.name, _activation_quantizer(node.op)) for node in graph.nodes]
-    binary = [name for name, quantizer in pairs if quantizer is not None and quantizer.bits == 1]
-    if binary:
+def _require_integer_types(graph: Graph) -> None:
+    """Checks that the runtime has integers of the widths that the model was trained with."""
+    ops = {node.op.name: node.op for node in graph.nodes}
+    tensors = [name for name, op in ops.items() if isinstance(op, FakeQuant) and not op.saturates]
+    if tensors:
         raise ExportError(
-            f"No kernel of LiteRT computes with activations of 1 bit. Received: {', '.join(binary[:5])}. "
-            "Use 2 bits or more for activations, for example bits=(1, 8); weights may have 1 bit."
+            "The runtime holds activations in 8 or in 16 bits and saturates at their ends. Received: "
+            f"{_with_bits({name: ops[name].quantizer for name in tensors})}. Use activation bits 2 to 8, or 16 "
+            "with quantizer='ema' or 'lsq', for example bits=(1, 8)."
         )
+    wide = {
+        name: quantizer
+        for name, op in ops.items()
+        for quantizer in getattr(op, "weight_quantizers", {}).values()
+        if quantizer.bits > 8
+    }
+    if wide:
+        raise ExportError(
+            f"The runtime's kernels take weights of up to 8 bits. Received: {_with_bits(wide)}. "
+            "Use weight bits 1 to 8, for example bits=(8, 16)."
+        )
+
+
+def _with_bits(quantizers: dict) -> str:
+    return ", ".join(f"{name} of {quantizer.bits} bits" for name, quantizer in list(quantizers.items())[:5])
 
 
 def _activation_quantizer(op):

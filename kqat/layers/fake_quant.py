@@ -87,6 +87,15 @@ class FakeQuant(keras.layers.Layer):
             rounded = maker.rehearsal.take(inputs, rounded, self.quantizer.enabled)
         return rounded
 
+    @property
+    def saturates(self) -> bool:
+        """Whether an integer type of the runtime saturates at the ends of the grid, as the runtime relies on.
+
+        A grid of signs has no 0; those of 9 to 15 bits end within int16; PACT's leaves out its lowest value.
+        """
+        bits = self.quantizer.bits
+        return 2 <= bits <= 8 or (bits == 16 and not isinstance(self.quantizer, quantizers.PACT))
+
     def makers(self) -> list[Quantized]:
         """Returns the quantized layers whose outputs this one rounds."""
         return [maker for maker in self._makers if maker is not None]

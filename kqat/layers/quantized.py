@@ -137,8 +137,8 @@ class Quantized(keras.layers.Layer):
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
         around = [*self._binding.inputs, self._binding.output]
         known = bool(self._binding.inputs) and all(around)
-        # A grid of signs has no 0: no integer tensor of the runtime saturates at it.
-        return known and all(f.quantizer.bits > 1 for f in around) and self.lowering is not None
+        narrow = all(quantizer.bits <= 8 for quantizer in self.weight_quantizers.values())
+        return known and narrow and all(f.saturates for f in around) and self.lowering is not None
 
     @property
     def storage(self) -> int:

@@ -2,7 +2,6 @@
 
 import keras
 
-from kqat.core.errors import PlanError
 from kqat.lowering.contraction import contraction
 from kqat.lowering.registry import lowering_for
 from kqat.transforms.graph import Graph, Node, tensors_in
@@ -56,42 +55,6 @@ def missing_width(op, bits: int) -> str | None:
     if bits <= 8 or lowering_for(op) is None or lowering_for(op, 16) is not None:
         return None
     return f"no integer kernel for {bits}-bit activations"
-
-
-def check_weights(bits: int, activations: int, name: str) -> None:
-    """Raises where weights are too wide for the kernels between 16-bit activations.
-
-    Raises:
-        PlanError: They have more than 8 bits.
-    """
-    if bits > 8 and activations > 8:
-        raise PlanError(
-            f"The kernels between 16-bit activations take weights of up to 8 bits. Received: {bits} bits for "
-            f"the weights of {name!r}. Use bits=(8, 16)."
-        )
-
-
-def check_width(bits: int, quantizer: str, name: str) -> None:
-    """Raises where no integer type saturates at the ends of a grid.
-
-    Args:
-        bits: Width of an activation.
-        quantizer: Name of its quantizer.
-        name: Name of the layer that it comes from.
-
-    Raises:
-        PlanError: 9 to 15 bits; or 16 bits with a quantizer that leaves out the lowest level.
-    """
-    if 8 < bits < 16:
-        raise PlanError(
-            f"The runtime holds activations in 8 or in 16 bits and saturates at their ends. Received: {bits} "
-            f"bits for the output of {name!r}. Use 8 bits or less, or 16."
-        )
-    if bits == 16 and quantizer == "pact":
-        raise PlanError(
-            f"PACT clips above the lowest value of a 16-bit integer. Received: quantizer='pact' with 16 bits "
-            f"for the output of {name!r}. Use quantizer='ema', 'lsq' or 'auto', or 8 bits or less."
-        )
 
 
 def _unsupported_options(op) -> str | None:

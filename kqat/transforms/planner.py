@@ -8,7 +8,7 @@ from kqat.layers.registry import treatment_for
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
-from kqat.transforms.limits import check_weights, check_width, missing_kernel, missing_width
+from kqat.transforms.limits import missing_kernel, missing_width
 from kqat.transforms.plan import Plan, Settings, kind_of
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
@@ -228,7 +228,6 @@ class Planner:
         sources = [t for t in self.graph.specs if self.groups.find(t) == group]
         positive = all(t in self.nonnegative for t in sources)
         name = self._quantizer_name(self._family(node), bits)
-        check_width(bits, name, own_name)
         signed = False if positive else (None if name in ("ema", "lsq") else True)
         return TensorPlan(bits, name, signed, self._grid_name(group, own_name))
 
@@ -289,7 +288,6 @@ class Planner:
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:
         treatment = treatment_for(node.op)
         bits = self._weight_bits(node)
-        check_weights(bits, self._widest(node), node.path)
         family = self._family(node)
         if bits == 1:
             name = "sign"

@@ -163,9 +163,23 @@ def test_writing_is_whole_and_readable(float_model, tmp_path):
     assert export.path.stat().st_mode & 0o444 == 0o444
 
 
-def test_activations_of_1_bit_are_refused():
-    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name="dense")])
-    q = kqat.quantize(model, bits=1, boundary_bits=1)
-    kqat.calibrate(q, np.ones((2, 4), np.float32), verbose=0)
-    with pytest.raises(ExportError, match=r"1 bit.*dense_quant.*weights may have 1 bit"):
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"bits": 1, "boundary_bits": 1}, "x_quant of 1 bits.*Use activation bits 2 to 8"),
+        ({"bits": 12}, "x_quant of 12 bits.*Use activation bits 2 to 8, or 16"),
+        ({"bits": (8, 16), "quantizer": "pact"}, "x_quant of 16 bits.*quantizer='ema'"),
+        ({"bits": 16}, r"dense of 16 bits.*Use weight bits 1 to 8, for example bits=\(8, 16\)"),
+        ({"bits": (12, 8)}, "dense of 12 bits.*Use weight bits 1 to 8"),
+    ],
+)
+def test_widths_without_an_integer_type_train_but_are_not_written(options, message):
+    model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(3, name="dense")])
+    q = kqat.quantize(model, **options)
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
+    kqat.calibrate(q, x, verbose=0)
+    q.compile("sgd", "mse")
+    q.train_on_batch(x, np.zeros((32, 3)))
+    assert np.all(np.isfinite(q.predict(x, verbose=0)))
+    with pytest.raises(ExportError, match=message):
         kqat.export_tflite(q)
