@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 
-from examples import datasets
+from examples import datasets, mynet
 
 IMAGENET_MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 IMAGENET_STD = np.array([0.229, 0.224, 0.225], np.float32)
@@ -31,7 +31,7 @@ class Net:
 
     def load(self, folder):
         """Returns the float model."""
-        return keras.saving.load_model(folder / self.file)
+        return keras.saving.load_model(folder / self.file, custom_objects={"MyNet": mynet.MyNet})
 
     def prepare(self, images):
         """Returns images in [0, 1] as the network takes them."""

@@ -125,8 +125,8 @@ def _require_integer_types(graph: Graph) -> None:
     if tensors:
         raise ExportError(
             "The runtime holds activations in 8 or in 16 bits and saturates at their ends. Received: "
-            f"{_with_bits({name: ops[name].quantizer for name in tensors})}. Use activation bits 2 to 8, or 16 "
-            "with quantizer='ema' or 'lsq', for example bits=(1, 8)."
+            f"{_with_bits({name: ops[name].quantizer for name in tensors})}. "
+            "Use activation bits 2 to 8, or 16 with quantizer='ema' or 'lsq', for example bits=(1, 8)."
         )
     wide = {
         name: quantizer
