@@ -78,7 +78,9 @@ class LSQ(Quantizer):
 
     def fake_quantize(self, x):
         qmin, qmax = self.bounds()
-        return learned_fake_quant(x, self.scale, qmin, qmax, self._gradient_scale(x, qmax))
+        # A range that data put wholly below 0 has its levels there.
+        levels = ops.where(qmax > 0, qmax, -qmin)
+        return learned_fake_quant(x, self.scale, qmin, qmax, self._gradient_scale(x, levels))
 
     def observe(self, x):
         base, below = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.below)
@@ -168,13 +170,13 @@ class LSQ(Quantizer):
         kept = {one % len(input_shape) for one in self.axis}
         return tuple(size if i in kept else 1 for i, size in enumerate(input_shape))
 
-    def _gradient_scale(self, x, qmax):
+    def _gradient_scale(self, x, levels):
         base = ops.convert_to_tensor(self.base)
         count = _count(
             x.shape if self.of_weights else x.shape[1:], ops.shape(x)[0 if self.of_weights else 1 :]
         )
         count = count / math.prod(self.base.shape)
-        return 1.0 / (ops.sqrt(count * qmax) * (base * base))
+        return 1.0 / (ops.sqrt(count * levels) * (base * base))
 
 
 def _count(static, dynamic):

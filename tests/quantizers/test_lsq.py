@@ -137,3 +137,21 @@ def test_the_step_stays_positive():
 def test_one_bit_signed_is_refused_with_advice():
     with pytest.raises(ValueError, match=r"Received: bits=1\. Use 2 to 16\. For 1 bit use signed=False"):
         quantizers.LSQ(1)
+
+
+@pytest.mark.parametrize(("low", "high"), [(-2.0, -0.5), (0.5, 2.0), (-1.0, 2.0)])
+def test_ranges_on_one_side_of_0_train(low, high):
+    quantizer = quantizers.LSQ(bits=2)
+    quantizer.set_range(low, high)
+    x = np.linspace(-3, 3, 64, dtype=np.float32).reshape(4, 16)
+    quantizer(x)
+    ratio = quantizer.ratio
+
+    def forward(x, ratio):
+        with keras.StatelessScope(state_mapping=[(quantizer.ratio, ratio)]):
+            return quantizer(x, training=True)
+
+    dx, dratio = gradient(forward, x, np.ones(ratio.shape, np.float32))
+    assert np.all(np.isfinite(dx))
+    assert np.all(np.isfinite(dratio))
+    assert np.any(dratio != 0)
