@@ -119,12 +119,7 @@ def report(results, name, widths):
         m = results[f"measure {width}"]
         row = [f"{name}, {width}", f"{results[f'train {width}']['calibrated']:.2%}"]
         row += [f"{m['keras']:.2%}", f"{m['tflite']:.2%}", f"{m['same']:,}"]
-        row += [
-            f"{m['unequal']} / {m['unequal_packed']}",
-            m["max_lsb"],
-            f"{m['bytes']:,}",
-            f"{m['packed']:,}",
-        ]
+        row += [f"{m['unequal']} / {m['unequal_packed']}", f"{m['bytes']:,}", f"{m['packed']:,}"]
         rows.append([*row, f"{m['packed'] / base['bytes']:.3f}"])
     return f"{results.data['machine']}; seed {results.data['settings']['seed']}\n\n{markdown(header, rows)}"
 
