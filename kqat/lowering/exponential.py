@@ -10,6 +10,8 @@ Forward, with `k = rint(x * 64 / ln 2)` and `r = x - k * ln 2 / 64` in twofold f
 import numpy as np
 from keras import ops
 
+from kqat.lowering.rescale import unfused
+
 _PARTS = 64
 _LOWEST = -80.0  # exp of less adds nothing to a float32 sum that holds a 1
 
@@ -57,7 +59,9 @@ def exp_pair(x):
     curve = ops.multiply(ops.multiply(r, r), ops.add(0.5, ops.multiply(r, cubic)))
     rest = ops.add(ops.add(rest, curve), ops.subtract(r, r_head))
     small = ops.multiply(tail, ops.add(1.0, ops.add(r, curve)))
-    low = ops.add(low, ops.add(ops.multiply(head, rest), small))
+    # TensorFlow's graph optimizer turns sums of sums into one sum in an order of its own, and with the pair's
+    # remainder unused it would dissolve the pair: what is added up first has to stay apart.
+    low = unfused(ops.add(low, unfused(ops.add(ops.multiply(head, rest), small))))
     power = ops.take(_POWERS, ops.cast(ops.add(turns, 120.0), "int32"))
     value = ops.add(total, low)
     left = ops.subtract(low, ops.subtract(value, total))

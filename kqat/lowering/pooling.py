@@ -3,7 +3,8 @@
 Forward, with the raw codes `q = level + zero point` of a window of n values:
     maximum:       of the levels
     window mean:   `sign(m) * floor(|m| + 0.5)`, m the mean of q without padding, on the input grid
-    mean of axes:  `rint(S*c + (zo - (n*zx)*c))`, S the sum of q, `c = (sx/so) * (1/n)`, in float32
+    mean of axes:  also of a window as large as the image,
+                   `rint(S*c + (zo - (n*zx)*c))`, S the sum of q, `c = (sx/so) * (1/n)`, in float32
 """
 
 import keras
@@ -51,6 +52,10 @@ class Window:
         totals = [max((-(-side // stride) - 1) * stride + size - side, 0) for side, size, stride in sides]
         return [(total // 2, total - total // 2) for total in totals]
 
+    def is_image(self, shape) -> bool:
+        """Whether one window covers a whole image of `shape`: then the mean needs no rounding of its own."""
+        return tuple(shape) == tuple(self.size) and not any(map(sum, self.margins(shape)))
+
     def sums(self, x):
         """Returns the sum of whole numbers `x` over each window, padding counted as 0."""
         count = self.size[0] * self.size[1]
@@ -90,12 +95,14 @@ class MaxPooling(Lowering):
 
 @register(layers.AveragePooling1D, layers.AveragePooling2D, "ops.AveragePool")
 class AveragePooling(Lowering):
-    """AVERAGE_POOL_2D on the input grid, then QUANTIZE onto the output grid where that differs."""
+    """AVERAGE_POOL_2D on the input grid, then QUANTIZE onto the output grid where that differs; or MEAN."""
 
     def forward(self, step, x):
         require_no_activation(step)
         (source,) = step.inputs
         window, lifted = Window(step.op), len(x.shape) == 3
+        if window.is_image(_sides(x.shape)):
+            return mean_forward(step, x, [*range(1, len(x.shape) - 1)], True)
         levels = to_levels(ops.expand_dims(x, 1) if lifted else x, source)
         counts = window.sums(ops.ones((1, *levels.shape[1:3], 1)))
         zero_point = usual_zero_point(source)
@@ -106,6 +113,8 @@ class AveragePooling(Lowering):
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,) = inputs
+        if step.output is not None and Window(step.op).is_image(_sides(x.shape)):
+            return write_mean(writer, step, inputs, [*range(1, len(x.shape) - 1)], True, name)
         if step.output is not None:
             zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
             x = write_move(writer, x, zero_point, f"{name}/moved")
@@ -114,6 +123,11 @@ class AveragePooling(Lowering):
             return Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, name)
         y = Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, f"{name}/pooled")
         return write_rescale(writer, y, step.output, name)
+
+
+def _sides(shape) -> tuple[int, int]:
+    """Returns rows and columns of a batch of images, or of sequences as images of one row."""
+    return pair(tuple(shape[1:-1]))
 
 
 def _mean_half_away(sums, counts):
@@ -148,36 +162,44 @@ def write_reduction(writer, kind, x, out, axes, keepdims, name):
     return out
 
 
+def mean_forward(step, x, axes, keepdims):
+    """Returns the mean over `axes` as MEAN computes it."""
+    (source,), target = step.inputs, step.output
+    count = np.float32(np.prod([x.shape[axis] for axis in axes]))
+    offset = ops.multiply(usual_zero_point(source), count)
+    sums = ops.add(ops.sum(to_levels(x, source), axis=axes, keepdims=keepdims), offset)
+    factor = ops.multiply(ops.divide(source.scale, target.scale), np.float32(1.0) / count)
+    zero_point = ops.subtract(float(INT8_MAX), target.qmax)
+    shift = ops.subtract(zero_point, unfused(ops.multiply(offset, factor)))
+    codes = ops.round(ops.add(unfused(ops.multiply(sums, factor)), shift))
+    return to_real(ops.subtract(codes, zero_point), target)
+
+
+def write_mean(writer, step, inputs, axes, keepdims, name):
+    """Writes MEAN over `axes`."""
+    (x,), shape = inputs, output_shape(step, inputs)
+    if step.output is None:
+        return write_reduction(writer, "MEAN", x, writer.activation(name, shape), axes, keepdims, name)
+    zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
+    x = write_move(writer, x, zero_point, f"{name}/moved")
+    clamp = "relu" if float(x.grid.qmin) >= 0 else "linear"
+    return writer.quantized_output(
+        name, shape, step.output, clamp,
+        lambda out: write_reduction(writer, "MEAN", x, out, axes, keepdims, name),
+    )  # fmt: skip
+
+
 @register(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, "ops.Mean")
 class Mean(Lowering):
     """MEAN, straight onto the output grid."""
 
     def forward(self, step, x):
         require_no_activation(step)
-        (source,), target = step.inputs, step.output
-        axes, keepdims = reduced_axes(step.op, len(x.shape))
-        count = np.float32(np.prod([x.shape[axis] for axis in axes]))
-        offset = ops.multiply(usual_zero_point(source), count)
-        sums = ops.add(ops.sum(to_levels(x, source), axis=axes, keepdims=keepdims), offset)
-        factor = ops.multiply(ops.divide(source.scale, target.scale), np.float32(1.0) / count)
-        zero_point = ops.subtract(float(INT8_MAX), target.qmax)
-        shift = ops.subtract(zero_point, unfused(ops.multiply(offset, factor)))
-        codes = ops.round(ops.add(unfused(ops.multiply(sums, factor)), shift))
-        return to_real(ops.subtract(codes, zero_point), target)
+        return mean_forward(step, x, *reduced_axes(step.op, len(x.shape)))
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
-        (x,), shape = inputs, output_shape(step, inputs)
-        axes, keepdims = reduced_axes(step.op, len(x.shape))
-        if step.output is None:
-            return write_reduction(writer, "MEAN", x, writer.activation(name, shape), axes, keepdims, name)
-        x = write_move(
-            writer, x, int(ops.convert_to_numpy(usual_zero_point(step.inputs[0]))), f"{name}/moved"
-        )
-        return writer.quantized_output(
-            name, shape, step.output, "relu" if float(x.grid.qmin) >= 0 else "linear",
-            lambda out: write_reduction(writer, "MEAN", x, out, axes, keepdims, name),
-        )  # fmt: skip
+        return write_mean(writer, step, inputs, *reduced_axes(step.op, len(inputs[0].shape)), name)
 
 
 @register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max")

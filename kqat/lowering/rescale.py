@@ -38,7 +38,7 @@ def rescale(x, source: Grid, target: Grid):
 
 
 def unfused(product):
-    """Returns a float32 product that a compiler cannot merge with a following addition.
+    """Returns a float32 product, or sum, that a compiler cannot merge with a following addition.
 
     A fused multiply-add rounds once where the runtime rounds twice. XLA fuses on the CPU; a maximum
     with a number below every product stands between the two and changes nothing.

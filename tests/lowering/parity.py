@@ -23,6 +23,15 @@ def compiled(function):
     return function
 
 
+def optimized(function):
+    """Returns `function` as a TensorFlow graph, which its optimizer rewrites; elsewhere as `compiled`."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.function(function)
+    return compiled(function)
+
+
 def compiled_levels(lowering, step, *levels):
     """Levels that the compiled Keras forward computes, scales being inputs as they are in a model."""
     fields = ("scale", "qmin", "qmax")

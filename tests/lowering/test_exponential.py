@@ -5,7 +5,7 @@ import pytest
 from keras import ops
 
 from kqat.lowering.exponential import exp, exp_pair
-from tests.lowering.parity import compiled
+from tests.lowering.parity import compiled, optimized
 
 
 def arguments():
@@ -37,3 +37,15 @@ def test_ends():
     y = ops.convert_to_numpy(exp(ops.convert_to_tensor(np.float32([0.0, -1000.0]))))
     assert y[0] == 1
     assert 0 <= y[1] < 1e-30
+
+
+@pytest.mark.parametrize("wrap", [compiled, optimized])
+@pytest.mark.parametrize("step", [0.1458494, 0.0371, 0.5, 0.00390625, 0.31])
+def test_compiled_tables_have_the_same_bits(step, wrap):
+    levels = np.arange(256, dtype=np.float32)
+
+    def table(levels):
+        return exp(ops.multiply(levels, -np.float32(step)))
+
+    x = ops.convert_to_tensor(levels)
+    np.testing.assert_array_equal(ops.convert_to_numpy(wrap(table)(x)), ops.convert_to_numpy(table(x)))
