@@ -25,6 +25,8 @@ AXES = {
     "global mean": (layers.GlobalAveragePooling2D(), IMAGE),
     "global mean, axes kept": (layers.GlobalAveragePooling2D(keepdims=True), IMAGE),
     "global mean of a sequence": (layers.GlobalAveragePooling1D(), SEQUENCE),
+    "mean of one window": (layers.AveragePooling2D((9, 11)), IMAGE),
+    "mean of one window of a sequence": (layers.AveragePooling1D(13), SEQUENCE),
     "global max": (layers.GlobalMaxPooling2D(), IMAGE),
     "global max of a sequence": (layers.GlobalMaxPooling1D(keepdims=True), SEQUENCE),
 }
