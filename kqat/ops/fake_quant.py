@@ -41,10 +41,11 @@ def fake_quant(x, scale, qmin, qmax):
 def _fake_quant(x, scale, qmin, qmax):
     # Clipped before it is rounded, which gives the same levels: one comparison then tells what was inside.
     clipped = ops.clip(x, qmin * scale, qmax * scale)
+    inside = clipped == x
 
     def gradient(*args, upstream=None):
         dy = args[0] if upstream is None else upstream
-        dx = ops.where(clipped == x, dy, ops.zeros_like(dy))
+        dx = ops.where(inside, dy, ops.zeros_like(dy))
         return dx, ops.zeros_like(scale), ops.zeros_like(qmin), ops.zeros_like(qmax)
 
     return ops.round(clipped * reciprocal(scale)) * scale, gradient

@@ -24,9 +24,12 @@ def sign(x):
 
 @keras.ops.custom_gradient
 def _sign(x):
+    # Computed here: within a conditional TensorFlow's gradient cannot go back to a variable's value itself.
+    inside = ops.abs(x) <= 1
+
     def gradient(*args, upstream=None):
         dy = args[0] if upstream is None else upstream
-        return ops.where(ops.abs(x) <= 1, dy, ops.zeros_like(dy))
+        return ops.where(inside, dy, ops.zeros_like(dy))
 
     one = ops.ones_like(x)
     return ops.where(x >= 0, one, -one), gradient

@@ -1,9 +1,11 @@
 """Sign: scales and the gradient of XNOR-Net."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
 
+import kqat
 from kqat import quantizers
 from kqat.core import reference
 from tests.gradients import gradient
@@ -51,3 +53,16 @@ def test_levels_are_signs_and_give_what_training_sees(axis):
     levels = numpy(quantizer.to_levels(w))
     np.testing.assert_array_equal(levels, [[1, -1], [-1, 1]])
     np.testing.assert_array_equal(levels * numpy(quantizer.grid(w).scale), numpy(quantizer(w)))
+
+
+def test_binary_weights_train_in_a_compiled_step():
+
+    keras.utils.set_random_seed(0)
+    x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
+    model = keras.Sequential([keras.Input((4,)), *(keras.layers.Dense(4) for _ in range(3))])
+    q = kqat.quantize(model, bits=(1, 8))
+    q.compile("sgd", "mse")
+    before = [np.copy(keras.ops.convert_to_numpy(v)) for v in q.trainable_variables]
+    q.fit(x, np.zeros((32, 4)), verbose=0)
+    after = [keras.ops.convert_to_numpy(v) for v in q.trainable_variables]
+    assert all(np.any(a != b) for a, b in zip(after, before, strict=True))
