@@ -3,7 +3,7 @@
 import keras
 
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import MAX_POOLING
+from kqat.layers.treatments.shape import MAX_POOLING
 
 
 class Binding:

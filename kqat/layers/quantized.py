@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kqat import quantizers
+from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.batchnorm import normalize
 from kqat.layers.binding import Binding, is_symbolic, source_quantizer
 from kqat.layers.drift import Drift, without_activation
@@ -11,7 +12,6 @@ from kqat.layers.integer_weights import integer_weights
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, template_from_config, template_to_config
-from kqat.layers.treatments import fused_activation, own_activation
 from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for

@@ -2,8 +2,8 @@
 
 import keras
 
+from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import fused_activation, own_activation
 from kqat.transforms.graph import Graph, Node, tensors_in
 
 

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
+from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import fused_activation, own_activation
 from kqat.transforms.graph import Graph, Node, Tensor
 
 

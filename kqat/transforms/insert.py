@@ -6,7 +6,7 @@ from kqat import quantizers
 from kqat.core.spec import LayerPlan, TensorPlan
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
-from kqat.layers.treatments import MAX_POOLING
+from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan

@@ -5,7 +5,7 @@ from dataclasses import replace
 import keras
 
 from kqat.core.errors import TraceError
-from kqat.layers.treatments import activation_name
+from kqat.layers.activations import activation_name
 from kqat.transforms.graph import Graph, Node, tensors_in, unused
 
 FUSED_ACTIVATIONS = ("linear", "relu", "relu6")

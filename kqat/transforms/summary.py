@@ -9,7 +9,7 @@ from kqat.core.table import TextTable
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import MAX_POOLING
+from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.transforms.graph import Graph, Node, Tensor, trace
 from kqat.transforms.macs import macs
 from kqat.transforms.storage import FLOAT_BITS, input_bits, stored_weights, weight_bits

@@ -7,8 +7,8 @@ from keras import layers as kl
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.layers.activations import activation_name, fused_activation, own_activation
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import activation_name, fused_activation, own_activation
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
 from tests.transforms import zoo

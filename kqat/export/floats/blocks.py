@@ -6,11 +6,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import fused_activation, own_activation
 from kqat.lowering.base import Input
 from kqat.lowering.fold import Norm
 from kqat.transforms.fuse import find_chains

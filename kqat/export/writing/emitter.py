@@ -14,11 +14,11 @@ from kqat.export.writing.manual import float_layer, write_input
 from kqat.export.writing.plan import BORDER, FLOAT, INTEGER, Plan
 from kqat.export.writing.report import layer_line
 from kqat.export.writing.writer import Ref, Writer
+from kqat.layers.activations import own_activation
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.layers.treatments import own_activation
 from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.int16.border import is_wide

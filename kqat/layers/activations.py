@@ -1,0 +1,35 @@
+"""What activation a layer has, in Keras's names, and whether an integer kernel clamps for it."""
+
+import keras
+from keras import layers as kl
+
+
+def activation_name(function) -> str:
+    """Returns Keras's name of an activation function, or the full name of a user's own."""
+    if function is None:
+        return "linear"
+    name = getattr(function, "__name__", type(function).__name__)
+    if any(getattr(module, name, None) is function for module in (keras.activations, keras.ops)):
+        return str(keras.activations.serialize(function))
+    return f"{getattr(function, '__module__', 'user')}.{name}"  # never to be taken for Keras's of that name
+
+
+def fused_activation(op: keras.Operation) -> str | None:
+    """Returns `"relu"` or `"relu6"` if `op` is one that an integer kernel clamps for free."""
+    if isinstance(op, kl.ReLU):
+        if op.negative_slope or op.threshold or op.max_value not in (None, 6):
+            return None
+        return "relu6" if op.max_value == 6 else "relu"
+    if isinstance(op, kl.Activation):
+        name = activation_name(op.activation)
+        return name if name in ("relu", "relu6") else None
+    if isinstance(op, kl.Layer):
+        return None
+    return {"Relu": "relu", "Relu6": "relu6"}.get(type(op).__name__)
+
+
+def own_activation(op: keras.Operation) -> str:
+    """Returns the name of the activation inside a weighted layer, `"linear"` if it has none."""
+    if isinstance(op, kl.Activation) or not hasattr(op, "activation"):
+        return "linear"
+    return activation_name(op.activation)

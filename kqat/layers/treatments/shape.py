@@ -1,0 +1,20 @@
+"""Operations whose output values are input values: the grid passes on."""
+
+from kqat.layers.registry import register
+from kqat.layers.treatments.kinds import PASSTHROUGH, named
+
+# Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
+MAX_POOLING = tuple(
+    named("MaxPooling1D MaxPooling2D MaxPooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D")
+)
+register(
+    *MAX_POOLING,
+    *named("Flatten Reshape Permute RepeatVector ZeroPadding1D ZeroPadding2D ZeroPadding3D"),
+    *named("Cropping1D Cropping2D Cropping3D UpSampling1D UpSampling3D"),
+    *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
+    *named("AlphaDropout ActivityRegularization Identity Concatenate Maximum Minimum"),
+    *("ops.Reshape", "ops.Transpose", "ops.Squeeze", "ops.ExpandDims", "ops.GetItem", "ops.Concatenate"),
+    *("ops.Ravel", "ops.Flip", "ops.Repeat", "ops.Split", "ops.MaxPool", "ops.Max", "ops.Identity"),
+    treatment=PASSTHROUGH,
+)
+register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode == "constant" else None)

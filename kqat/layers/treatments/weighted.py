@@ -1,0 +1,25 @@
+"""Layers with a kernel, and BatchNormalization."""
+
+from keras import layers as kl
+
+from kqat.layers.registry import Treatment, register
+from kqat.layers.treatments.kinds import named, weighted
+
+register(kl.Dense, treatment=weighted(1))
+register(*named("Conv1D Conv2D Conv3D"), treatment=weighted(-1))
+register(kl.DepthwiseConv1D, treatment=weighted(1, 2))
+register(kl.DepthwiseConv2D, treatment=weighted(2, 3))
+register(*named("Conv1DTranspose Conv2DTranspose Conv3DTranspose"), treatment=weighted(-2))
+register(kl.Embedding, treatment=weighted(0, attribute="embeddings"))
+register(kl.BatchNormalization, treatment=Treatment("arithmetic", fuses=True))
+
+
+def _einsum_dense(op):
+    """Scales stay on the output axes that the kernel has and the input has not."""
+    inputs, rest = op.equation.split(",")
+    kernel, _ = rest.split("->")
+    axes = tuple(i for i, letter in enumerate(kernel) if letter not in inputs)
+    return Treatment("weighted", weights={"kernel": axes or (len(kernel) - 1,)}, fuses=True)
+
+
+register(kl.EinsumDense, treatment=_einsum_dense)
