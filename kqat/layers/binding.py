@@ -10,7 +10,7 @@ class Binding:
     """The quantizers around a layer. Not a Keras container, so nothing here is tracked or saved twice.
 
     Args:
-        inputs: `FakeQuant` of each input, `None` where the input is float.
+        inputs: `FakeQuant` of each input, `None` where the input is float, or holds no values but indices.
         output: `FakeQuant` that rounds the output, or `None`.
         is_next: Whether it comes right behind the layer, not behind a max pooling.
     """
@@ -19,6 +19,19 @@ class Binding:
         self.inputs: list = []
         self.output = None
         self.is_next = False
+        self._known = False
+
+    def read(self, tensors) -> None:
+        """Notes the quantizers behind the symbolic inputs of a call."""
+        self.inputs = [source_quantizer(t) for t in tensors]
+        real = [keras.backend.is_float_dtype(t.dtype) for t in tensors]
+        known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
+        self._known = bool(tensors) and all(known)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the grids of the output and of all inputs that hold values are known."""
+        return self._known and self.output is not None
 
 
 def is_symbolic(structure) -> bool:

@@ -1,11 +1,25 @@
 """The integer weights of a quantized layer, BatchNorm folded in."""
 
+from operator import attrgetter
+
 from keras import ops
 
 from kqat.lowering.base import Weights
 from kqat.lowering.fold import Norm, fold
 
 BATCHNORM_LEVELS = 127.0
+
+
+def real_weights(layer) -> dict[str, Weights]:
+    """Returns the quantized weights of a layer whose arithmetic is float, by attribute.
+
+    The scales keep the layout of their quantizer. Where calibration corrects the bias, it is among them.
+    """
+    found: dict = {}
+    for name, quantizer in layer.weight_quantizers.items():
+        weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
+        found[name] = Weights(quantizer.to_levels(weight), quantizer.grid(weight).scale, None, quantizer.bits)
+    return found if layer.mean_drift is None else {**found, "bias": layer.bias_tensor()}
 
 
 def integer_weights(layer, input_scale, output_scale) -> Weights | None:
@@ -25,7 +39,7 @@ def integer_weights(layer, input_scale, output_scale) -> Weights | None:
     if not layer.weight_quantizers:
         return None
     ((name, quantizer),) = layer.weight_quantizers.items()
-    weight = ops.convert_to_tensor(getattr(layer.operation, name))
+    weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
     values, scale = quantizer.to_levels(weight), quantizer.grid(weight).scale
     bias = layer.bias_tensor()
     return fold(values, scale, bias, norm, input_scale, output_scale, quantizer.bits, layer.storage)

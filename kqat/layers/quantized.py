@@ -1,19 +1,22 @@
 """The wrapper that makes one layer of a model quantized: its training form and its integer form."""
 
+from operator import attrgetter
+
 import keras
 from keras import ops
 
 from kqat import quantizers
 from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.batchnorm import normalize
-from kqat.layers.binding import Binding, is_symbolic, source_quantizer
+from kqat.layers.binding import Binding, is_symbolic
 from kqat.layers.drift import Drift, without_activation
-from kqat.layers.integer_weights import integer_weights
+from kqat.layers.integer_weights import integer_weights, real_weights
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, template_from_config, template_to_config
 from kqat.lowering.accumulator import exact_forward
-from kqat.lowering.base import Input, Step
+from kqat.lowering.base import Input, Step, Weights
+from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import lowering_for
 
 
@@ -65,7 +68,7 @@ class Quantized(keras.layers.Layer):
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
-            self._binding.inputs = [source_quantizer(t) for t in keras.tree.flatten(inputs)]
+            self._binding.read(keras.tree.flatten(inputs))
         return super().__call__(inputs, *args, **kwargs)
 
     def bind_output(self, fake_quant, is_next: bool) -> None:
@@ -80,7 +83,7 @@ class Quantized(keras.layers.Layer):
             self.batchnorm.build(self.operation.compute_output_shape(input_shape))
         for name, quantizer in self.weight_quantizers.items():
             if not quantizer.built:
-                quantizer.build(tuple(getattr(self.operation, name).shape))
+                quantizer.build(tuple(attrgetter(name)(self.operation).shape))
         if self.norm_layer() is not None:
             self.batchnorm_frozen = self.add_weight(
                 shape=(), initializer="zeros", trainable=False, dtype="float32", name="batchnorm_frozen"
@@ -126,7 +129,7 @@ class Quantized(keras.layers.Layer):
     def _compute(self, inputs):
         """The integer form, which is what the runtime computes."""
         lowering, step, tensors = self.lowering, self.step(), keras.tree.flatten(inputs)
-        if not self.weight_quantizers or self.storage == 16:
+        if not self.weight_quantizers or not isinstance(step.weights, Weights) or self.storage == 16:
             return lowering.forward(step, *tensors)
         ((_, quantizer),) = self.weight_quantizers.items()
         input_bits = self._binding.inputs[0].quantizer.bits
@@ -135,8 +138,8 @@ class Quantized(keras.layers.Layer):
     @property
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
-        around = [*self._binding.inputs, self._binding.output]
-        known = bool(self._binding.inputs) and all(around)
+        around = [f for f in (*self._binding.inputs, self._binding.output) if f is not None]
+        known = self._binding.is_complete
         narrow = all(quantizer.bits <= 8 for quantizer in self.weight_quantizers.values())
         return known and narrow and all(f.saturates for f in around) and self.lowering is not None
 
@@ -155,7 +158,11 @@ class Quantized(keras.layers.Layer):
         """Returns the deployed form: folded integer weights and the grids around them, as tensors."""
         inputs = tuple(f.quantizer.grid() if f is not None else None for f in self._binding.inputs)
         output = self._binding.output.quantizer.grid() if self._binding.output is not None else None
-        weights = integer_weights(self, inputs[0].scale, output.scale) if output is not None else None
+        weights = None
+        if isinstance(self.lowering, FloatBody):
+            weights = real_weights(self)
+        elif output is not None:
+            weights = integer_weights(self, inputs[0].scale, output.scale)
         args, kwargs = self._template or plain_template(len(inputs))
         return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))
 
@@ -243,7 +250,7 @@ class Quantized(keras.layers.Layer):
     def _fake_weights(self, training):
         pairs = []
         for name, quantizer in self.weight_quantizers.items():
-            variable = getattr(self.operation, name)
+            variable = attrgetter(name)(self.operation)
             pairs.append((variable, quantizer(ops.convert_to_tensor(variable), training=training)))
         return pairs
 

@@ -5,6 +5,8 @@ from typing import Any
 
 import keras
 
+INTEGER, FLOAT, BORDER = "integer", "float", "border"  # what an operator of a file computes with
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -34,7 +36,8 @@ class Step:
         inputs: `Grid` of each tensor input, in call order; `None` for a float tensor.
         output: `Grid` of the output; `None` when the operation stays float.
         activation: Fused activation: `"linear"`, `"relu"` or `"relu6"`.
-        weights: `Weights` of a weighted operation, else `None`.
+        weights: `Weights` of a weighted operation; a dictionary of them, by attribute, where the arithmetic
+            is float (see `float_body`); else `None`.
         args: Positional call arguments; a tensor is represented by its position in `inputs`
             wrapped in `Input(position)`, everything else is the value itself.
         kwargs: Keyword call arguments, same convention.

@@ -3,6 +3,7 @@
 import keras
 
 from kqat.lowering.base import Lowering
+from kqat.lowering.float_body import FloatBody
 
 _LOWERINGS: dict[tuple[type | str, int], Lowering] = {}
 
@@ -31,8 +32,17 @@ def lowering_for(op: keras.Operation, storage: int = 8) -> Lowering | None:
 
     Args:
         op: Layer or operation.
-        storage: 16 where one of the tensors around it has more than 8 bits, else 8.
+        storage: 16 where one of the tensors around it has more than 8 bits, else 8. Float arithmetic
+            does not mind.
     """
+    found = _registered(op, storage)
+    if found is None and storage != 8:
+        found = _registered(op, 8)
+        return found if isinstance(found, FloatBody) else None
+    return found
+
+
+def _registered(op: keras.Operation, storage: int) -> Lowering | None:
     if isinstance(op, keras.layers.Layer):
         for cls in type(op).__mro__:
             if (cls, storage) in _LOWERINGS:

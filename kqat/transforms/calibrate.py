@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import math
 from collections.abc import Iterable, Iterator
+from operator import attrgetter
 from typing import Any
 
 import keras
@@ -119,7 +120,7 @@ def _weight_scales(wrapped, observer):
     for layer in wrapped:
         for name, quantizer in layer.weight_quantizers.items():
             if hasattr(quantizer, "set_scale"):
-                weight = keras.ops.convert_to_numpy(getattr(layer.operation, name))
+                weight = keras.ops.convert_to_numpy(attrgetter(name)(layer.operation))
                 pairs.append(
                     (quantizer, mse_scale(weight, quantizer.bits, quantizer.axis, quantizer.narrow_range))
                 )

@@ -1,5 +1,7 @@
 """Builds the quantized model that a plan describes."""
 
+from operator import attrgetter
+
 import keras
 
 from kqat import quantizers
@@ -140,7 +142,7 @@ class Builder:
             if normalization.kwargs.get("training") is False and _is_norm(normalization.op):
                 layer.set_batchnorm_frozen(True)
         for key, quantizer in layer.weight_quantizers.items():
-            quantizer.initialize(keras.ops.convert_to_numpy(getattr(layer.operation, key)))
+            quantizer.initialize(keras.ops.convert_to_numpy(attrgetter(key)(layer.operation)))
 
     def _clone(self, node: Node) -> keras.Operation:
         if node.path not in self.layers:

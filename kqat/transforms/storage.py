@@ -1,6 +1,7 @@
 """How many bits the weights of a layer take."""
 
 import math
+from operator import attrgetter
 from typing import Any
 
 from kqat.layers.quantized import Quantized
@@ -34,7 +35,7 @@ def stored_weights(op):
     """Returns (bits, count) of the quantized weights, and (count, bytes each) of the others."""
     holder = op.operation if isinstance(op, Quantized) else op
     quantizers = _quantizers(op)
-    special = {id(getattr(holder, name)): quantizer.bits for name, quantizer in quantizers.items()}
+    special = {id(attrgetter(name)(holder)): quantizer.bits for name, quantizer in quantizers.items()}
     quantized, others = [], []
     for weight in _own_weights(op):
         count = math.prod(weight.shape)

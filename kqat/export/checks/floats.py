@@ -1,7 +1,8 @@
 """Nothing computes in float but the layers that were left in float."""
 
 from kqat.export.checks.opened import FileOperator, Opened, fail
-from kqat.export.writing.plan import BORDER, FLOAT, Operator, Plan
+from kqat.export.writing.plan import Operator, Plan
+from kqat.lowering.base import BORDER, FLOAT
 
 _FLOATS = ("float32", "float16", "float64", "bfloat16")
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")

@@ -18,13 +18,20 @@ def to_numpy_grid(grid: Grid) -> Grid:
     return Grid(to_numpy(grid.scale), to_numpy(grid.qmin), to_numpy(grid.qmax))
 
 
+def to_numpy_weights(weights):
+    """Returns weights, or one weight that is a tensor, as NumPy."""
+    if not isinstance(weights, Weights):
+        return to_numpy(weights)
+    return Weights(to_numpy(weights.values), to_numpy(weights.scale), to_numpy(weights.bias), weights.bits)
+
+
 def to_numpy_step(step: Step) -> Step:
     """Returns a step of NumPy arrays, which is what gets written."""
     weights = step.weights
-    if weights is not None:
-        weights = Weights(
-            to_numpy(weights.values), to_numpy(weights.scale), to_numpy(weights.bias), weights.bits
-        )
+    if isinstance(weights, dict):
+        weights = {name: to_numpy_weights(one) for name, one in weights.items()}
+    elif weights is not None:
+        weights = to_numpy_weights(weights)
     grids = tuple(None if grid is None else to_numpy_grid(grid) for grid in step.inputs)
     output = None if step.output is None else to_numpy_grid(step.output)
     return Step(step.op, grids, output, step.activation, weights, step.args, step.kwargs)

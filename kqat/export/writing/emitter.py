@@ -1,7 +1,5 @@
 """Walks the graph of a quantized model and lets each operation's lowering append itself to a file."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -11,7 +9,7 @@ from kqat.core.errors import ExportError
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
 from kqat.export.writing.manual import float_layer, write_input
-from kqat.export.writing.plan import BORDER, FLOAT, INTEGER, Plan
+from kqat.export.writing.plan import Plan
 from kqat.export.writing.report import layer_line
 from kqat.export.writing.writer import Ref, Writer
 from kqat.layers.activations import own_activation
@@ -19,8 +17,9 @@ from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.lowering.base import Input, Lowering, Step
+from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
+from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.rescale import same_grid
@@ -69,14 +68,14 @@ class Emitter:
             grid, reader, reason = common_grid(self.readers[tensor])
             if grid is None:
                 self.notes.append(f"input '{name}' stays {spec.dtype}: {reason}")
-        with self._as(name, INTEGER):
+        with self.writer.owned(INTEGER, name):
             port, self.refs[tensor] = write_graph_input(self.writer, name, spec, grid, self.io, reader)
         return port
 
     def _output(self, ref: Ref) -> Ref:
         if self.io == "float32":
             return self._float(ref)
-        with self._as(ref.name, INTEGER):
+        with self.writer.owned(INTEGER, ref.name):
             port, note = write_graph_output(self.writer, ref, self.io)
         self.notes += note
         return port
@@ -98,19 +97,10 @@ class Emitter:
         for tensor, ref in zip(node.outputs, refs, strict=True):
             self.refs[tensor] = ref
 
-    @contextmanager
-    def _as(self, layer: str, kind: str) -> Iterator[None]:
-        """Has the operators that are appended inside recorded as those of `layer`."""
-        before, self.writer.owner = self.writer.owner, (layer, kind)
-        try:
-            yield
-        finally:
-            self.writer.owner = before
-
     def _emit_grid(self, fake_quant: FakeQuant, x: Ref) -> Ref:
         """Puts `x` on the grid of a `FakeQuant`; writes nothing if it is there already."""
         grid = to_numpy_grid(fake_quant.quantizer.grid())
-        with self._as(fake_quant.name, BORDER if x.grid is None else INTEGER):
+        with self.writer.owned(BORDER if x.grid is None else INTEGER, fake_quant.name):
             if x.grid is None:
                 x = write_quantize(self.writer, x, grid, fake_quant.name)
             elif not same_grid(x.grid, grid):
@@ -131,9 +121,13 @@ class Emitter:
         step = to_numpy_step(layer.step())
         self.lines.append(layer_line(layer, step))
         known = set(self.writer.widths)
-        with self._as(layer.name, INTEGER):
+        if isinstance(layer.lowering, FloatBody):
+            self.notes.append(f"{layer.name}: float between exact borders, {layer.lowering.reason}")
+            inputs = [self._float(ref) for ref in inputs]
+        with self.writer.owned(INTEGER, layer.name):
             result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
-        self.plan.add_weights(layer.name, step, self.writer.widths.keys() - known)
+        indices = sorted(self.writer.widths.keys() - known)
+        self.plan.add_weights(layer.name, step, indices, self.writer.attributes)
         self.plan.add_grid(layer.name, result, step.output)
         return result
 
@@ -141,7 +135,7 @@ class Emitter:
         """Writes a layer with quantizers of its own as a float kernel on rounded values."""
         layer: Any = node.op
         if layer.input_quantizer is not None:
-            with self._as(layer.name, BORDER):
+            with self.writer.owned(BORDER, layer.name):
                 x = write_input(self.writer, x, to_numpy_grid(layer.input_quantizer.grid()), layer.name)
         self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
         plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
@@ -154,7 +148,7 @@ class Emitter:
         grids = [ref.grid for ref in inputs]
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
-            with self._as(node.op.name, INTEGER):
+            with self.writer.owned(INTEGER, node.op.name):
                 return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
         return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
 
@@ -162,7 +156,7 @@ class Emitter:
         op, nothing = node.op, (None,) * len(inputs)
         if op.name not in {note.split(":")[0] for note in self.notes}:
             self.notes.append(f"{op.name}: float")
-        with self._as(op.name, FLOAT):
+        with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
                 return self._lowering(op).emit(self.writer, step, inputs, op.name)
@@ -192,7 +186,7 @@ class Emitter:
         if ref.grid is None:
             return ref
         if ref.index not in self.floats:
-            with self._as(ref.name, BORDER):
+            with self.writer.owned(BORDER, ref.name):
                 self.floats[ref.index] = write_dequantize(self.writer, ref, f"{ref.name}/float")
         return self.floats[ref.index]
 

@@ -6,8 +6,6 @@ from kqat.core.grid import Grid
 from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.base import Step, Weights
 
-INTEGER, FLOAT, BORDER = "integer", "float", "border"
-
 
 @dataclass(frozen=True)
 class Operator:
@@ -93,8 +91,17 @@ class Plan:
         """Notes that a tensor is to lie on a trained grid."""
         self.grids.append(PlannedGrid(layer, ref.index, grid, ref.zero_point))
 
-    def add_weights(self, layer: str, step: Step, indices) -> None:
-        """Notes the weights of a step, which the tensors `indices` are to hold."""
-        if step.weights is not None:
+    def add_weights(self, layer: str, step: Step, indices, names: dict[int, str]) -> None:
+        """Notes the weights of a step, which the tensors `indices` are to hold.
+
+        Args:
+            layer: Its name.
+            step: The step.
+            indices: The tensors.
+            names: Which of several weights of a step a tensor holds.
+        """
+        if isinstance(step.weights, dict):
+            self.weights += [PlannedWeights(layer, i, step.weights[names[i]], 1.0) for i in indices]
+        elif step.weights is not None:
             scale = step.inputs[0].scale
             self.weights += [PlannedWeights(layer, index, step.weights, scale) for index in indices]

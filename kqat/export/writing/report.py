@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kqat.lowering.base import Weights
+
 
 @dataclass(frozen=True)
 class LayerLine:
@@ -59,11 +61,12 @@ def layer_line(layer, step) -> LayerLine:
         layer: The `Quantized` layer.
         step: Its deployed form, as NumPy arrays.
     """
-    weights = step.weights
+    several = step.weights.values() if isinstance(step.weights, dict) else [step.weights]
+    stored = [weights for weights in several if isinstance(weights, Weights)]
     return LayerLine(
         layer.name,
         type(layer.operation).__name__,
-        None if weights is None else weights.bits,
+        max((weights.bits for weights in stored), default=None),
         int(step.output.levels) + 1,
-        0 if weights is None else int(np.size(weights.values)),
+        sum(int(np.size(weights.values)) for weights in stored),
     )

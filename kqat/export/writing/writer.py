@@ -1,7 +1,8 @@
 """Builds one `.tflite` file, tensor by tensor and operator by operator, without TensorFlow."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import flatbuffers
@@ -70,12 +71,28 @@ class Writer:
         self._buffer_of: dict[bytes, int] = {}
         self._names: dict[str, int] = {}
         self.widths: dict[int, int] = {}  # bits of each constant that packed storage can shrink
+        self.attributes: dict[int, str] = {}  # which of several weights of its layer a constant holds
         self.refs: list[Ref] = []  # every tensor, in the order of the file
         self.owner: tuple[str, str] = (
             "",
             "integer",
         )  # on whose behalf operators are appended, see `export.plan`
         self.log: list[tuple] = []  # owner, name, version, inputs and outputs of each operator
+
+    @contextmanager
+    def owned(self, kind: str, layer: str | None = None) -> Iterator[None]:
+        """Has the operators that are appended inside logged as those of a layer.
+
+        Args:
+            kind: `"integer"`, `"float"` or `"border"`.
+            layer: Its name; by default the layer of the moment.
+        """
+        before = self.owner
+        self.owner = (before[0] if layer is None else layer, kind)
+        try:
+            yield
+        finally:
+            self.owner = before
 
     def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
         """Adds a graph input; with `grid` an int8 one."""
