@@ -31,6 +31,10 @@ class FloatBody(Lowering):
 
     reason = "the runtime has no integer kernel"
 
+    def missing(self, op) -> str | None:
+        """Returns why a layer with these options has no such form, or `None`."""
+        return None
+
     def body(self, step: Step, *inputs):
         """Returns the float output for real inputs, computed as the written operators compute it.
 

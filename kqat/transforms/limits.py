@@ -3,6 +3,7 @@
 import keras
 
 from kqat.lowering.contraction import contraction
+from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import lowering_for
 from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.record import parameters
@@ -58,6 +59,9 @@ def missing_width(op, bits: int) -> str | None:
 
 
 def _unsupported_options(op) -> str | None:
+    lowering = lowering_for(op)
+    if isinstance(lowering, FloatBody):
+        return lowering.missing(op)
     flags = [flag for flag in RESIZE_FLAGS if getattr(op, flag, False)]
     if flags or getattr(op, "interpolation", "nearest") not in INTERPOLATIONS:
         return f"no integer kernel for interpolation={op.interpolation!r}" + "".join(

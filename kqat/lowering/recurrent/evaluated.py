@@ -1,0 +1,137 @@
+"""The operators that cells are made of, computed on backend tensors."""
+
+import numpy as np
+from keras import ops
+
+from kqat.lowering.recurrent.curves import UNIT
+from kqat.lowering.requantize import to_levels
+from kqat.lowering.rescale import unfused
+from kqat.ops.reciprocal import reciprocal
+
+
+class Evaluated:
+    """Computes what `Written` writes: the same operators, each rounded once to float32."""
+
+    def number(self, value):
+        """Returns a constant as a tensor that no compiler merges with others."""
+        return unfused(ops.convert_to_tensor(value, "float32"))
+
+    def reciprocal(self, value):
+        """Returns `1 / value`, correctly rounded."""
+        return reciprocal(value)
+
+    def parameter(self, value):
+        """Returns a float weight."""
+        return self.number(value)
+
+    def flat(self, scale):
+        """Returns a scale, or one for each output, as a vector."""
+        return ops.reshape(scale, (-1,))
+
+    def product(self, *factors):
+        """Returns a product of constants, rounded after each factor."""
+        product = factors[0]
+        for factor in factors[1:]:
+            product = unfused(ops.multiply(product, factor))
+        return product
+
+    def sum(self, a, b):
+        """Returns a sum of constants."""
+        return unfused(ops.add(a, b))
+
+    def negative(self, constant):
+        """Returns `-constant`."""
+        return ops.negative(constant)
+
+    def part(self, constants, start: int, stop: int):
+        """Returns a part of a vector of constants."""
+        return constants[start:stop]
+
+    def levels(self, x, grid):
+        """Returns the levels of real values on a grid."""
+        return to_levels(x, grid)
+
+    def weights(self, stored, name: str):
+        """Returns the levels of a weight, laid out as in Keras."""
+        return stored.values
+
+    def add(self, a, b):
+        """Returns `a + b`."""
+        return unfused(ops.add(a, b))
+
+    def subtract(self, a, b):
+        """Returns `a - b`."""
+        return unfused(ops.subtract(a, b))
+
+    def multiply(self, a, b):
+        """Returns `a * b`."""
+        return unfused(ops.multiply(a, b))
+
+    def matmul(self, x, weights):
+        """Returns a product of whole numbers."""
+        return ops.matmul(x, weights)
+
+    def round(self, x):
+        """Returns the nearest whole number, half to even."""
+        return ops.round(x)
+
+    def clip(self, x, low, high):
+        """Returns `x` between two constants."""
+        return ops.minimum(ops.maximum(x, low), high)
+
+    def relu(self, x):
+        """Returns `max(x, 0)`."""
+        return ops.maximum(x, 0.0)
+
+    def look_up(self, rows: np.ndarray, index):
+        """Returns the rows of a table, as real values, at whole numbers."""
+        return ops.take(rows.astype(np.float32) * UNIT, ops.cast(index, "int32"), axis=0)
+
+    def split(self, x, count: int) -> list:
+        """Returns the last axis in equal parts."""
+        return [x] if count == 1 else list(ops.split(x, count, axis=-1))
+
+    def columns(self, x, start: int, stop: int):
+        """Returns a part of the last axis."""
+        return x[..., start:stop]
+
+    def weight_columns(self, weights, start: int, stop: int):
+        """Returns the weights of a part of the outputs."""
+        return weights[:, start:stop]
+
+    def loop(self, step, x, units: int, count: int, backwards: bool):
+        """Runs a cell over the steps of `x`, from states of 0.
+
+        Args:
+            step: Function from a tensor `(batch, width)` and the states to the new states.
+            x: Tensor of shape `(batch, steps, width)`.
+            units: Width of a state.
+            count: Number of states.
+            backwards: Whether the last step comes first.
+
+        Returns:
+            The last first state, `(batch, units)`, and all of them, `(batch, steps, units)`.
+        """
+        xs = ops.transpose(x, (1, 0, 2))
+        if backwards:
+            xs = ops.flip(xs, axis=0)
+        zero = ops.zeros_like(xs[0][:, :units])
+
+        def one(states, x):
+            states = tuple(step(x, states))
+            return states, states  # on TensorFlow what a scan collects has to have the form of what it carries
+
+        last, every = ops.scan(one, (zero,) * count, xs)
+        return last[0], ops.transpose(every[0], (1, 0, 2))
+
+    def stack(self, every):
+        """Returns the states of all steps as one tensor; here they are that already."""
+        return every
+
+    def reverse(self, every):
+        """Returns the states of all steps, the last step first."""
+        return ops.flip(every, axis=1)
+
+    def concatenate(self, parts):
+        """Returns parts side by side on the last axis."""
+        return ops.concatenate(parts, axis=-1)

@@ -1,0 +1,100 @@
+"""LSTM, GRU and SimpleRNN, and RNN around their cells, forwards, backwards or both ways.
+
+Written step by step. The arithmetic is float, and yet every bit is known: see `cells` and `curves`.
+"""
+
+import keras
+from keras import layers
+
+from kqat.lowering.base import Step
+from kqat.lowering.float_body import FloatBody
+from kqat.lowering.recurrent.cells import CELLS, Parts
+from kqat.lowering.recurrent.curves import CURVES, DIRECT
+from kqat.lowering.recurrent.evaluated import Evaluated
+from kqat.lowering.recurrent.written import Written
+from kqat.lowering.registry import register
+
+KERNELS = ("cell.kernel", "cell.recurrent_kernel")
+
+
+def obstacle(layer) -> str | None:
+    """Returns why a recurrent layer stays float, or `None`."""
+    if isinstance(layer, layers.Bidirectional):
+        return obstacle(layer.forward_layer) or obstacle(layer.backward_layer)
+    if type(layer.cell) not in CELLS:
+        return f"no kernel for the cell {type(layer.cell).__name__}"
+    if layer.stateful:
+        return "no kernel for stateful=True: a file forgets its state between two calls"
+    gate = getattr(layer.cell, "recurrent_activation", None)
+    for function, known in ((layer.cell.activation, (*CURVES, *DIRECT)), (gate, (*CURVES,))):
+        name = keras.activations.serialize(function) if function is not None else None
+        if name is not None and name not in known:
+            return f"no kernel for recurrent layers with activation={name!r}"
+    return None
+
+
+class _Recurrence(FloatBody):
+    """Base of both: one computation for the tensors of a backend and for the file."""
+
+    reason = "the runtime has no integer kernel for its loop; the float operations are exact"
+
+    def missing(self, op):
+        return obstacle(op)
+
+    def body(self, step, *inputs):
+        return self.compute(step, inputs[0], lambda path: Evaluated())
+
+    def write_body(self, writer, step, inputs, name):
+        return self.compute(step, inputs[0], lambda path: Written(writer, f"{name}{path and '/' + path}", path))
+
+    def compute(self, step: Step, x, arithmetic):
+        """Returns the output.
+
+        Args:
+            step: The step.
+            x: The input.
+            arithmetic: Function from the path of a layer on the operation to `Evaluated` or `Written`.
+        """
+        raise NotImplementedError
+
+
+@register(layers.RNN)
+class Recurrent(_Recurrence):
+    """One way."""
+
+    def compute(self, step, x, arithmetic):
+        m = arithmetic("")
+        cell, last, every = _run(m, step, step.op, "", x)
+        return cell.real(m.stack(every) if step.op.return_sequences else last)
+
+
+@register(layers.Bidirectional)
+class Bidirectional(_Recurrence):
+    """Both ways, merged."""
+
+    def compute(self, step, x, arithmetic):
+        m, op = arithmetic(""), step.op
+        parts = []
+        for path in ("forward_layer.", "backward_layer."):
+            one, layer = arithmetic(path), getattr(op, path[:-1])
+            cell, last, every = _run(one, step, layer, path, x)
+            if layer.return_sequences and path == "backward_layer.":
+                every = one.reverse(every)
+            parts.append(cell.real(one.stack(every) if layer.return_sequences else last))
+        return _MERGES[op.merge_mode](m, *parts)
+
+
+_MERGES = {
+    "concat": lambda m, a, b: m.concatenate([a, b]),
+    "sum": lambda m, a, b: m.add(a, b),
+    "mul": lambda m, a, b: m.multiply(a, b),
+    "ave": lambda m, a, b: m.multiply(m.add(a, b), m.number(0.5)),
+}
+
+
+def _run(m, step: Step, layer, path: str, x):
+    """Returns the cell of one layer, its last state, and the states of all steps."""
+    kernels = [step.weights[path + name] for name in KERNELS]
+    cell = CELLS[type(layer.cell)](m, Parts(layer.cell, *kernels, step.inputs[0], step.output))
+    steps = cell.project(x)
+    return cell, *m.loop(cell.step, steps, cell.units, cell.states, layer.go_backwards)
