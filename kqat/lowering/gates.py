@@ -7,15 +7,15 @@ Forward:
 """
 
 import numpy as np
-from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.lowering.base import Step
-from kqat.lowering.merge import Term, add_levels, constant_grid, multiply_levels, write_pair
+from kqat.lowering.merge import add_forward, multiply_forward, write_pair
 from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import to_real
+from kqat.lowering.rescale import constant_grid
 from kqat.lowering.softmax import PROBABILITY
 from kqat.lowering.table import Table, sigmoid, write_result
+from kqat.lowering.terms import Term, write_constant
 
 _TO_SIX = Grid(np.float32(6 / 255), np.float32(0), np.float32(255))
 _TO_ONE = Grid(np.float32(1 / 255), np.float32(0), np.float32(255))
@@ -36,9 +36,8 @@ class HardSigmoid:
 
     def forward(self, x, source: Grid, target: Grid):
         """Returns the activation of `x` on `target`."""
-        shifted = add_levels(to_levels(x, source), 1.0, source.scale, _THREE, _TO_SIX.scale)
-        shifted = ops.minimum(ops.maximum(shifted, _TO_SIX.qmin), _TO_SIX.qmax)
-        return to_real(multiply_levels(shifted, 1.0, _TO_SIX.scale, _SIXTH, target.scale), target)
+        shifted = add_forward(Term(to_levels(x, source), source), _number(_THREE), _TO_SIX)
+        return multiply_forward(Term(to_levels(shifted, _TO_SIX), _TO_SIX), _number(_SIXTH), target)
 
     def write(self, writer, x, target: Grid | None, name: str):
         """Appends ADD and MUL."""
@@ -48,13 +47,17 @@ class HardSigmoid:
         return _with_number(writer, "MUL", shifted, _SIXTH, target, name).value
 
 
+def _number(value) -> Term:
+    grid, levels = constant_grid(np.asarray(value))
+    return Term(levels, grid)
+
+
 def _with_number(writer, kind, term, number, target, name, float_activation="linear") -> Term:
     """Appends an operator of a tensor and a number; only a float one needs its activation."""
-    grid, levels = constant_grid(np.asarray(number))
     if target is None:
         constant = Term(writer.constant(f"{name}/number", number), None)
     else:
-        constant = Term(writer.constant(f"{name}/number", levels.astype(np.int8), grid.scale), grid)
+        constant = write_constant(writer, *constant_grid(np.asarray(number)), f"{name}/number")
     activation = float_activation if target is None else "linear"
     return write_pair(writer, kind, term, constant, Step(None, (), target, activation), name)
 
@@ -76,8 +79,7 @@ class Gated:
     def forward(self, x, source: Grid, target: Grid):
         """Returns the activation of `x` on `target`."""
         gate = to_levels(self.gate.forward(x, source, self.grid), self.grid)
-        product = multiply_levels(to_levels(x, source), gate, source.scale, self.grid.scale, target.scale)
-        return to_real(product, target)
+        return multiply_forward(Term(to_levels(x, source), source), Term(gate, self.grid), target)
 
     def write(self, writer, x, target: Grid | None, name: str):
         """Appends the gate and MUL."""

@@ -1,45 +1,39 @@
-"""Elementwise arithmetic of two or more tensors: ADD, SUB, MUL, MAXIMUM, MINIMUM.
+"""Elementwise arithmetic of two or more tensors: ADD, SUB, MUL.
 
 Forward, with input levels `da`, `db`, input scales `sa`, `sb` and output scale `so`:
     add:      `(am*da + bm*db + 2^(sh-1)) >> sh`, with `am = rint(sa/so * 2^sh)`, `bm` likewise, and
               `sh = 20 - floor(log2(max(sa, sb) / so))`; subtract: the same with `-bm`
     multiply: `rint((da*db) * ((sa*sb) / so))`
-    maximum:  both operands on the output grid, then the larger level; minimum likewise
+
+Where scales are further apart than the operator can do, an addend is first moved to the nearest grid that
+it can add, and a product is rounded on the nearest grid that it can write; see `reach`.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import keras
 import numpy as np
 from keras import ops
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat.lowering.arguments import operands, to_numpy
-from kqat.lowering.base import Input, Lowering, Step
-from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import (
-    check_ratio,
-    constant_grid,
-    require_no_activation,
-    rescale,
-    to_real,
-    write_aligned,
+from kqat.lowering.base import Lowering, Step
+from kqat.lowering.reach import (
+    SUM,
+    moved_levels,
+    multiply_version,
+    numpy_grid,
+    product_scale,
+    within,
+    write_moved,
 )
+from kqat.lowering.registry import register
+from kqat.lowering.requantize import bounds, to_levels
+from kqat.lowering.rescale import require_no_activation, same_grid, to_real
+from kqat.lowering.terms import Term, broadcast, fail_unless_two, read_terms, write_constant, write_terms
 from kqat.lowering.weighted import write_output
 
 _POWERS = np.float32(2.0) ** np.arange(-12, 10, dtype=np.float32)
-_ADD_RATIOS, _MUL_RATIOS = (2.0**-10, 2.0**8), (2.0**-16, 2.0**8)
 _HIGH = 1024.0
-
-
-@dataclass(frozen=True)
-class Term:
-    """An operand: its levels (forward) or its reference (file), and its grid."""
-
-    value: Any
-    grid: Grid | None
 
 
 def add_levels(da, db, sa, sb, so, sign: float = 1.0):
@@ -75,33 +69,29 @@ def multiply_levels(da, db, sa, sb, so):
     return ops.round(ops.multiply(ops.multiply(da, db), ops.divide(ops.multiply(sa, sb), so)))
 
 
-def read_terms(step: Step, inputs) -> list[Term]:
-    """Returns the operands of a step as levels."""
-    return [
-        Term(to_levels(inputs[leaf.position], step.inputs[leaf.position]), step.inputs[leaf.position])
-        if isinstance(leaf, Input)
-        else _constant_term(leaf)
-        for leaf in operands(step)
-    ]
+def add_forward(a: Term, b: Term, target: Grid, activation: str = "linear", sign: float = 1.0):
+    """Returns the sum (`sign=-1`: the difference) of two operands, as real values on `target`."""
+    a, b = (_addable(term, target) for term in (a, b))
+    levels = add_levels(a.value, b.value, a.grid.scale, b.grid.scale, target.scale, sign)
+    return to_real(levels, target, activation)
 
 
-def _constant_term(constant) -> Term:
-    grid, levels = constant_grid(to_numpy(constant))
-    return Term(levels, grid)
+def _addable(term: Term, target: Grid) -> Term:
+    grid = within(term.grid, target.scale, SUM)
+    return Term(moved_levels(term.value, term.grid, grid), grid)
 
 
-def write_terms(writer, step: Step, inputs, name: str) -> list[Term]:
-    """Returns the operands of a step as references; constants are written, float ones as float."""
-    terms = []
-    for leaf in operands(step):
-        if isinstance(leaf, Input):
-            terms.append(Term(inputs[leaf.position], step.inputs[leaf.position]))
-        elif step.output is None:
-            terms.append(Term(writer.constant(f"{name}/constant", to_numpy(leaf)), None))
-        else:
-            grid, levels = constant_grid(to_numpy(leaf))
-            terms.append(Term(writer.constant(f"{name}/constant", levels.astype(np.int8), grid.scale), grid))
-    return terms
+def multiply_forward(a: Term, b: Term, target: Grid, activation: str = "linear"):
+    """Returns the product of two operands, as real values on `target`."""
+    grid = _writable(a.grid.scale, b.grid.scale, target)
+    low, high = bounds(grid, activation)
+    levels = multiply_levels(a.value, b.value, a.grid.scale, b.grid.scale, grid.scale)
+    levels = ops.minimum(ops.maximum(levels, low), high)
+    return ops.multiply(moved_levels(levels, grid, target), target.scale)
+
+
+def _writable(sa, sb, target: Grid) -> Grid:
+    return Grid(product_scale(sa, sb, target.scale), target.qmin, target.qmax)
 
 
 def partial_sum_grid(terms) -> Grid:
@@ -116,44 +106,41 @@ def partial_sum_grid(terms) -> Grid:
     return Grid(scale, ops.where(signed, float(INT8_MIN), 0.0), qmax)
 
 
-def _numpy_grid(grid: Grid) -> Grid:
-    return Grid(*(ops.convert_to_numpy(field) for field in (grid.scale, grid.qmin, grid.qmax)))
-
-
-def broadcast(a, b) -> tuple[int | None, ...]:
-    """Returns the shape of an elementwise result; `None` is the batch."""
-    rank = max(len(a), len(b))
-    pairs = zip((1,) * (rank - len(a)) + tuple(a), (1,) * (rank - len(b)) + tuple(b), strict=True)
-    return tuple(None if None in pair else max(pair) for pair in pairs)
-
-
 def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
-    """Writes one `"ADD"`, `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
-    if step.output is not None:
-        scales = np.array([a.grid.scale, b.grid.scale], np.float32)
-        if kind == "MUL":
-            check_ratio(scales[0] * scales[1] / step.output.scale, *_MUL_RATIOS, name)
-        else:
-            check_ratio(scales / step.output.scale, *_ADD_RATIOS, name)
-    options = f"{kind.capitalize()}Options"
+    """Writes `"ADD"`, `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
+    if step.output is None:
+        return _write_operator(writer, kind, a, b, step, name)
+    if kind != "MUL":
+        a, b = (_write_addable(writer, term, step.output, f"{name}/{x}") for x, term in (("a", a), ("b", b)))
+        return _write_operator(writer, kind, a, b, step, name)
+    grid = numpy_grid(_writable(a.grid.scale, b.grid.scale, step.output))
+    if same_grid(grid, step.output):
+        return _write_operator(writer, kind, a, b, step, name)
+    part = _write_operator(writer, kind, a, b, replace(step, output=grid), f"{name}/product")
+    unsigned = float(grid.qmin) >= 0 or step.activation != "linear"
+    return Term(write_moved(writer, part.value, step.output, name, unsigned), step.output)
 
+
+def _write_addable(writer, term: Term, target: Grid, name: str) -> Term:
+    grid = numpy_grid(within(term.grid, target.scale, SUM))
+    if same_grid(grid, term.grid):
+        return term
+    if term.levels is not None:
+        moved = ops.convert_to_numpy(moved_levels(term.levels, term.grid, grid))
+        return write_constant(writer, grid, moved, name)
+    return Term(write_moved(writer, term.value, grid, name, float(term.grid.qmin) >= 0), grid)
+
+
+def _write_operator(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     def emit(out, fused):
         version = 1 if step.output is None else 2
-        if kind == "MUL" and step.output is not None:  # products that grow have a version of their own
-            version += int(np.prod(np.float64(scales)) / float(step.output.scale) >= 1)
+        if kind == "MUL" and step.output is not None:
+            version = multiply_version(a.grid.scale, b.grid.scale, step.output.scale)
+        options = f"{kind.capitalize()}Options"
         writer.operator(kind, [a.value, b.value], [out], options, version, fusedActivationFunction=fused)
 
     shape = broadcast(a.value.shape, b.value.shape)
     return Term(write_output(writer, step, shape, name, emit), step.output)
-
-
-def fail_unless_two(step, terms) -> None:
-    """Raises where an operation has other than two operands."""
-    if len(terms) != 2:
-        raise NotImplementedError(
-            f"{step.op.name!r} is lowered for two operands. Received: {len(terms)} operands. "
-            "Use a chain of layers with two inputs each."
-        )
 
 
 @register(keras.layers.Subtract, keras.layers.Multiply, "ops.Subtract", "ops.Multiply")
@@ -163,13 +150,9 @@ class Pair(Lowering):
     def forward(self, step, *inputs):
         terms = read_terms(step, inputs)
         fail_unless_two(step, terms)
-        a, b = terms
-        scales = a.grid.scale, b.grid.scale, step.output.scale
         if _kind(step.op) == "MUL":
-            levels = multiply_levels(a.value, b.value, *scales)
-        else:
-            levels = add_levels(a.value, b.value, *scales, sign=-1.0)
-        return to_real(levels, step.output, step.activation)
+            return multiply_forward(*terms, step.output, step.activation)
+        return add_forward(*terms, step.output, step.activation, sign=-1.0)
 
     def emit(self, writer, step, inputs, name):
         terms = write_terms(writer, step, inputs, name)
@@ -192,8 +175,7 @@ class Add(Lowering):
         for count, term in enumerate(rest, 2):
             last = count == len(terms)
             grid = step.output if last else partial_sum_grid(terms[:count])
-            levels = add_levels(first.value, term.value, first.grid.scale, term.grid.scale, grid.scale)
-            y = to_real(levels, grid, step.activation if last else "linear")
+            y = add_forward(first, term, grid, step.activation if last else "linear")
             first = Term(None if last else to_levels(y, grid), grid)
         return y
 
@@ -202,7 +184,7 @@ class Add(Lowering):
         for count, term in enumerate(rest, 2):
             part, part_name = step, name
             if count < len(terms):
-                grid = None if step.output is None else _numpy_grid(partial_sum_grid(terms[:count]))
+                grid = None if step.output is None else numpy_grid(partial_sum_grid(terms[:count]))
                 part, part_name = Step(step.op, step.inputs, grid), f"{name}/sum{count}"
             first = write_pair(writer, "ADD", first, term, part, part_name)
         return first.value
@@ -236,54 +218,3 @@ def _total(step: Step) -> Step:
     if grid is not None:
         grid = Grid(grid.scale * np.float32(len(step.inputs)), grid.qmin, grid.qmax)
     return Step(step.op, step.inputs, grid, "linear", None, step.args, step.kwargs)
-
-
-@register(keras.layers.Maximum, keras.layers.Minimum, "ops.Maximum", "ops.Minimum")
-class Extremum(Lowering):
-    """MAXIMUM or MINIMUM of operands on the output grid; an operand that is not is moved there first."""
-
-    def forward(self, step, *inputs):
-        require_no_activation(step)
-        function = ops.maximum if _is_maximum(step.op) else ops.minimum
-        first, *rest = [
-            rescale(inputs[leaf.position], step.inputs[leaf.position], step.output)
-            if isinstance(leaf, Input)
-            else to_real(to_levels(to_numpy(leaf), step.output), step.output)
-            for leaf in operands(step)
-        ]
-        for other in rest:
-            first = function(first, other)
-        return first
-
-    def emit(self, writer, step, inputs, name):
-        require_no_activation(step)
-        kind = "MAXIMUM" if _is_maximum(step.op) else "MINIMUM"
-        first, *rest = _aligned_terms(writer, step, inputs, name)
-        for number, other in enumerate(rest, 1):
-            shape = broadcast(first.shape, other.shape)
-            part = name if number == len(rest) else f"{name}/{number}"
-            out = writer.activation(part, shape, step.output, first.zero_point if step.output else None)
-            writer.operator(kind, [first, other], [out], "MaximumMinimumOptions", 2 if step.output else 1)
-            first = out
-        return first
-
-
-def _is_maximum(op) -> bool:
-    return isinstance(op, keras.layers.Maximum) or type(op).__name__ == "Maximum"
-
-
-def _aligned_terms(writer, step: Step, inputs, name: str):
-    """Returns the operands as references that agree in scale and zero point."""
-    refs = write_aligned(writer, inputs, step.output, name)
-    terms = []
-    for leaf in operands(step):
-        if isinstance(leaf, Input):
-            terms.append(refs[leaf.position])
-        elif step.output is None:
-            terms.append(writer.constant(f"{name}/constant", to_numpy(leaf)))
-        else:
-            levels = np.rint(to_numpy(leaf) * (np.float32(1.0) / step.output.scale))
-            codes = np.clip(levels, step.output.qmin, step.output.qmax) + refs[0].zero_point
-            constant = codes.astype(np.int8)
-            terms.append(writer.constant(f"{name}/constant", constant, step.output.scale, refs[0].zero_point))
-    return terms

@@ -27,6 +27,7 @@ from kqat.lowering.rescale import (
     write_rescale,
 )
 from kqat.lowering.shape import like, version
+from kqat.lowering.subsample import write_subsampled
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 
 
@@ -56,6 +57,11 @@ class Window:
         """Whether one window covers a whole image of `shape`: then the mean needs no rounding of its own."""
         return tuple(shape) == tuple(self.size) and not any(map(sum, self.margins(shape)))
 
+    @property
+    def is_pixel(self) -> bool:
+        """Whether the window is one pixel, so that pooling only leaves pixels out."""
+        return tuple(self.size) == (1, 1)
+
     def sums(self, x):
         """Returns the sum of whole numbers `x` over each window, padding counted as 0."""
         count = self.size[0] * self.size[1]
@@ -68,13 +74,19 @@ class Window:
         lifted = len(x.shape) == 3
         source = lift(writer, x, name) if lifted else x
         target = (shape[0], 1, *shape[1:]) if lifted else shape
-        out = like(writer, x, target, f"{name}/pooled" if lifted else name)
+        out = self._write_image(writer, kind, source, target, f"{name}/pooled" if lifted else name)
+        return flatten(writer, out, name) if lifted else out
+
+    def _write_image(self, writer, kind, x, shape, name):
+        if self.is_pixel and x.dtype != "int16":
+            return write_subsampled(writer, x, shape, self.strides, name)
+        out = like(writer, x, shape, name)
         (height, width), (down, right) = self.size, self.strides
         writer.operator(
-            kind, [source], [out], "Pool2DOptions", version(x), padding=self.padding.upper(),
+            kind, [x], [out], "Pool2DOptions", version(x), padding=self.padding.upper(),
             filterHeight=height, filterWidth=width, strideH=down, strideW=right,
         )  # fmt: skip
-        return flatten(writer, out, name) if lifted else out
+        return out
 
 
 @register(layers.MaxPooling1D, layers.MaxPooling2D, "ops.MaxPool")

@@ -11,10 +11,11 @@ from keras import ops
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.base import Step
-from kqat.lowering.merge import Term, add_levels, multiply_levels, write_pair
+from kqat.lowering.merge import add_forward, multiply_forward, write_pair
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import check_ratio, fixed_point, to_real, write_rescale
 from kqat.lowering.table import write_result
+from kqat.lowering.terms import Term
 
 _RATIOS = (2.0**-8, 2.0**7)
 _SMALLEST_ALPHA = 2.0**-6
@@ -133,10 +134,11 @@ class PRelu:
         levels = to_levels(x, source)
         values, steps = self._slopes()
         middle = _product_grid(source, steps, target)
-        above, below = ops.maximum(levels, 0.0), ops.minimum(levels, 0.0)
-        product = multiply_levels(below, values, source.scale, steps, middle.scale)
-        product = ops.minimum(ops.maximum(product, middle.qmin), middle.qmax)
-        return to_real(add_levels(above, product, source.scale, middle.scale, target.scale), target)
+        above, below = _halves(source)
+        slopes = Grid(steps, -float(INT8_MAX), float(INT8_MAX))
+        product = multiply_forward(Term(ops.minimum(levels, 0.0), below), Term(values, slopes), middle)
+        halves = Term(ops.maximum(levels, 0.0), above), Term(to_levels(product, middle), middle)
+        return add_forward(*halves, target)
 
     def _slopes(self):
         """Returns the slopes in whole steps, and the step."""
@@ -153,11 +155,17 @@ class PRelu:
         values, step = (ops.convert_to_numpy(v) for v in self._slopes())
         slopes = Term(writer.constant(f"{name}/alpha", values.astype(np.int8), step), Grid(step, -127, 127))
         middle = Step(None, (), _to_numpy(_product_grid(x.grid, step, target)))
-        scale, zero = np.float32(x.grid.scale), np.float32(0)
-        above = _half(writer, x, Grid(scale, zero, np.float32(x.grid.qmax)), INT8_MIN, f"{name}/above")
-        below = _half(writer, x, Grid(scale, np.float32(x.grid.qmin), zero), INT8_MAX, f"{name}/below")
+        above, below = _halves(x.grid)
+        above = _half(writer, x, above, INT8_MIN, f"{name}/above")
+        below = _half(writer, x, below, INT8_MAX, f"{name}/below")
         product = write_pair(writer, "MUL", Term(below, below.grid), slopes, middle, f"{name}/product")
         return write_pair(writer, "ADD", Term(above, above.grid), product, Step(None, (), target), name).value
+
+
+def _halves(grid: Grid) -> tuple[Grid, Grid]:
+    """Returns the parts of a grid from 0 on and up to 0."""
+    zero = np.float32(0)
+    return Grid(grid.scale, zero, grid.qmax), Grid(grid.scale, grid.qmin, zero)
 
 
 def _product_grid(source: Grid, step, target: Grid) -> Grid:

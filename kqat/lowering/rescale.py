@@ -4,13 +4,14 @@ Forward (the runtime's QUANTIZE from int8 to int8):
     rescale: `clip((level * rint(256 * (sx / so)) + 128) >> 8, qmin, qmax) * so`
 
 This is fixed-point arithmetic: not the nearest level in every case, and the identity where the scales
-are equal.
+are equal. Where their ratio is below 1/256 or from 128 on, a MUL takes the place of QUANTIZE; see `reach`.
 """
 
 import numpy as np
 from keras import ops
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
+from kqat.lowering.reach import moved_levels, write_moved
 from kqat.lowering.requantize import bounds, to_levels
 
 _LOWEST = -3e38
@@ -31,10 +32,17 @@ def fixed_point(levels, ratio):
 
 
 def rescale(x, source: Grid, target: Grid):
-    """Returns real values on `source` as the runtime's QUANTIZE puts them on `target`."""
+    """Returns real values on `source` as the runtime's QUANTIZE, or MUL, puts them on `target`."""
     if source is target:
         return x
-    return to_real(fixed_point(to_levels(x, source), ops.divide(source.scale, target.scale)), target)
+    levels, ratio = to_levels(x, source), ops.divide(source.scale, target.scale)
+    near = fixed_point(levels, ratio)
+    return to_real(ops.where(_is_near(ratio), near, moved_levels(levels, source, target)), target)
+
+
+def _is_near(ratio):
+    """Tells whether QUANTIZE can do a ratio of scales."""
+    return ops.logical_and(ops.greater_equal(ratio, _RATIOS[0]), ops.less(ratio, _RATIOS[1]))
 
 
 def unfused(product):
@@ -83,12 +91,13 @@ def write_rescale(writer, x, grid: Grid, name: str):
     inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
     if inside and np.float32(x.grid.scale) == np.float32(grid.scale):
         return x
-    check_ratio(np.float32(x.grid.scale) / np.float32(grid.scale), *_RATIOS, name)
+    unsigned = float(x.grid.qmin) >= 0
+    if not ops.convert_to_numpy(_is_near(np.float32(x.grid.scale) / np.float32(grid.scale))):
+        return write_moved(writer, x, grid, name, unsigned)
 
     def emit(out):
         writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
 
-    unsigned = float(x.grid.qmin) >= 0
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
 
 

@@ -30,6 +30,13 @@ def test_unequal_grids(bits):
     check(layers.Concatenate(axis=-1), inputs, grid(bits, 0.083), *levels_of(*inputs))
 
 
+@pytest.mark.parametrize("far", [1e-4, 31.0])
+def test_grids_far_apart(far):
+    inputs = grid(8, 0.1), grid(8, far)
+    step = check(layers.Concatenate(), inputs, grid(8, 0.11), *levels_of(*inputs))
+    assert is_delegated(step, (None, *A[1:]), (None, *B[1:]))
+
+
 def test_unequal_zero_points_of_one_grid():
     writer, source = Writer(), grid(4, 0.1, signed=False)
     x0 = writer.input("x0", (None, *A[1:]), grid=source, zero_point=112)

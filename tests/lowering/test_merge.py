@@ -117,9 +117,59 @@ def test_float(layer):
     assert float_error(layer(), a, b) <= 1e-6
 
 
-def test_scales_too_far_apart_are_refused():
-    with pytest.raises(ValueError, match="too far apart"):
-        check(layers.Add(), (grid(8, 3.0), grid(8, 0.01)), grid(8, 0.01), *[np.ones((1, 8), np.float32)] * 2)
+# Scales of inputs and output, further apart than one operator can do.
+FAR_SUMS = [
+    (0.1, 0.1 * 2.0**-11, 0.1), (0.1, 1e-7, 0.13), (3.0, 0.01, 0.01), (5.0, 4.0, 0.01),
+    (1e3, 0.1, 0.11), (30.0, 1e-5, 0.05), (0.1 * 255.5, 0.1, 0.1),
+]  # fmt: skip
+FAR_PRODUCTS = [
+    (0.01, 0.01, 8.0), (0.001, 0.01, 1.0), (1.0, 1.0, 1 / 255.5), (3.0, 4.0, 0.001),
+    (1e-3, 0.127, 10.0), (100.0, 100.0, 1e-4),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("layer", [layers.Add, layers.Subtract])
+@pytest.mark.parametrize("scales", FAR_SUMS, ids=str)
+def test_sums_of_scales_far_apart(layer, scales):
+    sa, sb, so = scales
+    for low, bits, activation in ((-128, 8, "linear"), (0, 8, "linear"), (-77, 8, "relu"), (-8, 4, "linear")):
+        inputs = (grid(8, sa, qmin=-100), grid(8, sb, signed=False))
+        output = grid(bits, so, qmin=low)
+        compile = low == -128 and layer is layers.Add
+        check(layer(), inputs, output, *every_pair(*inputs), activation=activation, compile=compile)
+
+
+@pytest.mark.parametrize("scales", FAR_PRODUCTS, ids=str)
+def test_products_of_scales_far_apart(scales):
+    sa, sb, so = scales
+    for low, bits, activation in ((-128, 8, "linear"), (0, 8, "linear"), (-77, 8, "relu"), (-8, 4, "linear")):
+        inputs = (grid(8, sa, qmin=-255), grid(8, sb, qmin=-255))
+        output = grid(bits, so, qmin=low)
+        levels = every_pair(*inputs)
+        check(layers.Multiply(), inputs, output, *levels, activation=activation, compile=low == -128)
+
+
+def test_all_that_far_scales_take_is_accelerated():
+    pairs = every_pair(grid(8, 0.1), grid(8, 0.1))
+    for layer, (sa, sb, so) in ((layers.Add, FAR_SUMS[6]), (layers.Multiply, FAR_PRODUCTS[4])):
+        step = check(layer(), (grid(8, sa), grid(8, sb)), grid(8, so), *pairs, compile=False)
+        assert is_delegated(step, (None, 65536), (None, 65536))
+
+
+def test_what_is_added_far_below_a_step_still_counts():
+    # Each step of the second input is 2^-12 of an output step. On the nearest grid that ADD accepts 255 of
+    # them are 64 steps of 2^-10: 1/16 of a step, which decides where the first input stands at a half.
+    inputs = (grid(8, 0.5), grid(8, 2.0**-12, signed=False))
+    a, b = np.float32([[1, 1, 3, 3]]), np.float32([[0, 255, 0, 255]])
+    step = check(layers.Subtract(), inputs, grid(8, 1.0), a, b)
+    y = ops.convert_to_numpy(lowering_for(step.op).forward(step, a * np.float32(0.5), b * inputs[1].scale))
+    np.testing.assert_array_equal(y, [[1, 0, 2, 1]])
+
+
+def test_a_constant_far_from_the_output_is_moved_too():
+    op, args, kwargs = record(lambda x: x + 1e-6, (None, 256))
+    source = grid(8, 0.1)
+    check(op, (source,), grid(8, 0.13), every_level(source, 16), args=args, kwargs=kwargs)
 
 
 def test_multiply_of_three_is_refused():

@@ -16,10 +16,17 @@ WINDOWS = {
     "max same": (layers.MaxPooling2D(3, 2, "same"), IMAGE),
     "max oblong": (layers.MaxPooling2D((2, 3), (2, 1)), IMAGE),
     "max sequence": (layers.MaxPooling1D(3, 2, "same"), SEQUENCE),
+    "max of one pixel": (layers.MaxPooling2D(1, 2), IMAGE),
+    "max of one pixel same": (layers.MaxPooling2D(1, (2, 3), "same"), IMAGE),
+    "max of one step": (layers.MaxPooling1D(1, 2), SEQUENCE),
     "mean valid": (layers.AveragePooling2D(2), IMAGE),
     "mean same": (layers.AveragePooling2D(3, 2, "same"), IMAGE),
     "mean oblong": (layers.AveragePooling2D((4, 2), (1, 3), "same"), IMAGE),
     "mean sequence": (layers.AveragePooling1D(4, 2, "same"), SEQUENCE),
+}
+PIXELS = {
+    "mean of one pixel": (layers.AveragePooling2D(1, 2, "same"), IMAGE),
+    "mean of one step": (layers.AveragePooling1D(1, 3), SEQUENCE),
 }
 AXES = {
     "global mean": (layers.GlobalAveragePooling2D(), IMAGE),
@@ -40,7 +47,7 @@ def levels_of(grid, shape):
     return np.rint(grid.qmin + part * grid.levels).astype(np.float32)
 
 
-CASES = WINDOWS | AXES
+CASES = WINDOWS | PIXELS | AXES
 OPERATIONS = {
     "mean of rows": lambda x: ops.mean(x, 1),
     "mean of channels": lambda x: ops.mean(x, -1, keepdims=True),

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from keras import layers
 
 from kqat.export.writing.writer import Writer
+from kqat.lowering.base import Input, Step
+from kqat.lowering.registry import lowering_for
 from kqat.lowering.rescale import constant_grid, same_grid, usual_zero_point, write_move
-from tests.lowering.harness import grid, run
-from tests.lowering.parity import check, every_level
+from tests.lowering.harness import grid, keras_levels, run, runtime_levels
+from tests.lowering.parity import check, every_level, is_delegated
 
 
 @settings(max_examples=30)
@@ -23,6 +25,25 @@ def test_any_pair_of_8_bit_grids(scale, ratio, low_x, low_y):
         # One-sided grids that do not overlap give a single value, which the harness takes for a blunder.
         if "levels differ" in str(error):
             raise
+
+
+@pytest.mark.parametrize(
+    "ratio", [2.0**-8.01, 0.003, 0.002, 128.0, 130.0, 200.7, 254.9, 255.0, 255.5, 300.0, 1e4, 1e9]
+)
+def test_scales_that_are_far_apart(ratio):
+    for low_x, low_y, bits in ((-255, -255, 8), (0, 0, 8), (-254, -100, 8), (-255, -8, 4)):
+        source, target = grid(8, 0.37, qmin=low_x), grid(bits, 0.37 / ratio, qmin=low_y)
+        step = check(layers.Identity(), (source,), target, every_level(source), compile=bits == 8)
+        assert is_delegated(step, (None, 256))
+
+
+def test_values_far_below_a_step_are_level_0():
+    source, target = grid(8, 1e-9), grid(8, 0.1)
+    step = Step(layers.Identity(), (source,), target, args=(Input(0),))
+    levels = every_level(source)
+    ours = keras_levels(lowering_for(step.op), step, levels)
+    np.testing.assert_array_equal(ours, np.zeros_like(levels))
+    np.testing.assert_array_equal(runtime_levels(lowering_for(step.op), step, levels), ours)
 
 
 @pytest.mark.parametrize("bits", [4, 2])

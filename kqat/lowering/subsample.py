@@ -1,0 +1,36 @@
+"""Every n-th pixel of an image, which is what a pooling with a window of one pixel takes.
+
+XNNPACK has neither a pooling of one pixel nor a strided slice. A depthwise convolution with weights 1 of
+step 1 copies the codes: `rint(level * ((sx * 1) / sx))`.
+"""
+
+import numpy as np
+
+_DEPTHWISE_VERSION = {"float32": 1, "int8": 3}
+
+
+def write_subsampled(writer, x, shape, strides: tuple[int, int], name: str):
+    """Returns the pixels of `x` at multiples of `strides`.
+
+    Args:
+        writer: The file under construction.
+        x: Images, shape `(batch, rows, columns, channels)`, float32 or int8.
+        shape: Shape of the result.
+        strides: Over rows and columns.
+        name: Name of the result.
+    """
+    channels = x.shape[-1]
+    if x.grid is None:
+        weights = writer.constant(f"{name}/ones", np.ones((1, 1, 1, channels), np.float32))
+        bias = writer.constant(f"{name}/zeros", np.zeros(channels, np.float32))
+    else:
+        one = np.ones(channels, np.float32)
+        weights = writer.constant(f"{name}/ones", np.ones((1, 1, 1, channels), np.int8), one, axis=3)
+        bias = writer.constant(f"{name}/zeros", np.zeros(channels, np.int32), one * np.float32(x.grid.scale))
+    out = writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
+    writer.operator(
+        "DEPTHWISE_CONV_2D", [x, weights, bias], [out], "DepthwiseConv2DOptions", _DEPTHWISE_VERSION[x.dtype],
+        padding="VALID", strideH=strides[0], strideW=strides[1], depthMultiplier=1,
+        dilationHFactor=1, dilationWFactor=1,
+    )  # fmt: skip
+    return out
