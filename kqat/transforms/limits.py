@@ -1,10 +1,14 @@
 """Options and calls without an integer kernel, of layer types that have one."""
 
+import math
+
 import keras
 
 from kqat.lowering.contraction import contraction
 from kqat.lowering.float_body import FloatBody
+from kqat.lowering.normalization import Normalization
 from kqat.lowering.registry import lowering_for
+from kqat.lowering.whole_sums import LARGEST_COUNT
 from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.record import parameters
 
@@ -31,7 +35,26 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return f"no integer kernel for axis={op.axis}"
     if isinstance(op, keras.layers.Dot) or type(op).__name__ in ("Matmul", "Einsum"):
         return _no_product(node, graph)
-    return _unsupported_options(op)
+    return _too_many(node, graph) or _unsupported_options(op)
+
+
+def _too_many(node: Node, graph: Graph) -> str | None:
+    """Returns why a normalization has no exact form."""
+    op = node.op
+    if not isinstance(lowering_for(op), Normalization):
+        return None
+    shape = graph.specs[node.inputs[0]].shape
+    if isinstance(op, keras.layers.GroupNormalization):
+        if not _on_last_axis(node, graph):
+            return f"no integer kernel for axis={op.axis}"
+        sizes = [*shape[1:-1], shape[-1] // op.groups]
+    else:
+        sizes = [shape[axis] for axis in keras.tree.flatten(op.axis)]
+    if None in sizes:
+        return "no exact form of sums over a batch, or over axes of unknown size"
+    if math.prod(sizes) > LARGEST_COUNT:
+        return f"no exact form of sums of {math.prod(sizes)} values, more than {LARGEST_COUNT}"
+    return None
 
 
 def _no_product(node: Node, graph: Graph) -> str | None:

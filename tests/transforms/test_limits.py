@@ -17,3 +17,18 @@ def test_layers_without_a_16_bit_kernel_stay_float_between_layers_with_one():
     assert plan["conv"].mode == plan["last"].mode == "quantized"
     assert plan["gelu"].output.bits == 16
     assert kqat.plan(model, 8)["gelu"].mode == "quantized"
+
+
+def test_normalizations_without_exact_sums_stay_float():
+    inputs = keras.Input((260, 260, 4))
+    y = kl.Conv2D(4, 1, name="conv")(inputs)
+    y = kl.GroupNormalization(2, name="large")(y)
+    y = kl.Conv2D(260, 1)(y)
+    y = kl.GroupNormalization(2, axis=1, name="rows")(y)
+    y = kl.GroupNormalization(260, name="instances")(y)
+    plan = kqat.plan(keras.Model(inputs, y), 8)
+    assert plan["large"].reason == "no exact form of sums of 135200 values, more than 65536"
+    assert plan["rows"].reason == "no integer kernel for axis=1"
+    assert "67600 values" in plan["instances"].reason
+    small = keras.Sequential([keras.Input((8, 8, 4)), kl.Conv2D(4, 1), kl.GroupNormalization(2, name="norm")])
+    assert kqat.plan(small, 8)["norm"].mode == "quantized"

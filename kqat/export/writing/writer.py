@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import flatbuffers
 import numpy as np
@@ -156,6 +156,12 @@ class Writer:
         self._tensors.append(tensor)
         self.refs.append(Ref(len(self._tensors) - 1, tensor.name, shape, dtype, grid, int(zero_point)))
         return self.refs[-1]
+
+    def renamed(self, ref: Ref, name: str) -> Ref:
+        """Returns a tensor that an operator fills under another name, numbered if it is taken."""
+        self._tensors[ref.index].name = self._unique(name)
+        self.refs[ref.index] = replace(ref, name=self._tensors[ref.index].name)
+        return self.refs[ref.index]
 
     def _unique(self, name: str) -> str:
         count = self._names.get(name, 0)

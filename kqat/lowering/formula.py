@@ -1,0 +1,183 @@
+"""Float arithmetic that is written down once, and computed in Keras as well as written into the file.
+
+Every operation rounds once, as IEEE 754 says, in the order in which it is written down: then Keras and the
+runtime cannot differ. Sums are exact only of whole numbers (see `whole_sums`).
+"""
+
+import math
+
+import numpy as np
+from keras import ops
+
+from kqat.lowering.base import Step
+from kqat.lowering.float_body import FloatBody, weight, write_weight
+from kqat.lowering.merge import broadcast
+from kqat.lowering.rescale import unfused
+from kqat.ops.reciprocal import reciprocal
+from kqat.ops.square_root import square_root
+
+_UNDELEGATED_RANK = 7  # XNNPACK knows tensors of at most 6 dimensions
+
+
+class Formula(FloatBody):
+    """Base of lowerings whose float arithmetic is one formula. Subclasses have `compute`."""
+
+    def compute(self, do, step: Step, *inputs):
+        """Returns the output for `inputs`, made with the operations of `do`.
+
+        Args:
+            do: `Computed` or `Written`, which have the same operations.
+            step: The step, with the fields that `do` computes with.
+            *inputs: Backend tensors, or references.
+        """
+        raise NotImplementedError
+
+    def body(self, step, *inputs):
+        return self.compute(Computed(step), step, *inputs)
+
+    def write_body(self, writer, step, inputs, name):
+        return writer.renamed(self.compute(Written(writer, step, name), step, *inputs), name)
+
+
+class Computed:
+    """The operations on backend tensors.
+
+    Products and sums go through `unfused`: compilers would merge them into one operation, or sum in an order
+    of their own.
+
+    Args:
+        step: The step.
+    """
+
+    def __init__(self, step: Step):
+        self.step = step
+
+    def weight(self, name: str, shape):
+        """Returns a weight of the operation in the given shape."""
+        return ops.reshape(weight(self.step, name), shape)
+
+    def add(self, a, b):
+        """Returns `a + b`."""
+        return unfused(ops.add(a, b))
+
+    def subtract(self, a, b):
+        """Returns `a - b`."""
+        return unfused(ops.subtract(a, b))
+
+    def multiply(self, a, b):
+        """Returns `a * b`."""
+        return unfused(ops.multiply(a, b))
+
+    def reciprocal(self, x):
+        """Returns `1 / x` for positive `x`."""
+        return reciprocal(x)
+
+    def square_root(self, x):
+        """Returns the square root of `x`."""
+        return square_root(x)
+
+    def maximum(self, a, b):
+        """Returns the larger of `a` and `b`."""
+        return ops.maximum(a, b)
+
+    def floor(self, x):
+        """Returns the next lower whole number."""
+        return ops.floor(x)
+
+    def round(self, x):
+        """Returns the nearest whole number, halves to even."""
+        return ops.round(x)
+
+    def sum(self, x, axes):
+        """Returns the sum over `axes`, which stay as axes of size 1."""
+        return ops.sum(x, axis=tuple(axes), keepdims=True)
+
+    def reshape(self, x, shape):
+        """Returns `x` in another shape; the batch is `None`."""
+        return ops.reshape(x, [-1 if size is None else size for size in shape])
+
+    def levels(self, x, grid):
+        """Returns the whole numbers that real values on `grid` stand for; `x` itself without a grid."""
+        return x if grid is None else self.round(self.multiply(x, self.reciprocal(grid.scale)))
+
+
+class Written(Computed):
+    """The same operations, appended to a file. What needs no tensor is computed at once.
+
+    Args:
+        writer: The file under construction.
+        step: The step (NumPy).
+        name: Prefix of the tensors' names.
+    """
+
+    def __init__(self, writer, step: Step, name: str):
+        super().__init__(step)
+        self.writer, self.name = writer, name
+
+    def weight(self, name, shape):
+        def arrange(values):
+            return np.reshape(values, shape)
+
+        return write_weight(self.writer, self.step, name, f"{self.name}/{name}", arrange)
+
+    def add(self, a, b):
+        return self._pair("ADD", np.add, a, b, "AddOptions")
+
+    def subtract(self, a, b):
+        return self._pair("SUB", np.subtract, a, b, "SubOptions")
+
+    def multiply(self, a, b):
+        return self._pair("MUL", np.multiply, a, b, "MulOptions")
+
+    def reciprocal(self, x):
+        return self._pair("DIV", np.divide, np.float32(1), x, "DivOptions")
+
+    def square_root(self, x):
+        """Writes SQRT such that the runtime's own kernel runs, not XNNPACK's, which approximates."""
+        lead = (1,) * (_UNDELEGATED_RANK - len(x.shape))
+        lifted = self.reshape(x, (*x.shape[:1], *lead, *x.shape[1:]))
+        return self.reshape(self._single("SQRT", lifted), x.shape)
+
+    def maximum(self, a, b):
+        return self._pair("MAXIMUM", np.maximum, a, b, "MaximumMinimumOptions")
+
+    def floor(self, x):
+        return self._single("FLOOR", x)
+
+    def round(self, x):
+        return self._single("ROUND", x)
+
+    def sum(self, x, axes):
+        shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+        out = self.writer.activation(f"{self.name}/sum", shape)
+        constant = self.writer.constant(f"{self.name}/axes", np.array(list(axes), np.int32))
+        self.writer.operator("SUM", [x, constant], [out], "ReducerOptions", keepDims=True)
+        return out
+
+    def reshape(self, x, shape):
+        return x if tuple(shape) == x.shape else self.writer.reshape(x, shape, f"{self.name}/reshaped")
+
+    def _single(self, kind, x):
+        out = self.writer.activation(f"{self.name}/{kind.lower()}", x.shape)
+        self.writer.operator(kind, [x], [out])
+        return out
+
+    def _pair(self, kind, function, a, b, options):
+        if _is_number(a) and _is_number(b):
+            return function(np.float32(a), np.float32(b))
+        a, b = (self._constant(x) if _is_number(x) else x for x in (a, b))
+        out = self.writer.activation(f"{self.name}/{kind.lower()}", broadcast(a.shape, b.shape))
+        self.writer.operator(kind, [a, b], [out], options)
+        return out
+
+    def _constant(self, number):
+        return self.writer.constant(f"{self.name}/number", np.asarray(number, np.float32))
+
+
+def _is_number(x) -> bool:
+    return isinstance(x, (int, float, np.ndarray, np.generic))
+
+
+def count(x, axes) -> int:
+    """Returns the number of elements over `axes`."""
+    return math.prod(x.shape[axis] for axis in axes)
