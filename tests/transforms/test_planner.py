@@ -236,7 +236,7 @@ def test_float_layer_with_several_outputs():
 
     model = zoo.randomize(zoo.functional(net))
     plan = kqat.plan(model)
-    assert plan["again"].output is not None
+    assert plan["lstm"].output is not None
     q = kqat.quantize(model)
     zoo.assert_equal(zoo.results(kqat.strip_fake_quant(q), zoo.VECTOR), zoo.results(model, zoo.VECTOR))
 
