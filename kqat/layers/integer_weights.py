@@ -5,9 +5,10 @@ from operator import attrgetter
 from keras import ops
 
 from kqat.lowering.base import Weights
+from kqat.lowering.channelwise import affine_form
 from kqat.lowering.fold import Norm, fold
 
-BATCHNORM_LEVELS = 127.0
+PRODUCT_LEVELS = 127.0
 
 
 def real_weights(layer) -> dict[str, Weights]:
@@ -26,18 +27,18 @@ def integer_weights(layer, input_scale, output_scale) -> Weights | None:
     """Returns what a kernel multiplies with; `None` for an operation without weights.
 
     Args:
-        layer: The `Quantized` layer. A BatchNorm of its own is a product with ±127, one a channel.
+        layer: The `Quantized` layer. One that multiplies and adds per channel is a product with ±127.
         input_scale: Scale of the input grid.
         output_scale: Scale of the output grid.
     """
-    normalization = layer.norm_layer()
-    norm = None if normalization is None else Norm.of(normalization, *layer.drift_variables)
-    if normalization is layer.operation:
-        ones = ops.ones_like(norm.mean)
-        unit, values = ones / BATCHNORM_LEVELS, ones * BATCHNORM_LEVELS
-        return fold(values, unit, None, norm, input_scale, output_scale, 8, layer.storage)
+    own = affine_form(layer.operation, *layer.drift_variables)
+    if own is not None:
+        ones = ops.ones_like(own.mean)
+        unit, values = ones / PRODUCT_LEVELS, ones * PRODUCT_LEVELS
+        return fold(values, unit, None, own, input_scale, output_scale, 8, layer.storage)
     if not layer.weight_quantizers:
         return None
+    norm = None if layer.batchnorm is None else Norm.of(layer.batchnorm, *layer.drift_variables)
     ((name, quantizer),) = layer.weight_quantizers.items()
     weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
     values, scale = quantizer.to_levels(weight), quantizer.grid(weight).scale

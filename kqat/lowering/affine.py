@@ -1,10 +1,11 @@
-"""BatchNormalization that stands alone: one multiplication and one addition per channel."""
+"""One multiplication and one addition per channel: BatchNormalization that stands alone, fixed scalings."""
 
 import keras
 import numpy as np
 from keras import ops
 
 from kqat.lowering.base import Lowering
+from kqat.lowering.channelwise import affine_form
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.weighted import FUSED, fused_activation, write_integers, write_output
@@ -12,7 +13,7 @@ from kqat.lowering.weighted import FUSED, fused_activation, write_integers, writ
 _DEPTHWISE_VERSION = 3
 
 
-@register(keras.layers.BatchNormalization)
+@register(keras.layers.BatchNormalization, keras.layers.Rescaling, keras.layers.Normalization)
 class Affine(Lowering):
     """Written as a 1x1 DEPTHWISE_CONV_2D, whose rounding is exact and which the runtime accelerates.
 
@@ -41,7 +42,7 @@ class Affine(Lowering):
 
 def require_last_axis(op, rank: int) -> None:
     """Raises where a BatchNormalization does not run along the last axis."""
-    if op.axis not in (-1, rank - 1):
+    if isinstance(op, keras.layers.BatchNormalization) and op.axis not in (-1, rank - 1):
         raise NotImplementedError(
             f"Layer {op.name!r} cannot be lowered. Received: axis={op.axis} for inputs of rank {rank}. "
             "Use axis=-1."
@@ -81,7 +82,16 @@ def _multiply_add(writer, step, x, name):
 
 
 def _coefficients(op):
-    """Returns `a = gamma / sqrt(variance + epsilon)` and `b = beta - a * mean`, float32."""
+    """Returns `a` and `b` of `a * x + b`, float32; for BatchNormalization computed in float64."""
+    if not isinstance(op, keras.layers.BatchNormalization):
+        form = affine_form(op)
+        if form is None:
+            raise NotImplementedError(
+                f"Layer {op.name!r} cannot be lowered. Received: numbers that differ along other axes than "
+                "the last. Use one number for each channel."
+            )
+        gain, mean, beta = (ops.convert_to_numpy(v) for v in (form.gain, form.mean, form.beta))
+        return gain, beta - gain * mean
 
     def array(variable):
         return np.float64(keras.ops.convert_to_numpy(variable))

@@ -29,6 +29,9 @@ def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None
     """Assigns the variables of `source` to those of the equally built `target`."""
     for old, new in zip(source.variables, target.variables, strict=True):
         copy_value(old, new)
+    finalize = getattr(target, "finalize_state", None)  # of layers that compute constants from variables
+    if finalize is not None:
+        finalize()
 
 
 def copy_value(source: keras.Variable, target: keras.Variable) -> None:

@@ -1,9 +1,11 @@
-"""Layers with a kernel, and BatchNormalization."""
+"""Layers with a kernel, BatchNormalization and fixed scalings."""
 
 from keras import layers as kl
+from keras import ops
 
 from kqat.layers.registry import Treatment, register
-from kqat.layers.treatments.kinds import named, weighted
+from kqat.layers.treatments.kinds import ARITHMETIC, POSITIVE_SUM, named, weighted
+from kqat.lowering.channelwise import affine_form
 
 register(kl.Dense, treatment=weighted(1))
 register(*named("Conv1D Conv2D Conv3D"), treatment=weighted(-1))
@@ -12,6 +14,18 @@ register(kl.DepthwiseConv2D, treatment=weighted(2, 3))
 register(*named("Conv1DTranspose Conv2DTranspose Conv3DTranspose"), treatment=weighted(-2))
 register(kl.Embedding, treatment=weighted(0, attribute="embeddings"))
 register(kl.BatchNormalization, treatment=Treatment("arithmetic", fuses=True))
+
+
+def _fixed_scaling(op):
+    """A scaling with numbers that differ along other axes than the channels has no kernel."""
+    form = affine_form(op)
+    if form is None:
+        return None
+    gain, mean, beta = (ops.convert_to_numpy(v) for v in (form.gain, form.mean, form.beta))
+    return POSITIVE_SUM if min(gain.min(), (beta - gain * mean).min()) >= 0 else ARITHMETIC
+
+
+register(kl.Rescaling, kl.Normalization, treatment=_fixed_scaling)
 
 
 def _einsum_dense(op):

@@ -27,7 +27,7 @@ class Depthwise(Wide, depthwise.Depthwise):
         return self.compute(step, x, convolve, math.prod(step.weights.values.shape[:-2]))
 
 
-@register(keras.layers.BatchNormalization, storage=16)
+@register(keras.layers.BatchNormalization, keras.layers.Rescaling, keras.layers.Normalization, storage=16)
 class Affine(Wide, affine.Affine):
     """A 1x1 DEPTHWISE_CONV_2D."""
 
