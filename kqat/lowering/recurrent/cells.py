@@ -21,6 +21,7 @@ from kqat.lowering.recurrent.curves import CURVES, Curves
 from kqat.lowering.requantize import EXACT_FLOAT32
 
 _FINEST = 14
+_PART = 128.0  # of an input's levels; up to 500 inputs of 16 bits, and 1,000 of 8, have exact sums whatever they are
 
 
 @dataclass(frozen=True)
@@ -86,8 +87,15 @@ class Cell:
         bias = self.input_bias()
         if bias is not None:
             offset = m.number(m.sum(m.product(m.parameter(bias), self.rate), offset))
-        products = m.matmul(m.levels(x, self.input), self.kernel)
-        return m.add(m.multiply(products, self.kernel_scale), offset)
+        return m.add(m.multiply(self._products(m.levels(x, self.input)), self.kernel_scale), offset)
+
+    def _products(self, levels):
+        """Returns the input's products with the kernel, in two parts whose sums are exact at 16 bits too."""
+        m = self.m
+        high = m.floor(m.multiply(levels, m.number(1 / _PART)))
+        low = m.subtract(levels, m.multiply(high, m.number(_PART)))
+        high, low = (m.matmul(part, self.kernel) for part in (high, low))
+        return m.add(m.multiply(high, m.number(_PART)), low)
 
     def input_bias(self):
         """Returns what is added to the input's part, or `None`."""

@@ -75,6 +75,10 @@ class Evaluated:
         """Returns the nearest whole number, half to even."""
         return ops.round(x)
 
+    def floor(self, x):
+        """Returns the whole number below."""
+        return ops.floor(x)
+
     def clip(self, x, low, high):
         """Returns `x` between two constants."""
         return ops.minimum(ops.maximum(x, low), high)

@@ -99,6 +99,10 @@ class Written:
         """Returns the nearest whole number, half to even."""
         return self._one("ROUND", x)
 
+    def floor(self, x):
+        """Returns the whole number below."""
+        return self._one("FLOOR", x)
+
     def clip(self, x, low, high):
         """Returns `x` between two constants."""
         x = self._pair("MAXIMUM", x, low, "MaximumMinimumOptions")
