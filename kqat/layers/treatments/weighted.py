@@ -12,7 +12,6 @@ register(*named("Conv1D Conv2D Conv3D"), treatment=weighted(-1))
 register(kl.DepthwiseConv1D, treatment=weighted(1, 2))
 register(kl.DepthwiseConv2D, treatment=weighted(2, 3))
 register(*named("Conv1DTranspose Conv2DTranspose Conv3DTranspose"), treatment=weighted(-2))
-register(kl.Embedding, treatment=weighted(0, attribute="embeddings"))
 register(kl.BatchNormalization, treatment=Treatment("arithmetic", fuses=True))
 
 
