@@ -39,3 +39,11 @@ class FallbackWarning(UserWarning):
 
 class CheckpointError(KqatError, ValueError):
     """A checkpoint cannot be written, or is not one that can be loaded."""
+
+
+class LegacyKerasError(KqatError, RuntimeError):
+    """The process cannot hold models of tf_keras any more."""
+
+
+class ConversionError(KqatError, ValueError):
+    """A model has a part without counterpart in the other version of Keras."""
