@@ -49,9 +49,8 @@ class Quantized(keras.layers.Layer):
         **kwargs,
     ):
         kwargs.setdefault("name", operation.name)
-        if isinstance(operation, keras.layers.Layer):
-            kwargs.setdefault("dtype", operation.dtype_policy)
-        super().__init__(autocast=False, **kwargs)
+        # Float32, so that weights are read as they are. The wrapped layers keep the policy of the user.
+        super().__init__(autocast=False, **{**kwargs, "dtype": "float32"})
         self.operation = operation
         self.weight_quantizers = {k: quantizers.get(v) for k, v in (weight_quantizers or {}).items()}
         self.batchnorm = batchnorm
