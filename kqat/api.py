@@ -12,6 +12,7 @@ from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
 from kqat.transforms.plan import Plan, check_patterns, settings
 from kqat.transforms.planner import Planner
+from kqat.transforms.precision import check_variables
 from kqat.transforms.split import split
 
 ENGINES = ("auto", "native")
@@ -99,10 +100,11 @@ def _planned(model, *, engine="auto", recipe=None, **options):
         )
     if isinstance(recipe, str):
         recipe = Plan.from_json(recipe)
-    if isinstance(recipe, Plan):
-        return _replayed(trace(model), recipe, options)
-    config = settings(recipe=recipe, **options)
     graph = trace(model)
+    check_variables(graph.nodes)
+    if isinstance(recipe, Plan):
+        return _replayed(graph, recipe, options)
+    config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
     return graph, Planner(graph, config).plan(), origins

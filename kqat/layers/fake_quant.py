@@ -1,6 +1,7 @@
 """The activation quantizer as a layer of a model."""
 
 import keras
+from keras import ops
 
 from kqat import quantizers
 from kqat.layers.binding import is_symbolic, producer
@@ -40,7 +41,8 @@ class FakeQuant(keras.layers.Layer):
     def __init__(
         self, min=None, max=None, bits=8, narrow_range=False, quantizer=None, in_training=True, **kwargs
     ):
-        super().__init__(**kwargs)
+        # What comes in is rounded as it is: cast to fewer bits first, it would round to other levels.
+        super().__init__(autocast=False, **kwargs)
         if quantizer is None:
             fixed = min is not None or max is not None
             low, high = (-6.0 if min is None else min), (6.0 if max is None else max)
@@ -78,14 +80,19 @@ class FakeQuant(keras.layers.Layer):
         """
         if self._observer is not None:
             return self._observer(self, inputs)
-        if training and not self.in_training:
-            return inputs
-        if not training and self._makers and all(m is not None and m.is_integer for m in self._makers):
-            return inputs  # already on this very grid: the layers before computed on integers
-        rounded = self.quantizer(inputs, training=training)
-        for maker in self.makers() if training else ():
+        if not training:
+            return self._deployed(ops.cast(inputs, "float32"))
+        rounded = self.quantizer(inputs, training=True) if self.in_training else inputs
+        rounded = ops.cast(rounded, self.compute_dtype)
+        for maker in self.makers() if self.in_training else ():
             rounded = maker.rehearsal.take(inputs, rounded, self.quantizer.enabled)
         return rounded
+
+    def _deployed(self, inputs):
+        """The inference form, float32 under every dtype policy, because it is in the file."""
+        if self._makers and all(m is not None and m.is_integer for m in self._makers):
+            return inputs  # already on this very grid: the layers before computed on integers
+        return self.quantizer(inputs, training=False)
 
     @property
     def saturates(self) -> bool:

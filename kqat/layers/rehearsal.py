@@ -41,7 +41,8 @@ class Rehearsal:
         flag, compute = self._flag, self._compute
         self._output = self._flag = self._compute = None  # lives no longer than the call
         active = ops.logical_and(ops.convert_to_tensor(flag) > 0.5, ops.convert_to_tensor(enabled) > 0.5)
-        return ops.cond(active, lambda: straight_through(compute(), rounded), lambda: rounded)
+        deployed = lambda: ops.cast(compute(), rounded.dtype)  # noqa: E731 - float32, whatever the policy
+        return ops.cond(active, lambda: straight_through(deployed(), rounded), lambda: rounded)
 
 
 def frozen_flag(layer):

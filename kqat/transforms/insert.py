@@ -12,6 +12,7 @@ from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
+from kqat.transforms.precision import compute_in_float32, settle
 from kqat.transforms.split import clone_layer, copy_weights
 
 
@@ -46,7 +47,9 @@ class Builder:
             if self.plans[node.path].mode != "fused":
                 self._add(node)
         outputs = substitute(self.graph.outputs, {t: self._best(t) for t in tensors_in(self.graph.outputs)})
-        return keras.Model(substitute(self.graph.inputs, inputs), outputs, name=self.graph.name)
+        model = keras.Model(substitute(self.graph.inputs, inputs), outputs, name=self.graph.name)
+        settle(model)
+        return model
 
     def _input(self, tensor: Tensor, name: str):
         spec = self.graph.specs[tensor]
@@ -147,6 +150,7 @@ class Builder:
     def _clone(self, node: Node) -> keras.Operation:
         if node.path not in self.layers:
             self.layers[node.path] = self._named_clone(node)
+            compute_in_float32(self.layers[node.path])
         return self.layers[node.path]
 
     def _named_clone(self, node: Node) -> keras.Operation:
