@@ -21,10 +21,10 @@ class Binding:
         self.is_next = False
         self._known = False
 
-    def read(self, tensors) -> None:
-        """Notes the quantizers behind the symbolic inputs of a call."""
+    def read(self, tensors, are_indices: bool = False) -> None:
+        """Notes the quantizers behind the symbolic inputs of a call; indices may be of a float type."""
         self.inputs = [source_quantizer(t) for t in tensors]
-        real = [keras.backend.is_float_dtype(t.dtype) for t in tensors]
+        real = [keras.backend.is_float_dtype(t.dtype) and not are_indices for t in tensors]
         known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
         self._known = bool(tensors) and all(known)
 

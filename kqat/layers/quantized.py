@@ -52,6 +52,7 @@ class Quantized(keras.layers.Layer):
         # Float32, so that weights are read as they are. The wrapped layers keep the policy of the user.
         super().__init__(autocast=False, **{**kwargs, "dtype": "float32"})
         self.operation = operation
+        self.supports_masking = getattr(operation, "supports_masking", False)
         self.weight_quantizers = {k: quantizers.get(v) for k, v in (weight_quantizers or {}).items()}
         self.batchnorm = batchnorm
         self.activation = activation
@@ -67,7 +68,7 @@ class Quantized(keras.layers.Layer):
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
-            self._binding.read(keras.tree.flatten(inputs))
+            self._binding.read(keras.tree.flatten(inputs), isinstance(self.operation, keras.layers.Embedding))
         return super().__call__(inputs, *args, **kwargs)
 
     def bind_output(self, fake_quant, is_next: bool) -> None:
@@ -105,6 +106,10 @@ class Quantized(keras.layers.Layer):
         """Returns the wrapped operation's output spec; BatchNorm and ReLU keep it."""
         args, kwargs = self.arguments(inputs)
         return self.operation.compute_output_spec(*args, **kwargs)
+
+    def compute_mask(self, inputs, previous_mask):
+        """Returns the mask that the wrapped layer gives to its output, `None` if it ends there."""
+        return self.operation.compute_mask(inputs, previous_mask) if self.supports_masking else None
 
     # Computing.
 

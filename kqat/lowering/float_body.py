@@ -103,17 +103,34 @@ def write_weight(writer, step: Step, name: str, label: str, arrange=lambda x: x)
     values = arrange(np.asarray(stored.values))
     scale, axis = _scales(stored, arrange, name)
     with writer.owned(BORDER):
-        integers = writer.constant(
-            f"{label}/integers", values.astype(np.int8), scale, axis=axis, bits=stored.bits
-        )
-        writer.attributes[integers.index] = name
-        real = writer.activation(label, values.shape)
+        integers = write_integers(writer, stored, name, f"{label}/integers", arrange)
+        real = writer.activation(label, integers.shape)
         writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions", _DEQUANTIZE_VERSION)
     return real
 
 
 def _scales(stored: Weights, arrange, name: str):
     """Returns the scales in the order of the file, and the dimension that they run along."""
+def write_integers(writer, stored: Weights, name: str, label: str, arrange=lambda x: x):
+    """Writes a quantized weight of a float body and returns the int8 constant, for operators that read it.
+
+    Args:
+        writer: The file under construction.
+        stored: The weight (NumPy).
+        name: Attribute path on the operation.
+        label: Name of the tensor in the file.
+        arrange: Moves the weight from Keras's layout to the file's (NumPy).
+
+    Raises:
+        NotImplementedError: The scales of the arranged weight run along more than one of its dimensions.
+    """
+    values = arrange(np.asarray(stored.values)).astype(np.int8)
+    scale, axis = _scales(stored, arrange, name)
+    integers = writer.constant(label, values, scale, axis=axis, bits=stored.bits)
+    writer.attributes[integers.index] = name
+    return integers
+
+
     shape = np.shape(stored.values)
     if np.size(stored.scale) == 1:
         return np.float32(np.ravel(stored.scale)[0]), 0

@@ -35,7 +35,20 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return f"no integer kernel for axis={op.axis}"
     if isinstance(op, keras.layers.Dot) or type(op).__name__ in ("Matmul", "Einsum"):
         return _no_product(node, graph)
-    return _too_many(node, graph) or _unsupported_options(op)
+    if isinstance(lowering, FloatBody) and lowering.missing(node):
+        return lowering.missing(node)
+    return _shared_ids(node, graph) or _too_many(node, graph) or _unsupported_options(op)
+
+
+def _shared_ids(node: Node, graph: Graph) -> str | None:
+    """Returns why the ids of an embedding are no mere ids."""
+    if not isinstance(node.op, keras.layers.Embedding):
+        return None
+    ids = node.inputs[0]
+    others = [reader for reader in graph.consumers()[ids] if not isinstance(reader.op, keras.layers.Embedding)]
+    if others and "float" in str(graph.specs[ids].dtype):
+        return "no quantization by ids that are read as values as well"
+    return None
 
 
 def _too_many(node: Node, graph: Graph) -> str | None:

@@ -91,6 +91,11 @@ def _split(file, operator):
     return {"int8": 2, "int32": 3, "int16": 4}.get(file.type(operator.inputs[1]) or "", 1)
 
 
+def _embedding_lookup(file, operator):
+    table = file.tensors[operator.inputs[1]]
+    return 4 if table.type == "int4" or len(table.scale) > 1 else 1
+
+
 def _high_rank(version: int):
     def demanded(file, operator):
         return version if len(file.tensors[operator.inputs[0]].shape) > 4 else 1
@@ -105,6 +110,7 @@ _SPECIAL = {
     "MUL": _mul,
     "QUANTIZE": _quantize,
     "CAST": _cast,
+    "EMBEDDING_LOOKUP": _embedding_lookup,
     "SPLIT": _split,
     "TRANSPOSE": _high_rank(4),
     "PAD": _high_rank(4),

@@ -14,7 +14,14 @@ from kqat.export.running.structure import check_structure
 from kqat.export.writing.tables import AlignedBuffer
 
 _OPS, _TYPES = schema.BuiltinOperator, schema.TensorType
-_WEIGHTED = (_OPS.CONV_2D, _OPS.DEPTHWISE_CONV_2D, _OPS.FULLY_CONNECTED)
+# Operators that compute with INT4 and INT2 weights what they compute with INT8 ones, or refuse them, by the
+# type of their other input.
+_READERS = (
+    (_OPS.CONV_2D, _TYPES.INT8),
+    (_OPS.DEPTHWISE_CONV_2D, _TYPES.INT8),
+    (_OPS.FULLY_CONNECTED, _TYPES.INT8),
+    (_OPS.EMBEDDING_LOOKUP, _TYPES.INT32),
+)
 _NAMES = {code: name for name, code in vars(_OPS).items() if not name.startswith("_")}
 # The first version of each kernel that takes weights of these bits; what is not listed has no kernel.
 _VERSIONS = {
@@ -22,6 +29,8 @@ _VERSIONS = {
     (_OPS.DEPTHWISE_CONV_2D, 4): 7,
     (_OPS.FULLY_CONNECTED, 4): 10,
     (_OPS.FULLY_CONNECTED, 2): 14,
+    (_OPS.EMBEDDING_LOOKUP, 4): 4,
+    (_OPS.EMBEDDING_LOOKUP, 2): 5,
 }
 
 
@@ -87,6 +96,8 @@ def _behaviour(model, operator, index: int, bits: int) -> str:
     tensor, kind = model.subgraphs[0].tensors[index], _kind(model, operator)
     if tensor.type == _TYPES.UINT8 or (kind, bits) not in _VERSIONS:
         return "refuses the file"
+    if kind == _OPS.EMBEDDING_LOOKUP:
+        return "computes the same"
     if kind == _OPS.FULLY_CONNECTED and int(tensor.shape[1]) * bits % 8 == 0:
         return "computes the same"
     return "is slower and may be off by one step"
@@ -132,11 +143,12 @@ def _kind(model, operator) -> int:
 
 def _is_safe(model, index: int, operators) -> bool:
     """Whether no reader of an INT4 or INT2 tensor computes nonsense, as on float or int16 some do."""
-    tensors = model.subgraphs[0].tensors
-    return all(
-        _kind(model, op) in _WEIGHTED and op.inputs[1] == index and tensors[op.inputs[0]].type == _TYPES.INT8
-        for op in operators
-    )
+    return all(op.inputs[1] == index and _reads(model, op) in _READERS for op in operators)
+
+
+def _reads(model, operator) -> tuple[int, int]:
+    """Returns the kind of an operator and the type of its first input."""
+    return _kind(model, operator), model.subgraphs[0].tensors[operator.inputs[0]].type
 
 
 def _raise_versions(model, chosen, readers) -> list[list[int]]:

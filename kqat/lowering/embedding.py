@@ -1,0 +1,56 @@
+"""Embedding: rows of a table of integers, each row with a scale of its own.
+
+Forward: `clip(rint((values[id] * scale[id]) * (1 / so)), qmin, qmax) * so`
+"""
+
+import keras
+import numpy as np
+from keras import ops
+
+from kqat.lowering.base import Weights
+from kqat.lowering.float_body import FloatBody, weight, write_integers, write_weight
+from kqat.lowering.registry import register
+
+_VERSION = 4  # the first that knows one scale per row
+
+
+@register(keras.layers.Embedding)
+class Embedding(FloatBody):
+    """Written as EMBEDDING_LOOKUP, whose table stays in integers, and QUANTIZE."""
+
+    reason = "the rows of the table have scales of their own"
+
+    def body(self, step, ids):
+        ids = ops.cast(ids, "int32")  # cuts off what is behind the point, as CAST does
+        return ops.take(weight(step, "embeddings"), ids, axis=0)
+
+    def write_body(self, writer, step, inputs, name):
+        (ids,) = inputs
+        table = _write_table(writer, step, f"{name}/table")
+        shape = (*ids.shape, table.shape[1])
+        ids = writer.reshape(_as_int32(writer, ids, f"{name}/ids"), (_product(ids.shape),), f"{name}/flat")
+        label = name if len(shape) == 2 else f"{name}/rows"
+        rows = writer.activation(label, (*ids.shape, shape[-1]))
+        writer.operator("EMBEDDING_LOOKUP", [ids, table], [rows], None, _VERSION)
+        return rows if len(shape) == 2 else writer.reshape(rows, shape, name)
+
+
+def _write_table(writer, step, label):
+    stored = (step.weights or {}).get("embeddings")
+    if not isinstance(stored, Weights):
+        return write_weight(writer, step, "embeddings", label)
+    return write_integers(writer, stored, "embeddings", label)
+
+
+def _as_int32(writer, ids, name):
+    if ids.dtype == "int32":
+        return ids
+    out = writer.activation(name, ids.shape, dtype="int32")
+    kinds = {"inDataType": ids.dtype.upper(), "outDataType": "INT32"}
+    version = 3 if ids.dtype == "int8" else 1
+    writer.operator("CAST", [ids], [out], "CastOptions", version, **kinds)
+    return out
+
+
+def _product(shape) -> int | None:
+    return None if None in shape else int(np.prod(shape))
