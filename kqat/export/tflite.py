@@ -159,7 +159,8 @@ def _missing_lowerings(graph: Graph) -> list[str]:
         inner = node.op.operation if isinstance(node.op, Quantized) else node.op
         weighted = isinstance(node.op, Quantized) and node.op.weight_quantizers
         storage = node.op.storage if weighted else 8
-        if lowering_for(inner, storage) is None:
+        lowering = lowering_for(inner, storage)
+        if lowering is None or (lowering.needs_grids and not weighted):
             missing.append(f"{node.path} ({type(inner).__name__})")
     return missing
 

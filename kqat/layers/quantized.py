@@ -13,7 +13,7 @@ from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
 from kqat.layers.substitute import call_with
-from kqat.layers.template import plain_template, template_from_config, template_to_config
+from kqat.layers.template import plain_template, shape_to_build, template_from_config, template_to_config
 from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
@@ -78,7 +78,7 @@ class Quantized(keras.layers.Layer):
     def build(self, input_shape):
         """Creates the weights of the wrapped layers and the state of their quantizers."""
         if isinstance(self.operation, keras.layers.Layer) and not self.operation.built:
-            self.operation.build(input_shape)
+            self.operation.build(shape_to_build(self._template, input_shape))
         if self.batchnorm is not None and not self.batchnorm.built:
             self.batchnorm.build(self.operation.compute_output_shape(input_shape))
         for name, quantizer in self.weight_quantizers.items():

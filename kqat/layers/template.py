@@ -11,6 +11,19 @@ def plain_template(count: int):
     return ((places[0] if count == 1 else places),), {}
 
 
+def shape_to_build(template, shapes):
+    """Returns the shape, or structure of shapes, that a layer is built for: that of its first argument.
+
+    Args:
+        template: Call arguments, or `None` where the inputs are called as they come.
+        shapes: Shape of the input, or a list of those of all inputs.
+    """
+    if template is None or not isinstance(shapes, list):
+        return shapes
+    first = (*template[0], *template[1].values())[0]
+    return keras.tree.map_structure(lambda leaf: tuple(shapes[leaf.position]), first)
+
+
 def template_to_config(template):
     """Returns a template in JSON form."""
     if template is None:

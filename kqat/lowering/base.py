@@ -62,6 +62,9 @@ class Input:
 class Lowering:
     """One family of operations. Subclasses are registered with `lowering.registry.register`."""
 
+    needs_grids = False  # whether it cannot write an operation that was left in float
+    reads_masks = False  # whether it knows the call argument `mask`
+
     def forward(self, step: Step, *inputs):
         """Returns the output of `step` exactly as the runtime computes it, as real values on its grid.
 

@@ -31,8 +31,12 @@ class FloatBody(Lowering):
 
     reason = "the runtime has no integer kernel"
 
-    def missing(self, op) -> str | None:
-        """Returns why a layer with these options has no such form, or `None`."""
+    def missing(self, node) -> str | None:
+        """Returns why a call of an operation with these options has no such form, or `None`.
+
+        Args:
+            node: The call: `op`, `args`, `kwargs`, `inputs` and `outputs`.
+        """
         return None
 
     def body(self, step: Step, *inputs):
@@ -100,8 +104,6 @@ def write_weight(writer, step: Step, name: str, label: str, arrange=lambda x: x)
     if not isinstance(stored, Weights):
         value = attrgetter(name)(step.op) if stored is None else stored
         return writer.constant(label, arrange(to_numpy(value).astype(np.float32)))
-    values = arrange(np.asarray(stored.values))
-    scale, axis = _scales(stored, arrange, name)
     with writer.owned(BORDER):
         integers = write_integers(writer, stored, name, f"{label}/integers", arrange)
         real = writer.activation(label, integers.shape)
@@ -109,8 +111,6 @@ def write_weight(writer, step: Step, name: str, label: str, arrange=lambda x: x)
     return real
 
 
-def _scales(stored: Weights, arrange, name: str):
-    """Returns the scales in the order of the file, and the dimension that they run along."""
 def write_integers(writer, stored: Weights, name: str, label: str, arrange=lambda x: x):
     """Writes a quantized weight of a float body and returns the int8 constant, for operators that read it.
 
@@ -131,6 +131,8 @@ def write_integers(writer, stored: Weights, name: str, label: str, arrange=lambd
     return integers
 
 
+def _scales(stored: Weights, arrange, name: str):
+    """Returns the scales in the order of the file, and the dimension that they run along."""
     shape = np.shape(stored.values)
     if np.size(stored.scale) == 1:
         return np.float32(np.ravel(stored.scale)[0]), 0

@@ -21,7 +21,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
     op, kwargs = node.op, node.kwargs
     if kwargs.get("training") is True and parameters(op.call)["training"].default is not True:
         return "no quantization of layers that are always in training mode"
-    if "mask" in kwargs:
+    lowering = lowering_for(op)
+    if "mask" in kwargs and not (lowering and lowering.reads_masks):
         return "no quantization of masked calls"
     if kwargs.get("constant_values"):
         return "no quantization of padding with other values than 0"
@@ -95,9 +96,6 @@ def missing_width(op, bits: int) -> str | None:
 
 
 def _unsupported_options(op) -> str | None:
-    lowering = lowering_for(op)
-    if isinstance(lowering, FloatBody):
-        return lowering.missing(op)
     flags = [flag for flag in RESIZE_FLAGS if getattr(op, flag, False)]
     if flags or getattr(op, "interpolation", "nearest") not in INTERPOLATIONS:
         return f"no integer kernel for interpolation={op.interpolation!r}" + "".join(

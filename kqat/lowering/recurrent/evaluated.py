@@ -103,7 +103,7 @@ class Evaluated:
         """Returns the weights of a part of the outputs."""
         return weights[:, start:stop]
 
-    def loop(self, step, x, units: int, count: int, backwards: bool):
+    def loop(self, step, x, units: int, count: int, backwards: bool, mask=None, zeroed=False):
         """Runs a cell over the steps of `x`, from states of 0.
 
         Args:
@@ -112,18 +112,26 @@ class Evaluated:
             units: Width of a state.
             count: Number of states.
             backwards: Whether the last step comes first.
+            mask: Which steps count, `(batch, steps)`; the states pass over the others unchanged. Or `None`.
+            zeroed: Whether what is returned of the other steps is 0, not the state.
 
         Returns:
             The last first state, `(batch, units)`, and all of them, `(batch, steps, units)`.
         """
-        xs = ops.transpose(x, (1, 0, 2))
+        xs = [ops.transpose(x, (1, 0, 2))]
+        if mask is not None:
+            xs.append(ops.expand_dims(ops.transpose(mask), -1))
         if backwards:
-            xs = ops.flip(xs, axis=0)
-        zero = ops.zeros_like(xs[0][:, :units])
+            xs = [ops.flip(part, axis=0) for part in xs]
+        zero = ops.zeros_like(xs[0][0][:, :units])
 
-        def one(states, x):
-            states = tuple(step(x, states))
-            return states, states  # on TensorFlow what a scan collects has to have the form of what it carries
+        def one(before, xs):
+            x, *valid = xs
+            states = every = tuple(step(x, before))  # TensorFlow collects what has the form of what it carries
+            if valid:
+                states = tuple(ops.where(valid[0], a, b) for a, b in zip(states, before, strict=True))
+                every = tuple(ops.where(valid[0], a, 0.0) for a in every) if zeroed else states
+            return states, every
 
         last, every = ops.scan(one, (zero,) * count, xs)
         return last[0], ops.transpose(every[0], (1, 0, 2))

@@ -23,6 +23,8 @@ def obstacle(layer) -> str | None:
         return obstacle(layer.forward_layer) or obstacle(layer.backward_layer)
     if type(layer.cell) not in CELLS:
         return f"no kernel for the cell {type(layer.cell).__name__}"
+    if layer.zero_output_for_mask and not layer.return_sequences:
+        return "no kernel for zero_output_for_mask=True where only the last output is returned"
     if layer.stateful:
         return "no kernel for stateful=True: a file forgets its state between two calls"
     gate = getattr(layer.cell, "recurrent_activation", None)
@@ -38,21 +40,34 @@ class _Recurrence(FloatBody):
 
     reason = "the runtime has no integer kernel for its loop; the float operations are exact"
 
-    def missing(self, op):
-        return obstacle(op)
+    needs_grids = reads_masks = True
+
+    def missing(self, node):
+        given = {key for key, value in node.kwargs.items() if value is not None} - {"training", "mask"}
+        if given or len(node.args) > 1:
+            return "no kernel for recurrent layers that are given an initial state"
+        if len(node.outputs) > 1:
+            return "no kernel for recurrent layers that return their state"
+        return obstacle(node.op)
 
     def body(self, step, *inputs):
-        return self.compute(step, inputs[0], lambda path: Evaluated())
+        return self.compute(step, inputs, lambda path: Evaluated())
 
     def write_body(self, writer, step, inputs, name):
-        return self.compute(step, inputs[0], lambda path: Written(writer, f"{name}{path and '/' + path}", path))
+        if step.weights is None:
+            raise NotImplementedError(
+                "A recurrent layer is written between quantized tensors only. Received: one in float. "
+                "Quantize it, or use fallback='converter'."
+            )
+        label = name.removesuffix("/float")
+        return self.compute(step, inputs, lambda path: Written(writer, f"{label}/{path}".rstrip("./"), path))
 
-    def compute(self, step: Step, x, arithmetic):
+    def compute(self, step: Step, inputs, arithmetic):
         """Returns the output.
 
         Args:
             step: The step.
-            x: The input.
+            inputs: The input, and the mask if the layer is called with one.
             arithmetic: Function from the path of a layer on the operation to `Evaluated` or `Written`.
         """
         raise NotImplementedError
@@ -62,9 +77,9 @@ class _Recurrence(FloatBody):
 class Recurrent(_Recurrence):
     """One way."""
 
-    def compute(self, step, x, arithmetic):
+    def compute(self, step, inputs, arithmetic):
         m = arithmetic("")
-        cell, last, every = _run(m, step, step.op, "", x)
+        cell, last, every = _run(m, step, step.op, "", inputs)
         return cell.real(m.stack(every) if step.op.return_sequences else last)
 
 
@@ -72,12 +87,12 @@ class Recurrent(_Recurrence):
 class Bidirectional(_Recurrence):
     """Both ways, merged."""
 
-    def compute(self, step, x, arithmetic):
+    def compute(self, step, inputs, arithmetic):
         m, op = arithmetic(""), step.op
         parts = []
         for path in ("forward_layer.", "backward_layer."):
             one, layer = arithmetic(path), getattr(op, path[:-1])
-            cell, last, every = _run(one, step, layer, path, x)
+            cell, last, every = _run(one, step, layer, path, inputs)
             if layer.return_sequences and path == "backward_layer.":
                 every = one.reverse(every)
             parts.append(cell.real(one.stack(every) if layer.return_sequences else last))
@@ -92,9 +107,10 @@ _MERGES = {
 }
 
 
-def _run(m, step: Step, layer, path: str, x):
+def _run(m, step: Step, layer, path: str, inputs):
     """Returns the cell of one layer, its last state, and the states of all steps."""
     kernels = [step.weights[path + name] for name in KERNELS]
     cell = CELLS[type(layer.cell)](m, Parts(layer.cell, *kernels, step.inputs[0], step.output))
-    steps = cell.project(x)
-    return cell, *m.loop(cell.step, steps, cell.units, cell.states, layer.go_backwards)
+    steps, mask = cell.project(inputs[0]), next(iter(inputs[1:]), None)
+    loop = (cell.step, steps, cell.units, cell.states, layer.go_backwards)
+    return cell, *m.loop(*loop, mask, layer.zero_output_for_mask)

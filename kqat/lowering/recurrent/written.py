@@ -6,6 +6,7 @@ import numpy as np
 
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.base import BORDER
+from kqat.lowering.float_body import write_integers
 from kqat.lowering.recurrent.curves import UNIT
 from kqat.lowering.shape import write_slice
 
@@ -61,10 +62,8 @@ class Written:
 
     def weights(self, stored, name: str):
         """Writes the integers of a weight and returns them as a float tensor, outputs first."""
-        writer, label = self.writer, f"{self.name}/{name}"
-        values = np.asarray(stored.values).T.astype(np.int8)
-        integers = writer.constant(label, values, np.ravel(stored.scale), axis=0, bits=stored.bits)
-        writer.attributes[integers.index] = f"{self.path}cell.{name}"
+        label = f"{self.name}/{name}"
+        integers = write_integers(self.writer, stored, f"{self.path}cell.{name}", label, np.transpose)
         return self._cast(integers, "FLOAT32", f"{label}/levels")
 
     # Operators.
@@ -141,17 +140,34 @@ class Written:
             self.known[key] = cut
         return self.known[key]
 
-    def loop(self, step, x, units: int, count: int, backwards: bool):
+    def loop(self, step, x, units: int, count: int, backwards: bool, mask=None, zeroed=False):
         """Writes every step of a cell; see `Evaluated.loop`."""
-        shape = (x.shape[0], x.shape[2])
-        xs = [self._new("step", shape) for _ in range(x.shape[1])]
-        self.writer.operator("UNPACK", [x], xs, "UnpackOptions", num=len(xs), axis=1)
+        xs, masks = self._steps(x), [None] * x.shape[1]
+        if mask is not None:
+            masks = self._steps(self.writer.reshape(mask, (*mask.shape, 1), f"{self.name}/mask"))
         zero = self.multiply(self.columns(xs[0], 0, units), self.number(0.0))
         states, every = (zero,) * count, []
-        for one in reversed(xs) if backwards else xs:
-            states = step(one, states)
-            every.append(states[0])
+        pairs = list(zip(xs, masks, strict=True))
+        for one, valid in pairs[::-1] if backwards else pairs:
+            before, states = states, step(one, states)
+            new = states[0]
+            if valid is not None:
+                states = tuple(self._select(valid, a, b) for a, b in zip(states, before, strict=True))
+                new = self._select(valid, new, zero) if zeroed else states[0]
+            every.append(new)
         return states[0], every
+
+    def _steps(self, x) -> list:
+        """Returns the slices of `x` along its second axis."""
+        shape = (x.shape[0], *x.shape[2:])
+        steps = [self.writer.activation(f"{self.name}/step", shape, dtype=x.dtype) for _ in range(x.shape[1])]
+        self.writer.operator("UNPACK", [x], steps, "UnpackOptions", num=len(steps), axis=1)
+        return steps
+
+    def _select(self, condition, a, b):
+        out = self._new("select", a.shape)
+        self.writer.operator("SELECT_V2", [condition, a, b], [out], "SelectV2Options")
+        return out
 
     def reverse(self, every):
         """Returns the states of all steps, the last step first."""
