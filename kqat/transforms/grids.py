@@ -25,6 +25,13 @@ class Groups:
         first, second = sorted((self.find(a), self.find(b)), key=lambda t: t.id)
         self._parent[second] = first
 
+    def sets(self, tensors) -> dict[Tensor, list[Tensor]]:
+        """Returns the members of each set among `tensors`, by its representative."""
+        members: dict[Tensor, list[Tensor]] = {}
+        for tensor in tensors:
+            members.setdefault(self.find(tensor), []).append(tensor)
+        return members
+
 
 def shared_grids(graph: Graph, modes: dict[str, str], tails: dict[str, Tensor]) -> Groups:
     """Returns the sets of tensors that must share a grid.

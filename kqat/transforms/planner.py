@@ -42,6 +42,8 @@ class Planner:
         self.groups = shared_grids(graph, self.modes, self.tails)
         self.nonnegative = nonnegative_tensors(graph, self.chains)
         self._drop_idle_passthrough()
+        self.members = self.groups.sets(graph.specs)
+        self.made = {self._tail(node): node for node in self._quantized()}
         self.wishes = self._tensor_bits()
         live = [n for n in graph.nodes if self.modes[n.path] in ("quantized", "passthrough")]
         missing = {n.path: missing_width(n.op, self._widest(n)) for n in live}
@@ -126,6 +128,10 @@ class Planner:
     def _tail(self, node: Node) -> Tensor:
         return self.tails.get(node.path, node.outputs[0])
 
+    def _makers(self, group: Tensor) -> list[Node]:
+        """Returns the quantized nodes that write into a set of tensors."""
+        return [self.made[tensor] for tensor in self.members[group] if tensor in self.made]
+
     # First and last weighted layers.
 
     def _boundary(self) -> tuple[set[str], set[str]]:
@@ -198,12 +204,7 @@ class Planner:
                 wishes[group] = max(wishes.get(group, 0), self._activation_bits(node))
         for tensor in edge:
             group = self.groups.find(tensor)
-            explicit = any(
-                self._explicit(node)
-                for node in self._quantized()
-                if self.groups.find(self._tail(node)) == group
-            )
-            if not explicit:
+            if not any(self._explicit(node) for node in self._makers(group)):
                 wishes[group] = max(wishes.get(group, 0), edge_bits)
         return wishes
 
@@ -220,21 +221,18 @@ class Planner:
         group = self.groups.find(tensor)
         if group not in self.live or not self._is_real(tensor):
             return None
-        makers = [n for n in self._quantized() if self.groups.find(self._tail(n)) == group]
+        makers = self._makers(group)
         bits = self.wishes.get(group, self.settings.bits.activations)
         fixed = self._fixed_range(makers, group)
         if fixed and bits == 8:
             return TensorPlan(8, "fixed", fixed[0] < 0, self._grid_name(group, own_name), fixed)
-        sources = [t for t in self.graph.specs if self.groups.find(t) == group]
-        positive = all(t in self.nonnegative for t in sources)
+        positive = all(t in self.nonnegative for t in self.members[group])
         name = self._quantizer_name(self._family(node), bits)
         signed = False if positive else (None if name in ("ema", "lsq") else True)
         return TensorPlan(bits, name, signed, self._grid_name(group, own_name))
 
     def _fixed_range(self, makers, group):
-        if len(makers) != 1 or any(
-            t in self.graph.input_names for t in self.graph.specs if self.groups.find(t) == group
-        ):
+        if len(makers) != 1 or any(t in self.graph.input_names for t in self.members[group]):
             return None
         return treatment_for(makers[0].op).fixed if makers[0].path not in self.chains else None
 
