@@ -127,7 +127,9 @@ class Evaluated:
 
         def one(before, xs):
             x, *valid = xs
-            states = every = tuple(step(x, before))  # TensorFlow collects what has the form of what it carries
+            states = every = tuple(
+                step(x, before)
+            )  # TensorFlow collects what has the form of what it carries
             if valid:
                 states = tuple(ops.where(valid[0], a, b) for a, b in zip(states, before, strict=True))
                 every = tuple(ops.where(valid[0], a, 0.0) for a in every) if zeroed else states

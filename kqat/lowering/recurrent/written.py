@@ -89,9 +89,7 @@ class Written:
         deep = len(x.shape) > 2
         out = self._new("matmul", (*x.shape[:-1], weights.shape[0]))
         options = {"version": _KEEP_DIMENSIONS, "keepNumDims": True} if deep else {}
-        self.writer.operator(
-            "FULLY_CONNECTED", [x, weights, None], [out], "FullyConnectedOptions", **options
-        )
+        self.writer.operator("FULLY_CONNECTED", [x, weights, None], [out], "FullyConnectedOptions", **options)
         return out
 
     def round(self, x):
