@@ -21,7 +21,7 @@ from kqat.lowering.recurrent.curves import CURVES, Curves
 from kqat.lowering.requantize import EXACT_FLOAT32
 
 _FINEST = 14
-_PART = 128.0  # of an input's levels; up to 500 inputs of 16 bits, and 1,000 of 8, have exact sums whatever they are
+_PART = 128.0  # of an input's levels; sums over 500 inputs of 16 bits, or 1,000 of 8, are exact in any case
 
 
 @dataclass(frozen=True)
@@ -133,13 +133,14 @@ class Cell:
         return state if self.limit is None else self.m.clip(state, self.m.negative(self.limit), self.limit)
 
     def gates(self, rows, names) -> list:
-        """Returns the functions' values at `rows`, shape `(batch, len(names) * units)`, one after the other."""
+        """Returns the value of each function at its part of `rows`, `(batch, len(names) * units)`."""
         m = self.m
         if all(name in CURVES for name in names):
             low, high = (m.number(end) for end in self.curves.ends(names, self.units))
             return m.split(m.look_up(self.curves.rows, m.clip(m.round(rows), low, high)), len(names))
         if len(names) > 1:
-            return [self.gates(part, [name])[0] for part, name in zip(m.split(rows, len(names)), names)]
+            parts = zip(m.split(rows, len(names)), names, strict=True)
+            return [self.gates(part, [name])[0] for part, name in parts]
         return [m.relu(rows) if names == ["relu"] else rows]
 
     def activate(self, x):
