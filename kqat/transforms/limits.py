@@ -36,6 +36,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return f"no integer kernel for axis={op.axis}"
     if isinstance(op, keras.layers.Dot) or type(op).__name__ in ("Matmul", "Einsum"):
         return _no_product(node, graph)
+    if isinstance(lowering, FloatBody) and lowering.missing(node):
+        return lowering.missing(node)
     return _shared_ids(node, graph) or _too_many(node, graph) or _unsupported_options(op)
 
 
