@@ -7,6 +7,7 @@ import keras
 from kqat.core.errors import TraceError
 from kqat.layers.activations import activation_name
 from kqat.transforms.graph import Graph, Node, tensors_in, unused
+from kqat.transforms.repeated import repeated
 
 FUSED_ACTIVATIONS = ("linear", "relu", "relu6")
 
@@ -46,7 +47,8 @@ def split(graph: Graph, is_quantized) -> tuple[Graph, dict[str, dict]]:
     """Returns the graph with compound layers split, and the origin of each part by path.
 
     A weighted layer with an activation that no kernel fuses (`Dense(activation="softmax")`) becomes the
-    layer and an `Activation`; a separable convolution becomes a depthwise and a pointwise one.
+    layer and an `Activation`; a separable convolution becomes a depthwise and a pointwise one;
+    `TimeDistributed(Dense)` becomes the `Dense`.
 
     Args:
         graph: Traced model.
@@ -67,6 +69,8 @@ def split(graph: Graph, is_quantized) -> tuple[Graph, dict[str, dict]]:
 def _append_chain(graph: Graph, node: Node, parts) -> None:
     """Appends the parts of one layer as a chain from the node's input to its output."""
     args, kwargs = node.args, node.kwargs
+    if repeated(node.op) is not node.op:
+        kwargs = {key: value for key, value in kwargs.items() if key != "mask"}  # every place is computed alike
     for path, op in parts[:-1]:
         output = graph.new_tensor(keras.KerasTensor(*_output_spec(op, graph, args)))
         graph.nodes.append(Node(op, path, args, kwargs, (output,)))
@@ -82,16 +86,16 @@ def _output_spec(op, graph, args):
 
 def _parts(graph: Graph, node: Node, origins: dict) -> list[tuple[str, keras.Operation]]:
     """Returns the paths and operations that a layer becomes, and notes where they came from."""
-    op = node.op
+    op = repeated(node.op)
     separable = isinstance(op, keras.layers.SeparableConv1D | keras.layers.SeparableConv2D)
     layers = _separable(op) if separable else {"": op}
     activated = _splits(op) and activation_name(op.activation) not in FUSED_ACTIVATIONS
     if activated:
         layers[""] = _linear(layers[""])
         layers["_activation"] = keras.layers.Activation(op.activation, dtype=op.dtype_policy)
-    if len(layers) == 1:
+    if len(layers) == 1 and op is node.op:
         return [(node.path, op)]
-    saved = keras.saving.serialize_keras_object(op)
+    saved = keras.saving.serialize_keras_object(node.op)
     saved["config"]["name"] = graph.names[node.path]
     parts = []
     for suffix, part in layers.items():
@@ -100,7 +104,8 @@ def _parts(graph: Graph, node: Node, origins: dict) -> list[tuple[str, keras.Ope
             taken = {*graph.names.values(), *graph.input_names.values()}
             graph.names[path] = unused(graph.names[node.path] + suffix, taken)
         graph.wholes[path] = node
-        weights = _weights(part, separable)
+        prefix = "" if op is node.op else "layer."
+        weights = {prefix + theirs: ours for theirs, ours in _weights(part, separable).items()}
         origins[path] = {"layer": saved, "last": suffix == list(layers)[-1], "weights": weights}
         parts.append((path, part))
     return parts

@@ -1,5 +1,7 @@
 """Takes quantization out of a model again: any graph, kqat's own or with bare fake-quant layers."""
 
+from operator import attrgetter
+
 import keras
 
 from kqat.layers.fake_quant import FakeQuant
@@ -80,7 +82,7 @@ class _Stripper:
             self.layers[path] = keras.saving.deserialize_keras_object({**saved, "config": config})
         outputs = self.layers[path](inputs)
         for name, value in weights.items():
-            copy_value(value, getattr(self.layers[path], name))
+            copy_value(value, attrgetter(name)(self.layers[path]))
         return outputs
 
     def _call(self, path: str, op: keras.Operation, args, kwargs):
