@@ -1,4 +1,4 @@
-"""Conv2DTranspose."""
+"""Conv2DTranspose and Conv1DTranspose."""
 
 import keras
 import numpy as np
@@ -7,14 +7,24 @@ from keras import ops
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
-from kqat.lowering.weighted import require_channels_last, write_output, write_parameters
+from kqat.lowering.weighted import (
+    flatten,
+    lift,
+    pair,
+    require_channels_last,
+    write_output,
+    write_parameters,
+)
 
 _VERSION = 3
 
 
-@register(keras.layers.Conv2DTranspose)
+@register(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 class ConvTranspose(Lowering):
-    """Written as TRANSPOSE_CONV, whose accumulator and rounding are those of a convolution."""
+    """Written as TRANSPOSE_CONV, whose accumulator and rounding are those of a convolution.
+
+    A 1-D one runs on one row.
+    """
 
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
@@ -36,23 +46,32 @@ class ConvTranspose(Lowering):
         _require_supported(op)
         shape = op.compute_output_shape(x.shape)
         _require_whole_strides(op, x.shape, shape)
-        weights, bias = write_parameters(writer, step, _ohwi(op), 0, name)
-        size = writer.constant(f"{name}/size", np.array([1, *shape[1:]], np.int32))
+        if len(x.shape) == 4:
+            return _write(writer, step, x, shape, name)
+        row = (shape[0], 1, *shape[1:])
+        return flatten(writer, _write(writer, step, lift(writer, x, name), row, f"{name}/row"), name)
 
-        def emit(out, fused):
-            writer.operator(
-                "TRANSPOSE_CONV",
-                [size, weights, x, bias],
-                [out],
-                "TransposeConvOptions",
-                _VERSION,
-                padding="SAME" if op.padding == "same" else "VALID",
-                strideH=op.strides[0],
-                strideW=op.strides[1],
-                fusedActivationFunction=fused,
-            )
 
-        return write_output(writer, step, shape, name, emit)
+def _write(writer, step, x, shape, name):
+    op = step.op
+    strides = pair(op.strides)
+    weights, bias = write_parameters(writer, step, _ohwi(op), 0, name)
+    size = writer.constant(f"{name}/size", np.array([1, *shape[1:]], np.int32))
+
+    def emit(out, fused):
+        writer.operator(
+            "TRANSPOSE_CONV",
+            [size, weights, x, bias],
+            [out],
+            "TransposeConvOptions",
+            _VERSION,
+            padding="SAME" if op.padding == "same" else "VALID",
+            strideH=strides[0],
+            strideW=strides[1],
+            fusedActivationFunction=fused,
+        )
+
+    return write_output(writer, step, shape, name, emit)
 
 
 def _ohwi(op):
@@ -61,11 +80,11 @@ def _ohwi(op):
     Such a kernel leaves gaps between its copies. The runtime does not accelerate that, and its fallback
     rounds differently; zeros at the far end say the same with a kernel that leaves none.
     """
-    missing = [
-        max(s - k, 0) if op.padding == "same" else 0 for s, k in zip(op.strides, op.kernel_size, strict=True)
-    ]
+    sizes = zip(pair(op.strides), pair(op.kernel_size), strict=True)
+    missing = [max(s - k, 0) if op.padding == "same" else 0 for s, k in sizes]
 
     def arrange(kernel):
+        kernel = kernel[np.newaxis] if kernel.ndim == 3 else kernel
         return np.pad(kernel.transpose(2, 0, 1, 3), [(0, 0), (0, missing[0]), (0, missing[1]), (0, 0)])
 
     return arrange
@@ -73,7 +92,7 @@ def _ohwi(op):
 
 def _require_supported(op):
     require_channels_last(op)
-    if tuple(op.dilation_rate) != (1, 1):
+    if {*op.dilation_rate} != {1}:
         raise NotImplementedError(
             f"Layer {op.name!r} cannot be lowered. Received: dilation_rate={op.dilation_rate}. "
             "Use dilation_rate=1 in transposed convolutions."
@@ -81,10 +100,10 @@ def _require_supported(op):
 
 
 def _require_whole_strides(op, shape, output_shape):
-    expected = tuple(size * stride for size, stride in zip(shape[1:3], op.strides, strict=True))
-    if op.padding == "same" and tuple(output_shape[1:3]) != expected:
+    expected = tuple(size * stride for size, stride in zip(shape[1:-1], op.strides, strict=True))
+    if op.padding == "same" and tuple(output_shape[1:-1]) != expected:
         raise NotImplementedError(
             f"Layer {op.name!r} cannot be written: with padding='same' the file format only knows outputs of "
             f"input size * strides, {expected}. Received: output_padding={op.output_padding}, output size "
-            f"{tuple(output_shape[1:3])}. Use output_padding=None or padding='valid'."
+            f"{tuple(output_shape[1:-1])}. Use output_padding=None or padding='valid'."
         )

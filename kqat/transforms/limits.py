@@ -13,6 +13,7 @@ from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.record import parameters
 
 INTERPOLATIONS = ("bilinear", "nearest")
+TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 RESIZE_FLAGS = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
 
 
@@ -46,7 +47,9 @@ def _shared_ids(node: Node, graph: Graph) -> str | None:
     if not isinstance(node.op, keras.layers.Embedding):
         return None
     ids = node.inputs[0]
-    others = [reader for reader in graph.consumers()[ids] if not isinstance(reader.op, keras.layers.Embedding)]
+    others = [
+        reader for reader in graph.consumers()[ids] if not isinstance(reader.op, keras.layers.Embedding)
+    ]
     if others and "float" in str(graph.specs[ids].dtype):
         return "no quantization by ids that are read as values as well"
     return None
@@ -101,9 +104,22 @@ def _unsupported_options(op) -> str | None:
         return f"no integer kernel for interpolation={op.interpolation!r}" + "".join(
             f", {f}=True" for f in flags
         )
-    transposed = isinstance(op, keras.layers.Conv1DTranspose | keras.layers.Conv2DTranspose)
-    if transposed and {*keras.tree.flatten(op.dilation_rate)} != {1}:
+    return _no_convolution(op)
+
+
+def _no_convolution(op) -> str | None:
+    """Returns which options of a convolution no operator of the runtime has."""
+    if isinstance(op, keras.layers.Conv3D) and op.groups > 1:
+        return f"no integer kernel for groups={op.groups} in three dimensions"
+    if not isinstance(op, TRANSPOSED):
+        return None
+    if {*keras.tree.flatten(op.dilation_rate)} != {1}:
         return f"no integer kernel for dilation_rate={op.dilation_rate}"
+    given = op.output_padding
+    given = (given,) * len(op.strides) if isinstance(given, int) else given
+    whole = [stride - size % 2 for stride, size in zip(op.strides, op.kernel_size, strict=True)]
+    if given is not None and op.padding == "same" and [*given] != whole:
+        return f"no integer kernel for output_padding={op.output_padding} with padding='same'"
     return None
 
 

@@ -1,4 +1,4 @@
-"""Parity: Conv2DTranspose in integer mode against the runtime, level for level."""
+"""Parity: Conv2DTranspose and Conv1DTranspose in integer mode against the runtime, level for level."""
 
 import keras
 import numpy as np
@@ -74,3 +74,18 @@ def test_float_form(rng):
         layer = keras.layers.Conv2DTranspose(4, kernel, strides=3, padding="same", activation="relu")
         layer = harness.built(layer, (None, *SHAPE[1:]))
         harness.assert_float_close(LOWERING, layer, rng.normal(size=SHAPE).astype(np.float32))
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_one_dimension(rng, padding):
+    shape = (3, 7, 3)
+    for kernel, strides in ((2, 2), (3, 1), (4, 3), (1, 2)):
+        layer = keras.layers.Conv1DTranspose(4, kernel, strides=strides, padding=padding)
+        layer = harness.built(layer, (None, *shape[1:]))
+        source = harness.grid(8, 0.04)
+        values = harness.weights(rng, (kernel, 3, 4), 4, bias_std=64.0)
+        values = harness.replace(values, values=values.values.transpose(0, 2, 1).copy())
+        step = Step(layer, (source,), harness.fitting(8, True, source, values, 6), "linear", values)
+        harness.assert_same(LOWERING, step, harness.samples(rng, source, shape))
+        assert harness.fully_delegated(harness.write(LOWERING, step, (None, *shape[1:]))[0])
+        harness.assert_float_close(LOWERING, layer, rng.normal(size=shape).astype(np.float32))

@@ -32,3 +32,15 @@ def test_normalizations_without_exact_sums_stay_float():
     assert "67600 values" in plan["instances"].reason
     small = keras.Sequential([keras.Input((8, 8, 4)), kl.Conv2D(4, 1), kl.GroupNormalization(2, name="norm")])
     assert kqat.plan(small, 8)["norm"].mode == "quantized"
+
+
+def test_convolutions_that_no_operator_computes_stay_float():
+    def reason(layer, shape):
+        plan = kqat.plan(keras.Sequential([keras.Input(shape), kl.Dense(4), layer, kl.Dense(2)]), 8)
+        return plan[layer.name].reason
+
+    assert "groups=2" in reason(kl.Conv3D(4, 2, groups=2), (4, 4, 4, 3))
+    assert "dilation_rate" in reason(kl.Conv3DTranspose(4, 2, dilation_rate=2), (4, 4, 4, 3))
+    padded = {"strides": 2, "padding": "same"}
+    assert "output_padding=(0, 0)" in reason(kl.Conv2DTranspose(4, 3, output_padding=0, **padded), (4, 4, 3))
+    assert reason(kl.Conv2DTranspose(4, 3, output_padding=1, **padded), (4, 4, 3)) == ""
