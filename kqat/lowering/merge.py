@@ -150,9 +150,10 @@ class Pair(Lowering):
     def forward(self, step, *inputs):
         terms = read_terms(step, inputs)
         fail_unless_two(step, terms)
+        a, b = terms
         if _kind(step.op) == "MUL":
-            return multiply_forward(*terms, step.output, step.activation)
-        return add_forward(*terms, step.output, step.activation, sign=-1.0)
+            return multiply_forward(a, b, step.output, step.activation)
+        return add_forward(a, b, step.output, step.activation, sign=-1.0)
 
     def emit(self, writer, step, inputs, name):
         terms = write_terms(writer, step, inputs, name)

@@ -18,12 +18,12 @@ class Term:
 
     Args:
         value: Its levels (forward) or its reference (file).
-        grid: Its grid; `None` where it is float.
+        grid: Its `Grid`; `None` where it is float.
         levels: The levels of a constant.
     """
 
     value: Any
-    grid: Grid | None
+    grid: Any
     levels: Any = None
 
 

@@ -1,0 +1,77 @@
+"""Integration: a part of every family of `keras.applications`, from quantization to the file, bit for bit."""
+
+import keras
+import numpy as np
+import pytest
+
+import kqat
+from benchmarks.coverage.models import constructors, images, warm_up
+
+# Family: model, options, and how many layers of it, which are enough to see every kind of block once.
+FAMILIES = {
+    "MobileNet": ("MobileNet", {"alpha": 0.25}, None),
+    "MobileNetV2": ("MobileNetV2", {"alpha": 0.35}, 45),
+    "MobileNetV3": ("MobileNetV3Small", {"alpha": 0.75}, 57),
+    "EfficientNetB": ("EfficientNetB0", {}, 36),
+    "EfficientNetV2B": ("EfficientNetV2B0", {}, 46),
+    "EfficientNetV2": ("EfficientNetV2S", {}, 30),
+    "DenseNet": ("DenseNet121", {}, 53),
+    "ResNet": ("ResNet50", {}, 51),
+    "ResNetV2": ("ResNet50V2", {}, 52),
+    "Inception": ("InceptionV3", {}, 41),
+    "Xception": ("Xception", {}, 26),
+    "NASNet": ("NASNetMobile", {}, 81),
+    "VGG": ("VGG16", {}, 11),
+}
+if keras.backend.backend() == "torch":
+    del FAMILIES["NASNet"]  # Keras does not have it on PyTorch
+SIZE = 80
+
+
+def part(family):
+    """The first layers of a model, its BatchNorm statistics and offsets those of a trained one."""
+    name, options, count = FAMILIES[family]
+    # Without the classifier the model is cheap to make; the whole one has it.
+    model = constructors()[name](
+        weights=None, input_shape=(SIZE, SIZE, 3), include_top=count is None, classes=10, **options
+    )
+    if count is not None:
+        model = keras.Model(model.input, model.layers[count - 1].output)
+    warm_up(model, images(model, 2, seed=1))
+    return model
+
+
+def output(model, x):
+    return keras.ops.convert_to_numpy(model(x, training=False))
+
+
+def trained(model, x):
+    """The model after one training step, in which every range is set."""
+    model.compile(keras.optimizers.SGD(1e-3), "mse", run_eagerly=keras.backend.backend() != "jax")
+    model.train_on_batch(x, np.zeros((len(x), *model.output_shape[1:]), np.float32))
+    return model
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_from_quantization_to_the_file(family, tmp_path):
+    model = part(family)
+    x = images(model, 2)
+    plan = kqat.plan(model)
+    assert not plan.float_layers
+    q = kqat.quantize(model)
+    bare = kqat.strip_fake_quant(q)
+    np.testing.assert_array_equal(output(bare, x), output(model, x))
+    assert kqat.plan(bare).layers == plan.layers
+    y = output(trained(q, x), x)
+    assert len(np.unique(y)) > 5  # a network that says the same about everything would agree with anything
+    q.save(tmp_path / "q.keras")
+    np.testing.assert_array_equal(output(kqat.load_model(tmp_path / "q.keras"), x), y)
+    report = kqat.verify(q, kqat.export_tflite(q, fallback="error"), images(model, 4, seed=7), layers=True)
+    assert report.outputs[0].unequal == 0
+    assert len(report.layers) >= 10
+    assert not [layer.layer for layer in report.layers if layer.mismatches]
+
+
+def test_every_constructor_belongs_to_a_family():
+    rest = [name for name in constructors() if not name.startswith(tuple(FAMILIES))]
+    assert [name for name in rest if not name.startswith("ConvNeXt")] == []
