@@ -163,7 +163,7 @@ class Quantizer(keras.layers.Layer):
             initializer=keras.initializers.Constant(value),
             trainable=False,
             autocast=False,
-            aggregation="mean",
+            aggregation="only_first_replica",  # all replicas assign the same
         )
 
     def _ratio(self, shape=()):

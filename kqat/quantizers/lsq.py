@@ -11,6 +11,7 @@ from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.ops.fake_quant import learned_fake_quant
 from kqat.ops.ranges import per_axis, safe_scale
+from kqat.ops.replicas import beforehand, mean
 from kqat.quantizers.base import LOWEST_RATIO, Quantizer
 
 DEFAULT_RANGE = 6.0
@@ -85,7 +86,7 @@ class LSQ(Quantizer):
     def observe(self, x):
         base, below = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.below)
         done = ops.maximum(self.calibrated, self.frozen)
-        below, base = ops.cond(done > 0.5, lambda: (below, base), lambda: self._start(x, below))
+        below, base = ops.cond(done > 0.5, lambda: (below, base), beforehand(lambda: self._start(x, below)))
         self.below.assign(below)
         self.base.assign(base)
         # A frozen quantizer that has seen nothing stays uncalibrated.
@@ -95,13 +96,13 @@ class LSQ(Quantizer):
         levels = ops.convert_to_tensor(self.levels)
         if self.signed is None:
             low, high = (
-                ops.sqrt(ops.mean(ops.square(part))) for part in (ops.minimum(x, 0.0), ops.maximum(x, 0.0))
+                ops.sqrt(mean(ops.square(part))) for part in (ops.minimum(x, 0.0), ops.maximum(x, 0.0))
             )
             share = ops.round(levels * (low / ops.maximum(low + high, keras.config.epsilon())))
             below = ops.where(low > 0, ops.clip(share, 1.0, levels - 1.0), 0.0)
         qmax = self.bounds()[1] if self.narrow_range else levels - below
-        mean = per_axis(ops.mean, ops.abs(x), self.axis)
-        return below, safe_scale((mean * 2.0) / ops.sqrt(qmax))
+        size = mean(ops.abs(x)) if self.axis is None else per_axis(ops.mean, ops.abs(x), self.axis)
+        return below, safe_scale((size * 2.0) / ops.sqrt(qmax))
 
     def initialize(self, x: np.ndarray):
         """Starts from the values of a weight."""

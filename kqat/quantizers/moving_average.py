@@ -6,6 +6,7 @@ from keras import ops
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.ops.ranges import nudged_grid, symmetric_grid
+from kqat.ops.replicas import beforehand, extremes
 from kqat.quantizers.base import Quantizer
 
 # Before any data: the range of a ReLU6, mirrored where negative values are allowed.
@@ -59,7 +60,7 @@ class MovingAverage(Quantizer):
             ops.convert_to_tensor(one) for one in (self.low, self.high, self.count, self.frozen)
         )
         # A frozen range is its own next batch, and so stays.
-        batch = ops.cond(frozen > 0.5, lambda: (low, high), lambda: (ops.min(x), ops.max(x)))
+        batch = ops.cond(frozen > 0.5, lambda: (low, high), beforehand(lambda: extremes(x)))
         # Divided, not multiplied by a rate: a product that feeds a sum could be fused, and round otherwise.
         divisor = ops.minimum(count + 1.0, 1.0 / (1.0 - self.decay))
         for variable, old, new in ((self.low, low, batch[0]), (self.high, high, batch[1])):

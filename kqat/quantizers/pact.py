@@ -8,6 +8,7 @@ from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
 from kqat.ops.fake_quant import pact
+from kqat.ops.replicas import beforehand, extremes
 from kqat.quantizers.base import LOWEST_RATIO, Quantizer
 
 DEFAULT_ALPHA = 6.0
@@ -59,12 +60,13 @@ class PACT(Quantizer):
     def observe(self, x):
         base = ops.convert_to_tensor(self.base)
         done = ops.maximum(self.calibrated, self.frozen)
-        self.base.assign(ops.cond(done > 0.5, lambda: base, lambda: self._start(x)))
+        self.base.assign(ops.cond(done > 0.5, lambda: base, beforehand(lambda: self._start(x))))
         # A frozen quantizer that has seen nothing stays uncalibrated.
         self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - ops.convert_to_tensor(self.frozen)))
 
     def _start(self, x):
-        top = ops.max(ops.abs(x) if self.signed else x)
+        low, top = extremes(x)
+        top = ops.maximum(-low, top) if self.signed else top
         return ops.where(top > float(SMALLEST_SCALE), top, ops.ones_like(top))
 
     def set_range(self, low, high):
