@@ -25,13 +25,13 @@ def normalize(layer: keras.layers.BatchNormalization, x, training, frozen, drift
     if not training or not layer.trainable:
         moved = [] if drift is None else list(zip(_moving(layer), _statistics(layer, drift), strict=True))
         return call_with(layer, layer, moved, x, training=training) if moved else layer(x, training=training)
-    if type(layer) is not keras.layers.BatchNormalization or layer.synchronized or _renorm(layer):
+    if type(layer) is not keras.layers.BatchNormalization or _renorm(layer):
         if drift is not None:
             drift.forget(layer.momentum)
         return layer(x, training=True)
     axes = [axis for axis in range(len(x.shape)) if axis != layer.axis % len(x.shape)]
     inputs = ops.cast(x, "float32")
-    mean, variance = ops.moments(inputs, axes=axes)
+    mean, variance = ops.moments(inputs, axes=axes, synchronized=layer.synchronized)
     held = ops.cast(frozen, "float32")
     momentum = ops.where(held > 0, 1.0, layer.momentum)
     old_mean, old_variance = _statistics(layer, drift)
