@@ -143,7 +143,7 @@ def _kind(model, operator) -> int:
 
 def _is_safe(model, index: int, operators) -> bool:
     """Whether no reader of an INT4 or INT2 tensor computes nonsense, as on float or int16 some do."""
-    return all(op.inputs[1] == index and _reads(model, op) in _READERS for op in operators)
+    return all([*op.inputs[1:2]] == [index] and _reads(model, op) in _READERS for op in operators)
 
 
 def _reads(model, operator) -> tuple[int, int]:
