@@ -69,8 +69,11 @@ def test_eight_bits(case):
     assert_near(ours, step, inputs)
 
 
-@pytest.mark.parametrize("case", ["lstm", "gru", "gru, reset before", "simple relu", "concat"])
-@pytest.mark.parametrize("compile", [compiled, optimized])
+COMPILERS = [compiled, optimized] if keras.backend.backend() == "tensorflow" else [compiled]
+
+
+@pytest.mark.parametrize("case", ["lstm", "gru, reset before", "concat"])
+@pytest.mark.parametrize("compile", COMPILERS)
 def test_in_compiled_graphs(case, compile):
     step = step_of(CASES[case](), SHAPE, seed=3)
     inputs = reals(step, SHAPE)
