@@ -37,8 +37,6 @@ TAIL = """
 * Layers in float, such as excluded ones: sums in another order differ in the last bits. Where such a value
   lies on the border between two levels of the next grid, what follows differs by a step.
 * Other delegates, and LiteRT without XNNPACK: their kernels round in other ways.
-* Scales further apart than a kernel can do, for example by more than 128 times between a tensor and one that
-  is concatenated with it: `export_tflite` refuses them with an error.
 * The second factor of a product of two activations is rounded once more, in Keras as in the file: XNNPACK
   wants zero point 0, so an 8-bit grid that is not symmetric is first put on 127 steps to either side.
 """

@@ -12,12 +12,14 @@ from keras import ops
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.base import Step
 from kqat.lowering.merge import add_forward, multiply_forward, write_pair
+from kqat.lowering.reach import moved_levels, numpy_grid, write_moved
 from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import check_ratio, fixed_point, to_real, write_rescale
+from kqat.lowering.rescale import fixed_point, rescale, same_grid, write_rescale
 from kqat.lowering.table import write_result
 from kqat.lowering.terms import Term
 
 _RATIOS = (2.0**-8, 2.0**7)
+_LARGEST = 127.0
 _SMALLEST_ALPHA = 2.0**-6
 _FINEST = 2.0**-9
 
@@ -29,8 +31,7 @@ class Linear:
 
     def forward(self, x, source: Grid, target: Grid):
         """Returns `x` on `target`."""
-        levels = fixed_point(to_levels(x, source), ops.divide(source.scale, target.scale))
-        return to_real(levels, self.part(target))
+        return rescale(x, source, self.part(target))
 
     def write(self, writer, x, target: Grid | None, name: str):
         """Appends a QUANTIZE that saturates at the ends of the clipped grid, or the float operators."""
@@ -95,11 +96,19 @@ class LeakyRelu:
 
     def forward(self, x, source: Grid, target: Grid):
         """Returns the activation of `x` on `target`."""
-        levels = to_levels(x, source)
-        ratio = ops.divide(source.scale, target.scale)
+        levels, grid = to_levels(x, source), self._writable(source, target)
+        ratio = ops.divide(source.scale, grid.scale)
         small = ops.multiply(ratio, self.slope)
         below = ops.where(ops.less(small, _RATIOS[0]), 0.0, fixed_point(levels, small))
-        return to_real(ops.where(ops.less(levels, 0.0), below, fixed_point(levels, ratio)), target)
+        levels = ops.where(ops.less(levels, 0.0), below, fixed_point(levels, ratio))
+        levels = ops.minimum(ops.maximum(levels, grid.qmin), grid.qmax)
+        return ops.multiply(moved_levels(levels, grid, target), target.scale)
+
+    def _writable(self, source: Grid, target: Grid) -> Grid:
+        """Returns the target, or where its scale is too far from the source's, the nearest grid in reach."""
+        finest = ops.divide(source.scale, _LARGEST / max(1.0, float(self.slope)))
+        scale = ops.minimum(ops.maximum(target.scale, finest), ops.multiply(source.scale, 1.0 / _RATIOS[0]))
+        return Grid(scale, target.qmin, target.qmax)
 
     def write(self, writer, x, target: Grid | None, name: str):
         """Appends LEAKY_RELU."""
@@ -110,11 +119,14 @@ class LeakyRelu:
 
         if target is None:
             return write_result(writer, x, None, name, emit)
-        ratio = np.float32(x.grid.scale) / np.float32(target.scale)
-        if ratio * self.slope < _RATIOS[0]:
-            return Relu().write(writer, x, target, name)
-        check_ratio([ratio, ratio * self.slope], *_RATIOS, name)
-        return write_result(writer, x, target, name, emit)
+        grid = numpy_grid(self._writable(x.grid, target))
+        near = same_grid(grid, target)
+        part = name if near else f"{name}/near"
+        if np.float32(x.grid.scale) / grid.scale * self.slope < _RATIOS[0]:
+            y = Relu().write(writer, x, grid, part)
+        else:
+            y = write_result(writer, x, grid, part, emit)
+        return y if near else write_moved(writer, y, target, name)
 
 
 class PRelu:

@@ -137,6 +137,26 @@ def test_float(case):
     assert float_error(layer, x) <= (2e-4 if case == "exponential" else 4e-6)
 
 
+@pytest.mark.parametrize("scales", [(30.0, 0.05), (3.0, 0.02), (0.02, 5.3)], ids=str)
+@pytest.mark.parametrize("name", ["relu", "relu6", "leaky_relu", "silu", "hard_silu"])
+def test_scales_far_apart(name, scales):
+    sx, so = scales
+    for low_x, low_y in ((-100, -128), (-1, -3), (0, 0)):
+        source, target = grid(8, sx, qmin=low_x), grid(8, so, qmin=low_y)
+        if (name, sx) == ("relu6", 0.02):  # its largest value, 5.1, is a level of this grid
+            target = grid(8, 5.3, qmin=0)
+        step = check(layers.Activation(name), (source,), target, every_level(source), compile=low_x == -1)
+        assert is_delegated(step, (None, 256))
+
+
+@pytest.mark.parametrize("slope", [0.3, 2.5])
+@pytest.mark.parametrize("ratio", [0.0036, 40.0, 127.0, 128.0, 200.0, 3000.0])
+def test_leaky_relu_at_any_ratio(slope, ratio):
+    for low_x, low_y in ((-100, -255), (-100, -128), (-20, -9)):
+        source, target = grid(8, 0.3, qmin=low_x), grid(8, 0.3 / ratio, qmin=low_y)
+        check(layers.LeakyReLU(slope), (source,), target, every_level(source), compile=low_x == -20)
+
+
 def test_a_slope_under_one_level_is_zero():
     source, target = grid(8, 0.1), grid(2, 6.0)
     step = check(layers.LeakyReLU(0.01), (source,), target, every_level(source), compile=False)
