@@ -23,7 +23,7 @@ kqat's own.
   same bits in the Keras model and in the file on LiteRT's default CPU path, of how many.
 * *round trips*: the saved and loaded model computes the same; `strip_fake_quant` gives back the outputs of
   the model before; what it gives can be quantized again.
-* *seconds* are those of `quantize` at W8A8, on a machine that did other things besides.
+* *seconds* are those of processor time that `quantize` took at W8A8.
 
 """
 COLUMNS = (
