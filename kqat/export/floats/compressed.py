@@ -216,11 +216,16 @@ def _output_names(model, count: int) -> list[str]:
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
 
 
+def _has_float_form(op) -> bool:
+    lowering = lowering_for(op)
+    return lowering is not None and not lowering.needs_grids
+
+
 def _require_lowerings(blocks: list[Block | Rounding]) -> None:
     missing = [
         f"{block.name} ({type(block.op).__name__})"
         for block in blocks
-        if isinstance(block, Block) and lowering_for(block.op) is None
+        if isinstance(block, Block) and not _has_float_form(block.op)
     ]
     if missing:
         raise ExportError(
