@@ -109,8 +109,8 @@ _MERGES = {
 
 def _run(m, step: Step, layer, path: str, inputs):
     """Returns the cell of one layer, its last state, and the states of all steps."""
-    kernels = [step.weights[path + name] for name in KERNELS]
-    cell = CELLS[type(layer.cell)](m, Parts(layer.cell, *kernels, step.inputs[0], step.output))
+    kernel, recurrent = (step.weights[path + name] for name in KERNELS)
+    cell = CELLS[type(layer.cell)](m, Parts(layer.cell, kernel, recurrent, step.inputs[0], step.output))
     steps, mask = cell.project(inputs[0]), next(iter(inputs[1:]), None)
     loop = (cell.step, steps, cell.units, cell.states, layer.go_backwards)
     return cell, *m.loop(*loop, mask, layer.zero_output_for_mask)
