@@ -13,7 +13,7 @@ from kqat.transforms.insert import Builder
 from kqat.transforms.plan import Plan, check_patterns, settings
 from kqat.transforms.planner import Planner
 from kqat.transforms.precision import check_variables
-from kqat.transforms.split import split
+from kqat.transforms.splitting.split import split
 
 ENGINES = ("auto", "native")
 

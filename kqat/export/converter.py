@@ -24,8 +24,8 @@ from kqat.export.writing.arrays import to_numpy_step
 from kqat.layers.substitute import call_with
 from kqat.lowering.base import Input
 from kqat.saving import load_model
+from kqat.transforms.copying import copy_weights
 from kqat.transforms.graph import tensors_in, trace
-from kqat.transforms.split import copy_weights
 
 _CODES = 255  # steps between the codes of an 8-bit tensor
 _TOP, _WEIGHT_BITS = 127, 8  # of the symmetric weights that the converter writes

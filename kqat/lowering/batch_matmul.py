@@ -17,17 +17,19 @@ from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.arguments import operands, output_shape, to_numpy
 from kqat.lowering.base import Input, Lowering
 from kqat.lowering.contraction import Contraction, contraction
+from kqat.lowering.product import Product
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, to_levels
 from kqat.lowering.rescale import check_ratio, rescale, to_real, write_move, write_rescale
-from kqat.lowering.shape import like, version
+from kqat.lowering.shape import version
+from kqat.lowering.turn import write_turned
 
 _RATIOS = (2.0**-20, 2.0**8)
 _LARGEST_PRODUCT = 255.0 * 128.0
 _PART = np.float32(1.0 / INT8_MAX)
 
 
-@register("ops.Matmul", "ops.Einsum", keras.layers.Dot)
+@register("ops.Matmul", "ops.Einsum", keras.layers.Dot, Product)
 class BatchMatmul(Lowering):
     """Written as BATCH_MATMUL, where need be between TRANSPOSE and RESHAPE."""
 
@@ -88,11 +90,7 @@ def _fields(grid):
 
 def _arranged(writer, x, axes, shape, name):
     """Writes `x` with its dimensions in the order `axes`, then as `shape`."""
-    if list(axes) != list(range(len(axes))):
-        out = like(writer, x, tuple(x.shape[axis] for axis in axes), f"{name}/turned")
-        order = writer.constant(f"{name}/order", np.array(axes, np.int32))
-        writer.operator("TRANSPOSE", [x, order], [out], "TransposeOptions", version(x))
-        x = out
+    x = write_turned(writer, x, axes, f"{name}/turned")
     return x if x.shape == tuple(shape) else writer.reshape(x, shape, name)
 
 
@@ -109,10 +107,7 @@ def _write_contraction(writer, step, left, right, plan: Contraction, shape, name
     if not turned:
         return writer.reshape(y, shape, name)
     y = writer.reshape(y, plan.output_shape, f"{name}/parts") if matrices != plan.output_shape else y
-    out = like(writer, y, shape, name)
-    order = writer.constant(f"{name}/order", np.array(plan.output_axes, np.int32))
-    writer.operator("TRANSPOSE", [y, order], [out], "TransposeOptions", version(y))
-    return out
+    return write_turned(writer, y, plan.output_axes, name)
 
 
 def _write_product(writer, step, left, right, shape, adjoint, name):

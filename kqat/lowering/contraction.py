@@ -49,6 +49,8 @@ def contraction(op: keras.Operation, shapes) -> Contraction:
     summed = [c for c in left if c in right and c not in output]
     rows, columns = [c for c in left if c not in right], [c for c in right if c not in left]
     plain = {*left} ^ {*right} <= {*output} <= {*left} | {*right} and summed
+    if any(sizes[c] is None for c in {*left, *right} - {*left[:1]}):
+        _refuse(op, shapes, "known sizes of all dimensions but the batch")
     if not plain or not left[0] == right[0] == output[0]:
         _refuse(op, shapes, "a sum over shared dimensions other than the batch, which comes first")
     left_order, left_turned = _order(left, batch, rows, summed)
@@ -98,7 +100,7 @@ def _letters(op, shapes) -> tuple[str, str, str]:
     ranks = [len(shape) for shape in shapes]
     if isinstance(op, keras.layers.Dot):
         return _dot(op, shapes, ranks)
-    if type(op).__name__ == "Einsum":
+    if hasattr(op, "subscripts"):
         left, _, output = op.subscripts.replace(" ", "").partition("->")
         if "." in left or not output or left.count(",") != 1:
             _refuse(op, shapes, "two operands, '->' and no '...'")

@@ -73,7 +73,7 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
     Args:
         values: Whole numbers in kernel layout.
         scale: Step per channel, shaped to broadcast against `values`, or a scalar.
-        bias: Real bias, shape `(channels,)`, or `None`.
+        bias: Real bias, one number per channel, or `None`.
         norm: BatchNorm to fold, or `None`.
         input_scale: Scale of the input grid.
         output_scale: Scale of the output grid.
@@ -111,7 +111,7 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
 def _bias_parts(bias, norm):
     """Returns the real bias as separately rounded addends, and BatchNorm's gain."""
     if norm is None:
-        return ([] if bias is None else [ops.convert_to_tensor(bias)]), None
+        return ([] if bias is None else [ops.reshape(bias, (-1,))]), None
     center = -norm.mean if bias is None else bias - norm.mean
     return [norm.beta, center * norm.gain], norm.gain
 

@@ -1,7 +1,7 @@
 """SOFTMAX over the last axis, whose output grid the runtime dictates: 256 steps of 1/256.
 
 Forward, all in float32, `d` the level below the highest one:
-    e = exp(-sx * d)                   correctly rounded
+    e = exp(-(sx * beta) * d)          correctly rounded
     s = ((e[0] + e[1]) + e[2]) + ...   one after the other: each partial sum is rounded
     p = e * (1 / (s / 256))
     y = min(p rounded half up, 255) / 256
@@ -25,19 +25,21 @@ class Softmax:
 
     Args:
         axis: The normalized axis; the last one.
+        beta: Factor of the logits.
     """
 
     fixed_grid = PROBABILITY
 
-    def __init__(self, axis=-1):
-        self.axis = axis
+    def __init__(self, axis=-1, beta=1.0):
+        self.axis, self.beta = axis, beta
 
     def forward(self, x, source: Grid, target: Grid):
         """Returns the probabilities of logits `x` on `target`."""
         self._require_last(len(x.shape))
         levels = to_levels(x, source)
         below = ops.subtract(ops.max(levels, axis=-1, keepdims=True), levels)
-        table = exp(ops.multiply(ops.arange(256, dtype="float32"), ops.negative(source.scale)))
+        step = ops.negative(ops.multiply(source.scale, self.beta))
+        table = exp(ops.multiply(ops.arange(256, dtype="float32"), step))
         e = ops.take(table, ops.cast(below, "int32"))
         share = reciprocal(ops.multiply(_running_sum(e), 1.0 / 256.0))
         y = to_real(half_up(ops.multiply(e, share)), PROBABILITY)
@@ -49,7 +51,9 @@ class Softmax:
         fixed = target is None or same_grid(target, PROBABILITY)
         grid = None if target is None else PROBABILITY
         out = writer.activation(name if fixed else f"{name}/probability", x.shape, grid)
-        writer.operator("SOFTMAX", [x], [out], "SoftmaxOptions", 1 if grid is None else 2, beta=1.0)
+        writer.operator(
+            "SOFTMAX", [x], [out], "SoftmaxOptions", 1 if grid is None else 2, beta=float(self.beta)
+        )
         return out if fixed or target is None else write_rescale(writer, out, target, name)
 
     def _require_last(self, rank: int) -> None:

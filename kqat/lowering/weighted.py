@@ -77,8 +77,8 @@ def write_parameters(writer, step: Step, arrange, axis: int, name: str):
     if step.output is not None:
         return write_integers(writer, step, arrange(np.asarray(step.weights.values)), axis, name)
     kernel = arrange(keras.ops.convert_to_numpy(step.op.kernel).astype(np.float32))
-    if step.op.use_bias:
-        bias = keras.ops.convert_to_numpy(step.op.bias).astype(np.float32)
+    if step.op.bias is not None:
+        bias = keras.ops.convert_to_numpy(step.op.bias).astype(np.float32).reshape(-1)
     else:
         bias = np.zeros(kernel.shape[axis], np.float32)
     return _float_weights(writer, step, arrange, kernel, axis, name), writer.constant(f"{name}/bias", bias)

@@ -52,7 +52,16 @@ def _fuses(node: Node, chain: list[Node], follower: Node, graph: Graph) -> bool:
         return True
     weighted = treatment_for(node.op).kind == "weighted"
     norm = isinstance(follower.op, keras.layers.BatchNormalization)
-    return weighted and norm and not chain and _on_last_axis(follower, graph)
+    return weighted and norm and not chain and _on_last_axis(follower, graph) and _on_channels(node)
+
+
+def _on_channels(node: Node) -> bool:
+    """Tells whether the last axis of the output, and it alone, is that of the output channels."""
+    if not isinstance(node.op, keras.layers.EinsumDense):
+        return True
+    inputs, rest = node.op.equation.split(",")
+    kernel, output = rest.split("->")
+    return [letter for letter in kernel if letter not in inputs] == [output[-1]]
 
 
 def _on_last_axis(node: Node, graph: Graph) -> bool:

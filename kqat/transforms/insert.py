@@ -10,10 +10,10 @@ from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
+from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
 from kqat.transforms.precision import compute_in_float32, settle
-from kqat.transforms.split import clone_layer, copy_weights
 
 
 class Builder:

@@ -5,12 +5,15 @@ import math
 import keras
 
 from kqat.lowering.contraction import contraction
+from kqat.lowering.einsum_dense import projection
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.normalization import Normalization
+from kqat.lowering.product import Product
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.whole_sums import LARGEST_COUNT
 from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.record import parameters
+from kqat.transforms.splitting.attention import ATTENTION, obstacle
 
 INTERPOLATIONS = ("bilinear", "nearest")
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
@@ -22,6 +25,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
     op, kwargs = node.op, node.kwargs
     if kwargs.get("training") is True and parameters(op.call)["training"].default is not True:
         return "no quantization of layers that are always in training mode"
+    if isinstance(op, ATTENTION) or type(op).__name__ == "DotProductAttention":
+        return obstacle(node, graph) or "no kernel for attention as a whole"
     lowering = lowering_for(op)
     if "mask" in kwargs and not (lowering and lowering.reads_masks):
         return "no quantization of masked calls"
@@ -35,7 +40,9 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         node, graph
     ):
         return f"no integer kernel for axis={op.axis}"
-    if isinstance(op, keras.layers.Dot) or type(op).__name__ in ("Matmul", "Einsum"):
+    if isinstance(op, keras.layers.EinsumDense):
+        return _no_projection(node, graph)
+    if isinstance(op, keras.layers.Dot | Product) or type(op).__name__ in ("Matmul", "Einsum"):
         return _no_product(node, graph)
     if isinstance(lowering, FloatBody) and lowering.missing(node):
         return lowering.missing(node)
@@ -71,6 +78,17 @@ def _too_many(node: Node, graph: Graph) -> str | None:
         return "no exact form of sums over a batch, or over axes of unknown size"
     if math.prod(sizes) > LARGEST_COUNT:
         return f"no exact form of sums of {math.prod(sizes)} values, more than {LARGEST_COUNT}"
+    return None
+
+
+def _no_projection(node: Node, graph: Graph) -> str | None:
+    """Returns why an EinsumDense has no kernel."""
+    try:
+        projection(node.op, len(graph.specs[node.inputs[0]].shape))
+    except NotImplementedError:
+        return f"no integer kernel for equation={node.op.equation!r}, bias_axes={node.op.bias_axes!r}"
+    if None in graph.specs[node.inputs[0]].shape[1:]:
+        return "no integer kernel for inputs of unknown size"
     return None
 
 

@@ -169,3 +169,8 @@ def calls_in_order(outputs, known) -> Iterator:
         seen.add(id(record))
         stack.append((record, True))
         stack.extend((t, False) for t in reversed(record.input_tensors))
+
+
+def has_mask(tensor) -> bool:
+    """Tells whether a symbolic tensor carries the mask of a sequence with it."""
+    return getattr(tensor, "_keras_mask", None) is not None

@@ -1,13 +1,16 @@
 """Takes quantization out of a model again: any graph, kqat's own or with bare fake-quant layers."""
 
+from dataclasses import dataclass, field
 from operator import attrgetter
 
 import keras
 
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
+from kqat.layers.template import template_from_config
+from kqat.lowering.base import Input
+from kqat.transforms.copying import clone_layer, copy_value, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, rename, substitute, tensors_in, trace
-from kqat.transforms.split import clone_layer, copy_value, copy_weights
 
 
 def strip_fake_quant(model: keras.Model) -> keras.Model:
@@ -23,6 +26,23 @@ def strip_fake_quant(model: keras.Model) -> keras.Model:
         original did.
     """
     return _Stripper(trace(model)).build()
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Stands for what a part of a split layer puts out: the inputs of the whole layer seen so far.
+
+    Args:
+        taken: Inputs of the whole layer by their place in its call.
+    """
+
+    taken: dict = field(default_factory=dict)
+
+    @classmethod
+    def among(cls, structure) -> "_Parts | None":
+        """Returns what all parts among the leaves of a structure have seen, `None` if there are none."""
+        found = [leaf.taken for leaf in keras.tree.flatten(structure) if isinstance(leaf, cls)]
+        return cls({place: value for taken in found for place, value in taken.items()}) if found else None
 
 
 class _Stripper:
@@ -51,6 +71,8 @@ class _Stripper:
             outputs = args[0]
         elif isinstance(node.op, Quantized):
             outputs = self._unwrapped(node, args)
+        elif (between := _Parts.among((args, kwargs))) is not None:  # inside of a split layer
+            outputs = [between] * len(node.outputs)
         else:
             outputs = self._call(node.path, node.op, args, kwargs)
         for tensor, value in zip(node.outputs, keras.tree.flatten(outputs), strict=True):
@@ -74,16 +96,25 @@ class _Stripper:
         weights = self.parts.setdefault(path, {})
         for theirs, ours in block.origin["weights"].items():
             weights[theirs] = getattr(block.operation, ours)
+        leaves, earlier = keras.tree.flatten(inputs), _Parts.among(inputs)
+        taken = {} if earlier is None else dict(earlier.taken)
+        taken |= {place: leaves[position] for position, place in block.origin["takes"]}
         if not block.origin["last"]:
-            return inputs
+            return _Parts(taken)
         if path not in self.layers:
             saved = block.origin["layer"]
             config = {**saved["config"], "name": self.names[path]}
             self.layers[path] = keras.saving.deserialize_keras_object({**saved, "config": config})
-        outputs = self.layers[path](inputs)
+        outputs = self._call_whole(path, block.origin["template"], taken)
         for name, value in weights.items():
             copy_value(value, attrgetter(name)(self.layers[path]))
         return outputs
+
+    def _call_whole(self, path: str, template, taken: dict):
+        template = template_from_config(template) or ((Input(0),), {})
+        fill = lambda x: taken[x.position] if isinstance(x, Input) else x  # noqa: E731
+        args, kwargs = keras.tree.map_structure(fill, template)
+        return self.layers[path](*args, **kwargs)
 
     def _call(self, path: str, op: keras.Operation, args, kwargs):
         plain = float_class(op)

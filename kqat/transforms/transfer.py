@@ -3,8 +3,8 @@
 import keras
 
 from kqat.core.errors import PlanError
+from kqat.transforms.copying import copy_weights
 from kqat.transforms.graph import trace
-from kqat.transforms.split import copy_weights
 from kqat.transforms.strip import strip_fake_quant
 
 

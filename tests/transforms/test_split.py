@@ -8,8 +8,9 @@ from keras import ops
 
 import kqat
 from kqat.core.errors import PlanError
+from kqat.transforms.copying import clone_layer
 from kqat.transforms.graph import trace
-from kqat.transforms.split import clone_layer, split
+from kqat.transforms.splitting.split import split
 from tests.transforms import zoo
 
 

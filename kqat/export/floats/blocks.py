@@ -13,16 +13,17 @@ from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
 from kqat.lowering.base import Input
 from kqat.lowering.fold import Norm
+from kqat.transforms.copying import clone_layer
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, substitute
-from kqat.transforms.split import clone_layer, split
+from kqat.transforms.splitting.split import split
 
 # Layers whose kernel has integer forms; of the last one not in files that TensorFlow's converter writes.
 INTEGER_KERNELS = (
     *(keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D),
     *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
 )
-KERNELS = (*INTEGER_KERNELS, keras.layers.Conv2DTranspose)
+KERNELS = (*INTEGER_KERNELS, keras.layers.Conv2DTranspose, keras.layers.EinsumDense)
 
 
 @dataclass(frozen=True)
@@ -156,12 +157,21 @@ def _manual_quantizers(op) -> dict:
 def float_clone(block: Block, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Layer:
     """Returns a float layer of the Keras class with the given weights and no activation."""
     op = block.op.to_float_layer() if isinstance(block.op, ManualQuantization) else block.op
-    settings = {"activation": "linear", "use_bias": True, "dtype": "float32"}
+    settings = {"activation": "linear", "dtype": "float32", **_with_bias(op)}
     clone = clone_layer(op, **settings)
     clone.build(block.op.get_build_config()["input_shape"])
     clone.kernel.assign(kernel)
-    clone.bias.assign(bias)
+    clone.bias.assign(np.reshape(bias, clone.bias.shape))
     return clone
+
+
+def _with_bias(op) -> dict:
+    """Returns the arguments that give a layer one bias for each output channel."""
+    if not isinstance(op, keras.layers.EinsumDense):
+        return {"use_bias": True}
+    inputs, rest = op.equation.split(",")
+    kernel, _ = rest.split("->")
+    return {"bias_axes": "".join(letter for letter in kernel if letter not in inputs)}
 
 
 def _numpy(value):

@@ -23,8 +23,9 @@ from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.rescale import same_grid
+from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
-from kqat.transforms.split import FUSED_ACTIVATIONS, clone_layer, copy_weights
+from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
 
 
 class Emitter:

@@ -1,0 +1,63 @@
+"""Layers that become a chain: a separable convolution, a layer with an activation that no kernel fuses."""
+
+import keras
+
+from kqat.layers.activations import activation_name
+from kqat.transforms.copying import clone_layer, copy_weights
+from kqat.transforms.graph import Graph, Node
+from kqat.transforms.repeated import repeated
+from kqat.transforms.splitting.separable import SEPARABLE, separated, separated_weights
+from kqat.transforms.splitting.wiring import Assembly, Part, Wiring
+
+FUSED_ACTIVATIONS = ("linear", "relu", "relu6")
+
+
+def chain(node: Node, graph: Graph) -> Assembly | None:
+    """Returns the chain that a layer becomes, `None` where it is one operation.
+
+    `TimeDistributed(Dense)` is a chain of one layer, the `Dense`.
+    """
+    op = repeated(node.op)
+    layers = separated(op) if isinstance(op, SEPARABLE) else {"": op}
+    if _splits(op) and activation_name(op.activation) not in FUSED_ACTIVATIONS:
+        layers[""] = linear(layers[""])
+        layers["_activation"] = keras.layers.Activation(op.activation, dtype=op.dtype_policy)
+    if len(layers) == 1 and op is node.op:
+        return None
+    prefix = "" if op is node.op else "layer."
+    parts = {suffix: Part(part, _weights(part, op, prefix)) for suffix, part in layers.items()}
+    return Assembly(parts, _connect)
+
+
+def _connect(wiring: Wiring) -> None:
+    node = wiring.node
+    args, kwargs = node.args, node.kwargs
+    if repeated(node.op) is not node.op:
+        kwargs = {
+            key: value for key, value in kwargs.items() if key != "mask"
+        }  # every place is computed alike
+    for suffix in wiring.assembly.parts:
+        args, kwargs = (wiring.call(suffix, *args, **kwargs),), {}
+
+
+def _weights(part, op, prefix: str) -> dict[str, str]:
+    named = separated_weights(part) if isinstance(op, SEPARABLE) else {v.name: v.name for v in part.variables}
+    return {prefix + theirs: ours for theirs, ours in named.items()}
+
+
+def linear(layer):
+    """Returns a copy of `layer`, weights included, without its activation."""
+    linear = clone_layer(layer, activation="linear")
+    linear.build(layer.get_build_config()["input_shape"])
+    copy_weights(layer, linear)
+    return linear
+
+
+def _splits(op) -> bool:
+    kinds = (
+        *(keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Conv1D, keras.layers.Conv2D),
+        *(keras.layers.Conv3D, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+        *(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose),
+        *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
+    )
+    return isinstance(op, kinds)
