@@ -80,10 +80,14 @@ class Wave(kl.Layer):
         return keras.ops.sin(x)
 
 
+SOFTSIGN = "softsign"  # an activation that kqat cannot write inside of a recurrent layer
 CASES = {
     "Conv3D": (lambda x: kl.Dense(3)(kl.Flatten()(kl.Conv3D(3, 2, name="odd")(x))), (4, 4, 4, 2)),
-    "LSTM": (lambda x: kl.Dense(3)(kl.LSTM(5, name="odd")(kl.Dense(8, activation="relu")(x))), (6, 3)),
-    "Bidirectional": (lambda x: kl.Dense(3)(kl.Bidirectional(kl.GRU(4), name="odd")(x)), (6, 3)),
+    "LSTM": (lambda x: kl.Dense(3)(kl.LSTM(5, SOFTSIGN, name="odd")(kl.Dense(8, "relu")(x))), (6, 3)),
+    "Bidirectional": (
+        lambda x: kl.Dense(3)(kl.Bidirectional(kl.GRU(4, SOFTSIGN), name="odd")(x)),
+        (6, 3),
+    ),
     "Wave": (lambda x: kl.Conv2D(4, 1)(Wave(name="odd")(kl.Conv2D(8, 3, activation="relu")(x))), (8, 8, 3)),
 }
 
