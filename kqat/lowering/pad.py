@@ -21,7 +21,9 @@ class Pad(PassThrough):
     def write(self, writer, step, x, shape, name):
         widths = writer.constant(f"{name}/widths", _widths(step, len(x.shape)))
         out = like(writer, x, shape, name)
-        writer.operator("PAD", [x, widths], [out], "PadOptions", version(x))
+        writer.operator(
+            "PAD", [x, widths], [out], "PadOptions", max(version(x), 4 if len(x.shape) > 4 else 1)
+        )
         return out
 
 

@@ -132,8 +132,9 @@ def write_slice(writer, x, ranges, name):
         for label, row in zip(labels, numbers, strict=True)
     ]
     out = like(writer, x, shape, name)
+    number = max(version(x), 4 if len(shape) > 4 else 1)
     writer.operator(
-        "STRIDED_SLICE", [x, *constants], [out], "StridedSliceOptions", version(x),
+        "STRIDED_SLICE", [x, *constants], [out], "StridedSliceOptions", number,
         beginMask=whole, endMask=whole | open_end,
     )  # fmt: skip
     return out

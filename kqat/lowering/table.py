@@ -151,6 +151,7 @@ class Gather:
 
     def _levels(self, levels, source, target):
         y = self.function(ops.convert_to_tensor(ops.multiply(levels, source.scale)))
+        y = ops.where(ops.equal(y, y), y, 0.0)  # where the function is not defined
         return ops.minimum(ops.maximum(to_levels(y, target), target.qmin), target.qmax)
 
     def write(self, writer, x, target: Grid | None, name: str):

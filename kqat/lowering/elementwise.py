@@ -1,0 +1,135 @@
+"""Elementwise `keras.ops`: functions of one tensor as tables, quotients and choices as float operators.
+
+Forward:
+    function of one tensor: `clip(rint(f(level * sx) * (1 / so)), qmin, qmax) * so`, looked up by level
+    quotient:               `clip(rint((a / b) * (1 / so)), qmin, qmax) * so`
+    choice:                 `clip(rint((a if condition else b) * (1 / so)), qmin, qmax) * so`
+"""
+
+from keras import ops
+
+from kqat.lowering.arguments import call, operands, output_shape, to_numpy
+from kqat.lowering.base import Input, Lowering
+from kqat.lowering.float_body import FloatBody
+from kqat.lowering.registry import register
+from kqat.lowering.rescale import require_no_activation
+from kqat.lowering.table import Gather
+
+# By class name, with the operator that computes them in float.
+UNARY = {
+    "Sign": "SIGN", "Floor": "FLOOR", "Ceil": "CEIL", "Round": "ROUND", "Log1p": None, "Log2": None,
+    "Log10": None, "Expm1": None, "Exp2": None, "Tan": None, "Sinh": None, "Cosh": None, "Arctan": None,
+    "Arcsin": None, "Arccos": None, "Arcsinh": None, "Arccosh": None, "Arctanh": None, "Erf": None,
+    "NanToNum": None, "Trunc": None, "Power": "POW",
+}  # fmt: skip
+_COMPARISONS = {
+    "Equal": "EQUAL", "NotEqual": "NOT_EQUAL", "Greater": "GREATER", "GreaterEqual": "GREATER_EQUAL",
+    "Less": "LESS", "LessEqual": "LESS_EQUAL",
+}  # fmt: skip
+_LOGIC = {"LogicalAnd": "LOGICAL_AND", "LogicalOr": "LOGICAL_OR", "LogicalNot": "LOGICAL_NOT"}
+_OPTIONS = {"POW": "PowOptions", "DIV": "DivOptions", "SIGN": "SignOptions"}
+
+
+@register(*(f"ops.{name}" for name in UNARY))
+class Function(Lowering):
+    """A function of one tensor, its other arguments being constants; written as a table of our own."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        return self._table(step).forward(x, step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        if step.output is not None:
+            return self._table(step).write(writer, inputs[0], step.output, name)
+        builtin = UNARY[type(step.op).__name__]
+        if builtin is None or builtin == "ROUND" and getattr(step.op, "decimals", 0):
+            raise NotImplementedError(
+                f"{step.op.name!r} has no float operator. Received: a tensor without a grid. "
+                "Quantize the operation, or use another one."
+            )
+        return _write(writer, step, builtin, inputs, name)
+
+    def _table(self, step):
+        return Gather(lambda x: call(step, (x,)))
+
+
+def _terms(writer, step, inputs, name):
+    """Returns the operands as references; constants are written."""
+    return [
+        inputs[leaf.position]
+        if isinstance(leaf, Input)
+        else writer.constant(f"{name}/constant", to_numpy(leaf))
+        for leaf in operands(step)
+        if leaf is not None
+    ]
+
+
+def _write(writer, step, builtin, inputs, name, dtype="float32"):
+    terms = _terms(writer, step, inputs, name)
+    out = writer.activation(name, output_shape(step, inputs), dtype=dtype)
+    writer.operator(builtin, terms, [out], _OPTIONS.get(builtin))
+    return out
+
+
+@register("ops.Divide", "ops.TrueDivide")
+class Divide(FloatBody):
+    """Written as DIV between DEQUANTIZE and QUANTIZE."""
+
+    def body(self, step, *inputs):
+        a, b = (inputs[x.position] if isinstance(x, Input) else to_numpy(x) for x in operands(step))
+        # XLA multiplies with the reciprocal where a divisor is broadcast; a choice is none.
+        shape = ops.multiply(ops.zeros_like(a), ops.zeros_like(b))
+        return ops.divide(a, ops.where(ops.equal(shape, shape), b, 1.0))
+
+    def write_body(self, writer, step, inputs, name):
+        require_no_activation(step)
+        return _write(writer, step, "DIV", inputs, name)
+
+
+@register("ops.Where")
+class Where(FloatBody):
+    """Written as SELECT_V2 between DEQUANTIZE and QUANTIZE."""
+
+    def body(self, step, *inputs):
+        return ops.cast(call(step, inputs), "float32")
+
+    def write_body(self, writer, step, inputs, name):
+        require_no_activation(step)
+        return _write(writer, step, "SELECT_V2", inputs, name)
+
+
+@register(*(f"ops.{name}" for name in (*_COMPARISONS, *_LOGIC)))
+class Predicate(Lowering):
+    """A comparison, or a combination of such: its values are true and false, so there is nothing to round."""
+
+    def emit(self, writer, step, inputs, name):
+        kind = type(step.op).__name__
+        inputs = [_as_float(writer, x, f"{name}/input") if kind in _COMPARISONS else x for x in inputs]
+        return _write(writer, step, (_COMPARISONS | _LOGIC)[kind], inputs, name, "bool")
+
+
+def _as_float(writer, x, name):
+    if x.dtype == "float32":
+        return x
+    out = writer.activation(name, x.shape)
+    kinds = {"inDataType": x.dtype.upper(), "outDataType": "FLOAT32"}
+    version = 3 if x.dtype == "int8" else 1
+    writer.operator("CAST", [x], [out], "CastOptions", version, **kinds)
+    return out
+
+
+@register("ops.Cast")
+class Cast(Lowering):
+    """CAST of a float tensor or of numbers that are none; nothing where the type stays."""
+
+    def emit(self, writer, step, inputs, name):
+        (x,) = inputs
+        target = str(step.op.dtype)
+        if x.dtype == target:
+            return x
+        out = writer.activation(name, x.shape, dtype=target)
+        kinds = {"inDataType": x.dtype.upper(), "outDataType": target.upper()}
+        version = 3 if "int8" in (x.dtype, target) else 1
+        writer.operator("CAST", [x], [out], "CastOptions", version, **kinds)
+        return out

@@ -1,0 +1,73 @@
+"""Sums and smallest values over axes.
+
+Forward, with input levels `d`:
+    sum:     `clip(rint((sum(d) * sx) * (1 / so)), qmin, qmax) * so`, sums of whole numbers being exact
+    minimum: of the levels
+"""
+
+from keras import ops
+
+from kqat.lowering.arguments import output_shape
+from kqat.lowering.base import Lowering
+from kqat.lowering.formula import Formula, count
+from kqat.lowering.pooling import Max, reduced_axes, write_reduction
+from kqat.lowering.registry import register
+from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.shape import like
+from kqat.lowering.whole_sums import LARGEST_COUNT, whole_sum
+
+
+@register("ops.Sum")
+class Sum(Formula):
+    """Written as SUM of whole numbers."""
+
+    bound = 255.0
+
+    def missing(self, node):
+        axis = node.op.axis
+        if axis is None or 0 in ([axis] if isinstance(axis, int) else axis):
+            return "no kernel for sums over the batch"
+        return None
+
+    def compute(self, do, step, x):
+        require_no_activation(step)
+        (grid,) = step.inputs
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
+        if count(x, axes) > LARGEST_COUNT:
+            raise NotImplementedError(
+                f"{step.op.name!r} has no exact form. Received: sums of {count(x, axes)} values. "
+                f"Use at most {LARGEST_COUNT}."
+            )
+        total = whole_sum(do, do.levels(x, grid), axes, self.bound)
+        total = total if grid is None else do.multiply(total, grid.scale)
+        kept = [size for axis, size in enumerate(total.shape) if axis not in axes]
+        return total if keepdims else do.reshape(total, (None, *kept[1:]))
+
+
+@register("ops.Sum", storage=16)
+class WideSum(Sum):
+    """Of levels of up to 16 bits."""
+
+    bound = 32768.0
+
+
+@register("ops.Amax")
+class Amax(Max):
+    """REDUCE_MAX under its other name."""
+
+
+@register("ops.Min", "ops.Amin")
+class Min(Lowering):
+    """REDUCE_MIN."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
+        return rescale(ops.min(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        (x,), shape = inputs, output_shape(step, inputs)
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
+        y = write_reduction(writer, "REDUCE_MIN", x, like(writer, x, shape, name), axes, keepdims, name)
+        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
