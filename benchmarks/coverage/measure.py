@@ -44,7 +44,7 @@ def planned(model) -> dict:
 
 
 def exact(model, bits, again: bool) -> dict:
-    """Returns seconds of processor time, bytes, differences, and whether every round trip was exact, at one bit width.
+    """Returns processor seconds, bytes, differences, and whether every round trip was exact, at one width.
 
     Args:
         model: A float model.

@@ -61,7 +61,7 @@ def row(name, one) -> list:
     ]
     return [
         name, f"{one['size']} px", f"{one['parameters']:,}", one["quantized"], len(one["float"]),
-        eight["seconds"], f"{eight['bytes']:,}", f"{four['bytes']:,}", differ(eight), differ(four),
+        eight["seconds"] or "–", f"{eight['bytes']:,}", f"{four['bytes']:,}", differ(eight), differ(four),
         "exact" if not failed else "not exact: " + ", ".join(failed),
     ]  # fmt: skip
 
