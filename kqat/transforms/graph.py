@@ -9,6 +9,8 @@ from typing import Any
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.transforms.open_up import Closed, demand_complete, is_custom, record_inside
+from kqat.transforms.own_weights import Homes, own_variables
 from kqat.transforms.record import (
     calls_in_order,
     ends,
@@ -65,6 +67,8 @@ class Graph:
         names: Name of each path in a flat model.
         wholes: For the parts of a layer that was split, by path: the call that the user wrote.
         owners: Operation of each path.
+        closed: Why a layer of the user's own is kept as it is, by path.
+        homes: Layers that hold weights of the user's own layers.
     """
 
     name: str
@@ -76,6 +80,8 @@ class Graph:
     names: dict[str, str] = field(default_factory=dict)
     wholes: dict[str, Node] = field(default_factory=dict)
     owners: dict[str, keras.Operation] = field(default_factory=dict)
+    closed: dict[str, str] = field(default_factory=dict)
+    homes: Homes = field(default_factory=Homes)
 
     def claim(self, path: str, op: keras.Operation) -> str:
         """Returns the path of `op`: `path`, numbered if another operation has it."""
@@ -137,13 +143,15 @@ def trace(model: keras.Model) -> Graph:
             arguments = example_arguments(model, {layer.name for layer in model.layers})
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
             outputs = record_call(model, (), arguments)
+            demand_complete(model, outputs, {id(leaf) for leaf in keras.tree.flatten(inputs)})
         bound = {}
         for leaf in keras.tree.flatten(inputs):
             tensor = graph.new_tensor(leaf)
             graph.input_names[tensor] = leaf._keras_history.operation.name
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
-        graph.outputs = _inline(graph, outputs, bound, Frame("", own_names=functional))
+        owner = None if functional else model
+        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owner=owner))
         graph.names = rename([node.path for node in graph.nodes], graph.input_names.values())
         return graph
 
@@ -157,11 +165,17 @@ class Frame:
         own_names: Whether its `keras.ops` operations have lasting names; those of a call that was only
             just recorded are numbered anew, so that every trace gives the same names.
         training: The `training` argument that the model was called with.
+        owner: The model or layer, where its own weights may be read.
     """
 
     prefix: str
     own_names: bool = True
     training: bool | None = None
+    owner: keras.layers.Layer | None = None
+
+    def owns(self, leaf) -> bool:
+        """Tells whether a leaf is a weight of this very model or layer."""
+        return self.owner is not None and id(leaf) in own_variables(self.owner)
 
 
 def _inline(graph: Graph, outputs, bound: dict, frame: Frame):
@@ -187,6 +201,10 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
             "List it in keras.Model(inputs, outputs)."
         )
 
+    if any(frame.owns(leaf) for leaf in (*record.arguments.args, *record.arguments.kwargs.values())):
+        _append_bound(graph, record, bound, frame)
+        return
+
     def convert(leaf):
         if isinstance(leaf, keras.KerasTensor):
             return bound[id(leaf)]
@@ -207,8 +225,8 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
         kwargs.setdefault("training", frame.training)
     name = op.name if layer or frame.own_names else _snake_case(type(op).__name__)
     path = graph.claim(frame.prefix + name, op)
-    if isinstance(op, keras.Model):
-        result = _inline_model(graph, record, bound, Frame(f"{path}/", training=kwargs.get("training")))
+    result = _inside(graph, record, bound, Frame(f"{path}/", training=kwargs.get("training")))
+    if result is not None:
         bound.update(zip(map(id, record.output_tensors), result, strict=True))
         return
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
@@ -216,23 +234,37 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     graph.nodes.append(Node(op, path, args, kwargs, outputs))
 
 
-def _inline_model(graph, record, bound, frame: Frame) -> list[Tensor]:
-    """Appends the calls of a nested model in place of the call of the model; returns its outputs, flat."""
-    model = record.operation
+def _append_bound(graph: Graph, record, bound: dict, frame: Frame) -> None:
+    """Appends an operation on weights of the model or layer that makes the call."""
+    op, tensors = graph.homes.bind(record, _snake_case(type(record.operation).__name__))
+    path = graph.claim(frame.prefix + op.name, op)
+    inputs = [bound[id(t)] for t in tensors]
+    outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
+    bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
+    graph.nodes.append(Node(op, path, (inputs[0] if len(inputs) == 1 else inputs,), {}, outputs))
+
+
+def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
+    """Appends the calls inside of a nested model, or of a layer of the user's own, in place of its call.
+
+    Returns its outputs, flat; `None` for an operation that has nothing inside.
+    """
+    op = record.operation
+    if not isinstance(op, keras.Model) and not is_custom(op):
+        return None
     call = (tuple(record.arguments.args), dict(record.arguments.kwargs))
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
-    if is_functional(model):
-        inputs, outputs = ends(model)
+    if is_functional(op):
+        inputs, outputs = ends(op)
         inputs = keras.tree.flatten(inputs)
         given = given[: len(inputs)]  # what follows are masks, which the layers inside compute anew
     else:
-        fresh = {id(leaf): keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype) for leaf in given}
-        inputs = [fresh[id(leaf)] for leaf in given]
-        args, kwargs = keras.tree.map_structure(lambda leaf: fresh.get(id(leaf), leaf), call)
-        if "training" in parameters(model.call):
-            kwargs["training"] = frame.training
-        outputs = record_call(model, args, kwargs)
-        frame = replace(frame, own_names=False)
+        try:
+            inputs, outputs = record_inside(op, call, given, frame.training)
+        except Closed as reason:
+            graph.closed[frame.prefix.removesuffix("/")] = str(reason)
+            return None
+        frame = replace(frame, own_names=False, owner=op)
     inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}
     return keras.tree.flatten(_inline(graph, outputs, inner, frame))
 

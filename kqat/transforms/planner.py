@@ -90,7 +90,8 @@ class Planner:
             return "float", excluded
         treatment = treatment_for(node.op)
         if treatment is None:
-            return "float", f"no quantization rule for {kind_of(node.op)}"
+            closed = self.graph.closed.get(node.path)
+            return "float", f"no quantization rule for {kind_of(node.op)}" + (f": {closed}" if closed else "")
         missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
         if missing:
             return "float", missing

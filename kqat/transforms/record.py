@@ -97,11 +97,10 @@ def record_call(model, args, kwargs):
     Raises:
         TraceError: `call` does something that leaves no record, or something else in training.
     """
-    _check_own_weights(model)
     if "training" not in parameters(model.call) or kwargs.get("training") is not None:
         return _call(model, args, kwargs)
     outputs = _call(model, args, {**kwargs, "training": None})
-    if _steps(outputs) != _steps(_call(model, args, {**kwargs, "training": True})):
+    if steps(outputs) != steps(_call(model, args, {**kwargs, "training": True})):
         raise TraceError(
             f"The call of '{model.name}' takes other layers in training than in inference. Received: Python "
             "control flow on `training`. Call every layer always, and hand `training=training` to it."
@@ -129,17 +128,7 @@ def _call(model, args, kwargs):
     return outputs
 
 
-def _check_own_weights(model):
-    inside = {id(v) for layer in model.layers for v in layer.variables}
-    own = [v.path for v in model.trainable_variables if id(v) not in inside]
-    if own:
-        raise TraceError(
-            f"Subclassed model '{model.name}' holds weights outside of its layers. Received: {own}. "
-            "Move them into a layer of its own, so that they can be copied and saved."
-        )
-
-
-def _steps(outputs):
+def steps(outputs):
     """Returns what happens in a recorded call, in order: layers by identity, operations by type."""
     calls = calls_in_order(outputs, {})
     return [

@@ -149,19 +149,29 @@ def test_control_flow_on_training_is_refused():
         trace(model_of(call))
 
 
-def test_weights_outside_of_layers_are_refused():
-    class Direct(keras.Model):
-        def __init__(self, convert):
-            super().__init__(name="mine")
-            self.convert = convert
-            self.w = self.add_weight(shape=(6, 2), name="w")
+class Direct(keras.Model):
+    """Computes with a weight of its own, with the variable itself or with a tensor made of it."""
 
-        def call(self, x):
-            return ops.matmul(x, ops.convert_to_tensor(self.w) if self.convert else self.w)
+    def __init__(self, convert):
+        super().__init__(name="mine")
+        self.convert = convert
+        self.w = self.add_weight(shape=(6, 2), name="w")
 
-    for convert in (False, True):
-        with pytest.raises(TraceError, match="outside of its layers.*w'.*Move"):
-            trace(zoo.called(Direct(convert), zoo.VECTOR))
+    def call(self, x):
+        return ops.matmul(x, ops.convert_to_tensor(self.w) if self.convert else self.w)
+
+
+def test_weights_of_a_model_get_a_layer():
+    model = zoo.called(Direct(convert=False), zoo.VECTOR)
+    (node,) = trace(model).nodes
+    assert (node.path, node.op.kernel) == ("matmul", model.w)
+    stripped = kqat.strip_fake_quant(kqat.quantize(model))
+    zoo.assert_equal(zoo.results(stripped, zoo.VECTOR), zoo.results(model, zoo.VECTOR))
+
+
+def test_weights_that_leave_no_record_are_refused():
+    with pytest.raises(TraceError, match="leaves no record.*w'"):
+        trace(zoo.called(Direct(convert=True), zoo.VECTOR))
 
 
 def test_other_layers_weight_used_directly_is_refused():
@@ -222,8 +232,8 @@ def test_layer_that_cannot_be_copied_is_named():
             super().__init__(name="opaque")
             self.function = function
 
-        def call(self, x):
-            return self.function(x)
+        def call(self, x, training=None):
+            return x if training else self.function(x)  # so it is not opened
 
     model = zoo.functional(lambda x: Opaque(ops.tanh)(kl.Dense(3)(x)))
     with pytest.raises(TraceError, match="'opaque' cannot be copied"):

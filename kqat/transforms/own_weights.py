@@ -1,0 +1,72 @@
+"""Weights that a layer of the user's own computes with directly get a layer that holds them."""
+
+import keras
+
+from kqat.core.errors import TraceError
+from kqat.lowering.linear import Linear
+from kqat.lowering.recorded import Recorded
+
+
+def own_variables(layer) -> dict[int, keras.Variable]:
+    """Returns the variables of a layer that belong to none of the layers inside it, by identity."""
+    inside = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
+    return {id(v): v for v in layer.variables if id(v) not in inside}
+
+
+class Homes:
+    """Which layer holds each variable that an operation reads directly.
+
+    One variable has one home, however often the layer that owns it is called.
+    """
+
+    def __init__(self):
+        self._homes: dict[int, tuple] = {}
+
+    def bind(self, record, name: str):
+        """Returns the layer that computes a recorded call with variables, and its tensors.
+
+        Args:
+            record: Keras's record of the call.
+            name: Name of the layer.
+
+        Raises:
+            TraceError: A variable is read by two different operations.
+        """
+        args, kwargs = tuple(record.arguments.args), dict(record.arguments.kwargs)
+        kwargs = {key: value for key, value in kwargs.items() if value is not None}
+        leaves = [*args, *kwargs.values()]
+        tensors = _unique(leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor))
+        variables = _unique(leaf for leaf in leaves if isinstance(leaf, keras.Variable))
+        places = [_place(leaf, tensors, variables) for leaf in leaves]
+        key = (type(record.operation), str(places), tuple(map(id, variables)))
+        known = {self._homes[id(v)] for v in variables if id(v) in self._homes}
+        if any(k != key for k, _ in known):
+            raise TraceError(
+                f"Two operations compute with the weight '{variables[0].path}'. Received: the second one, "
+                f"'{name}'. Move the weight into a layer of its own, and call that layer twice."
+            )
+        if known:
+            return next(iter(known))[1], tensors
+        layer = _layer(record.operation, places, list(kwargs), variables, name)
+        self._homes |= {id(v): (key, layer) for v in variables}
+        return layer, tensors
+
+
+def _unique(leaves) -> list:
+    return list({id(leaf): leaf for leaf in leaves}.values())
+
+
+def _place(leaf, tensors, variables):
+    for kind, known in (("input", tensors), ("weight", variables)):
+        for i, item in enumerate(known):
+            if item is leaf:
+                return [kind, i]
+    return ["value", leaf]
+
+
+def _layer(operation, places, names, variables, name):
+    is_matrix = len(variables) == 1 and len(variables[0].shape) == 2
+    if type(operation).__name__ == "Matmul" and is_matrix and places == [["input", 0], ["weight", 0]]:
+        return Linear(variables[0].shape[-1], name=name).hold(variables)
+    specs = [{"shape": list(v.shape), "dtype": v.dtype, "trainable": v.trainable} for v in variables]
+    return Recorded(operation, places, names, specs, name=name).hold(variables)
