@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 150
+SECONDS = 300
 
 
 def start(backend="tensorflow", environment=None, prelude="", **options):
