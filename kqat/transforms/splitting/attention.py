@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import keras
 import numpy as np
@@ -27,7 +28,7 @@ class Call:
 
     node: Node
 
-    def __getitem__(self, name: str):
+    def __getitem__(self, name: str) -> Any:
         places = _PLACES_OF_OPERATION if _is_operation(self.node.op) else _PLACES
         named = {**dict(zip(places, self.node.args, strict=False)), **self.node.kwargs}
         if name == "attention_mask" and _is_operation(self.node.op):
@@ -66,9 +67,10 @@ def obstacle(node: Node, graph: Graph) -> str | None:
 
 
 def _form(node: Node, graph: Graph):
-    """Returns the arguments of a call, with shapes in place of tensors."""
+    """Returns the arguments of a call, with shapes in place of tensors, and which of them are one tensor."""
     shape = lambda x: str(graph.specs[x].shape if isinstance(x, Tensor) else x)  # noqa: E731
-    return [shape(x) for x in node.args], {name: shape(x) for name, x in node.kwargs.items()}
+    same = [node.inputs.index(tensor) for tensor in node.inputs]
+    return [shape(x) for x in node.args], {name: shape(x) for name, x in node.kwargs.items()}, same
 
 
 def _of_layer(node: Node) -> str | None:
