@@ -1,7 +1,5 @@
 """A Keras model as plain data: nodes in topological order, nested models flattened."""
 
-import re
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
@@ -9,7 +7,11 @@ from typing import Any
 import keras
 
 from kqat.core.errors import TraceError
-from kqat.transforms.open_up import Closed, demand_complete, is_custom, record_inside
+from kqat.lowering.training_only import TrainingOnly
+from kqat.transforms.naming import rename as rename
+from kqat.transforms.naming import snake_case
+from kqat.transforms.naming import unused as unused
+from kqat.transforms.open_up import Closed, DoesNothing, demand_complete, is_custom, record_inside
 from kqat.transforms.own_weights import Homes, own_variables
 from kqat.transforms.record import (
     calls_in_order,
@@ -69,6 +71,7 @@ class Graph:
         owners: Operation of each path.
         closed: Why a layer of the user's own is kept as it is, by path.
         homes: Layers that hold weights of the user's own layers.
+        stand_ins: Layers around those that do nothing in inference, by path.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Graph:
     owners: dict[str, keras.Operation] = field(default_factory=dict)
     closed: dict[str, str] = field(default_factory=dict)
     homes: Homes = field(default_factory=Homes)
+    stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
 
     def claim(self, path: str, op: keras.Operation) -> str:
         """Returns the path of `op`: `path`, numbered if another operation has it."""
@@ -223,12 +227,13 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     layer = isinstance(op, keras.layers.Layer)
     if layer and frame.training is not None and "training" in parameters(op.call):
         kwargs.setdefault("training", frame.training)
-    name = op.name if layer or frame.own_names else _snake_case(type(op).__name__)
+    name = op.name if layer or frame.own_names else snake_case(type(op).__name__)
     path = graph.claim(frame.prefix + name, op)
     result = _inside(graph, record, bound, Frame(f"{path}/", training=kwargs.get("training")))
     if result is not None:
         bound.update(zip(map(id, record.output_tensors), result, strict=True))
         return
+    op = graph.stand_ins.get(path, op)
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
     bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
     graph.nodes.append(Node(op, path, args, kwargs, outputs))
@@ -236,7 +241,7 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
 
 def _append_bound(graph: Graph, record, bound: dict, frame: Frame) -> None:
     """Appends an operation on weights of the model or layer that makes the call."""
-    op, tensors = graph.homes.bind(record, _snake_case(type(record.operation).__name__))
+    op, tensors = graph.homes.bind(record, snake_case(type(record.operation).__name__))
     path = graph.claim(frame.prefix + op.name, op)
     inputs = [bound[id(t)] for t in tensors]
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
@@ -262,37 +267,11 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
         try:
             inputs, outputs = record_inside(op, call, given, frame.training)
         except Closed as reason:
-            graph.closed[frame.prefix.removesuffix("/")] = str(reason)
+            path = frame.prefix.removesuffix("/")
+            graph.closed[path] = str(reason)
+            if isinstance(reason, DoesNothing):
+                graph.stand_ins.setdefault(path, TrainingOnly(op))
             return None
         frame = replace(frame, own_names=False, owner=op)
     inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}
     return keras.tree.flatten(_inline(graph, outputs, inner, frame))
-
-
-def _snake_case(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()
-
-
-def rename(paths, taken=()) -> dict[str, str]:
-    """Returns a layer name for each path: the last part where that is unique, else the joined path.
-
-    Args:
-        paths: Paths, repetitions allowed.
-        taken: Names that are in use already.
-    """
-    paths = list(dict.fromkeys(paths))
-    last = {path: path.rsplit("/", 1)[-1] for path in paths}
-    counts = Counter([*last.values(), *taken])
-    used = {*taken}
-    names: dict[str, str] = {}
-    for path in sorted(paths, key=lambda path: "/" in path):  # names at the top of the model stay
-        wish = last[path] if counts[last[path]] == 1 else path.replace("/", "_")
-        names[path] = unused(wish, used)
-        used.add(names[path])
-    return {path: names[path] for path in paths}
-
-
-def unused(name: str, used) -> str:
-    """Returns `name`, numbered if it is in `used`."""
-    numbered = (f"{name}_{i}" for i in count(1))
-    return name if name not in used else next(n for n in numbered if n not in used)

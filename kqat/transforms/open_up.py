@@ -12,6 +12,10 @@ class Closed(Exception):
     """Why a layer is kept as it is."""
 
 
+class DoesNothing(Closed):
+    """The layer hands its input on in inference."""
+
+
 def is_custom(op) -> bool:
     """Tells whether an operation is a layer that neither Keras nor kqat has and nobody registered."""
     if not isinstance(op, keras.layers.Layer) or isinstance(op, keras.Model):
@@ -70,6 +74,8 @@ def record_layer(layer, args, kwargs):
         raise Closed("its weights have a regularizer or a constraint")
     outputs = _call(layer, args, kwargs)
     if "training" in parameters(layer.call) and kwargs.get("training") is None:
+        if len(given) == 1 and outputs is given[0] and not layer.weights:
+            raise DoesNothing("it computes in training only")
         trained = _call(layer, args, {**kwargs, "training": True})
         if steps(outputs) != steps(trained):
             raise Closed("it computes something else in training")

@@ -149,5 +149,5 @@ def float_class(op: keras.Operation):
 
 def copy_float_weights(source, target) -> None:
     """Assigns the weights that a manual `Quant*` layer shares with its float counterpart."""
-    for variable in target.variables:
+    for variable in target.weights:
         copy_value(getattr(source, variable.name), variable)
