@@ -23,6 +23,7 @@ def measure(name: str, size: int | None) -> dict:
         name: Name of the constructor.
         size: Height and width of the images, `None` for the model's own.
     """
+    keras.utils.set_random_seed(sum(name.encode()))
     model = build(name, size)
     found = {"parameters": model.count_params(), "size": images(model, 1).shape[1], **planned(model)}
     for width, bits in WIDTHS.items():
@@ -76,6 +77,7 @@ def exact(model, bits, again: bool) -> dict:
         "unequal": sum(output.unequal for output in report.outputs),
         "inner": sum(layer.values for layer in report.layers),
         "inner unequal": sum(layer.mismatches for layer in report.layers),
+        "wrong layers": [layer.layer for layer in report.layers if layer.mismatches][:5],
         "distinct": len(np.unique(y)),
         "checks": checks,
     }
