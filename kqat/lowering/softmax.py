@@ -7,6 +7,8 @@ Forward, all in float32, `d` the level below the highest one:
     y = min(p rounded half up, 255) / 256
 """
 
+from typing import Any
+
 import numpy as np
 from keras import ops
 
@@ -30,7 +32,7 @@ class Softmax:
 
     fixed_grid = PROBABILITY
 
-    def __init__(self, axis=-1, beta=1.0):
+    def __init__(self, axis=-1, beta: Any = 1.0):
         self.axis, self.beta = axis, beta
 
     def forward(self, x, source: Grid, target: Grid):
