@@ -10,6 +10,8 @@ TORCH = keras.backend.backend() == "torch"
 # PyTorch runs eagerly; torch.compile needs a C++ compiler at run time and is not part of the promise.
 WAYS = {"eager": {"run_eagerly": True}, "graph": {"jit_compile": False}}
 WAYS |= {} if TORCH else {"compiled": {"jit_compile": True}}
+if keras.backend.backend() == "jax":
+    del WAYS["graph"]  # without compilation JAX runs eagerly
 
 
 def net(bits):
