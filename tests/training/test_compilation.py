@@ -55,8 +55,10 @@ def test_eager_graph_and_compiled_train_alike_and_predict_the_same_integers(bits
     for name, options in WAYS.items():
         models[name], losses[name] = train(bits, **options)
     for name in WAYS:
-        # A compiler may sum in another order, and one weight may then round to the other level.
-        np.testing.assert_allclose(losses[name], losses["eager"], rtol=1e-3, err_msg=name)
+        # A compiler may sum in another order: that is all in the first epoch. One weight of a few dozen may
+        # then round to another of its 15 levels, which moves the loss of a net this small by up to a percent.
+        np.testing.assert_allclose(losses[name][0], losses["eager"][0], rtol=1e-5, err_msg=name)
+        np.testing.assert_allclose(losses[name], losses["eager"], rtol=1e-2, err_msg=name)
     x, _ = data()
     expected = None
     for name, model in models.items():
@@ -76,7 +78,8 @@ def test_several_steps_an_execution_train_as_single_ones_do():
 
 
 def test_accumulated_gradients_update_as_their_mean_does():
-    model, losses = train(optimizer=keras.optimizers.SGD(0.02, gradient_accumulation_steps=2), epochs=3)
+    optimizer = keras.optimizers.SGD(0.02, gradient_accumulation_steps=2)
+    model, losses = train(8, optimizer=optimizer, epochs=3)
     assert losses[-1] < losses[0]
     counts = [float(one.quantizer.count) for one in model.layers if hasattr(one, "quantizer")]
     assert counts

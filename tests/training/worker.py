@@ -76,7 +76,8 @@ def _fit_by_hand(model, x, y, epochs, callbacks):
 
     run = tf.function(lambda batch: strategy.reduce("SUM", strategy.run(step, args=batch), axis=None))
     losses = []
-    callbacks.on_train_begin()
+    with strategy.scope():  # a backup brings the variables of the optimizer along
+        callbacks.on_train_begin()
     for epoch in range(getattr(model, "_initial_epoch", None) or 0, epochs):
         callbacks.on_epoch_begin(epoch)
         seen = []
