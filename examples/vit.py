@@ -79,9 +79,10 @@ def main(argv=None):
 
 def deploy(model, bits, data, test, epochs):
     """Trains with `bits`, exports, verifies on all test images, and returns the accuracy of the file."""
+    x, y = data
     q = kqat.quantize(model, bits=bits)
-    kqat.calibrate(q, data[0][:CALIBRATION])
-    train(q, *data, max(1, epochs // 4), f"bits={bits}", rate=3e-4)
+    kqat.calibrate(q, x[:CALIBRATION])
+    train(q, x, y, max(1, epochs // 4), f"bits={bits}", rate=3e-4)
     export = kqat.export_tflite(q, fallback="error")
     report = kqat.verify(q, export, test[0])
     accuracy = top1(Runner(export.content, batch=64).predict(test[0]), test[1])

@@ -17,8 +17,10 @@ CASES = {
     "w4a4 pact": {"bits": 4, "quantizer": "pact"},
     "w4a4 callbacks": {"bits": 4, "callbacks": 1},
 }
-# Devices and backends add up in another order: relative, float32, over a few steps.
-TOLERANCE = 1e-4
+# Relative. Devices and backends add up float32 in another order, and twelve steps multiply that. At 4 bits a
+# value next to the border of two of the 15 levels rounds otherwise, and its gradient moves by a level: up to
+# 1.6e-4 was seen between TensorFlow and the others, which agree with each other to 3e-5.
+TOLERANCE = {8: 1e-4, 4: 1e-3}
 
 
 def check(result, case, epochs=None):
@@ -30,11 +32,12 @@ def check(result, case, epochs=None):
         epochs: How many epochs the training ran, if not all.
     """
     expected = json.loads(FILE.read_text())[case]
+    tolerance = TOLERANCE[CASES[case]["bits"]]
     losses = expected["losses"][-epochs:] if epochs else expected["losses"]
-    np.testing.assert_allclose(result["losses"], losses, rtol=TOLERANCE)
+    np.testing.assert_allclose(result["losses"], losses, rtol=tolerance)
     assert result["state"].keys() == expected["state"].keys()
     for name, value in expected["state"].items():
-        np.testing.assert_allclose(result["state"][name], value, rtol=TOLERANCE, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(result["state"][name], value, rtol=tolerance, atol=1e-6, err_msg=name)
 
 
 def main():

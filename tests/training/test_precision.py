@@ -37,11 +37,11 @@ def quantized(policy, bits, **options):
     return kqat.quantize(net(), bits, **options)
 
 
-def trained(policy, bits):
+def trained(policy, bits, batch=16):
     model = quantized(policy, bits)
     x, y = data()
     model.compile(keras.optimizers.SGD(0.02), "mse")
-    losses = model.fit(x, y, batch_size=16, epochs=3, shuffle=False, verbose=0).history["loss"]
+    losses = model.fit(x, y, batch_size=batch, epochs=3, shuffle=False, verbose=0).history["loss"]
     return model, losses
 
 
@@ -86,11 +86,13 @@ def test_ranges_are_those_of_the_input_before_it_is_cast():
 
 
 def test_float16_trains_with_a_scaled_loss_as_float32_does_without():
-    model, losses = trained("mixed_float16", 8)
+    model, losses = trained("mixed_float16", 8, batch=32)
     assert isinstance(model.optimizer, keras.optimizers.LossScaleOptimizer)
-    _, plain = trained("float32", 8)
-    # The first step sees the same weights; float16 keeps 11 bits of every product.
-    assert losses[0] == pytest.approx(plain[0], rel=0.15)
+    _, plain = trained("float32", 8, batch=32)
+    # The first step, all the data, sees the same weights; float16 keeps 11 bits of every product. Later ones
+    # may differ: a scale that overflows skips its step.
+    assert losses[0] == pytest.approx(plain[0], rel=0.01)
+    assert losses[-1] < losses[0]
 
 
 def test_layers_left_in_float_compute_in_float32_as_in_the_file():
@@ -115,7 +117,11 @@ def test_policies_of_single_layers_are_kept():
     assert kqat.verify(model, kqat.export_tflite(model), x, layers=True).max_lsb == 0
 
 
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float64"])
+# JAX computes in float64 only where that was asked for before its first array.
+OTHER = ["float16", "bfloat16", *(["float64"] if keras.backend.backend() != "jax" else [])]
+
+
+@pytest.mark.parametrize("dtype", OTHER)
 def test_weights_of_another_dtype_are_refused(dtype):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, dtype=dtype, name="odd")])
     with pytest.raises(PlanError, match=f"'odd'.*dtype {dtype}.*mixed_float16"):
