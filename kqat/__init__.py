@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
     from kqat.export.weight_only import export_weight_only
+    from kqat.layers.own import register
     from kqat.packed import load_packed, save_packed
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
@@ -36,6 +37,7 @@ __all__ = [
     "plan",
     "quantize",
     "quantizers",
+    "register",
     "runtime",
     "save_packed",
     "strip_fake_quant",
@@ -56,6 +58,7 @@ _HOME = {
     "load_packed": "kqat.packed",
     "plan": "kqat.api",
     "quantize": "kqat.api",
+    "register": "kqat.layers.own",
     "save_packed": "kqat.packed",
     "strip_fake_quant": "kqat.transforms.strip",
     "summary": "kqat.transforms.summary",

@@ -3,6 +3,8 @@
 import keras
 from keras import layers as kl
 
+from kqat.lowering.inherited import is_own_layer
+
 
 def activation_name(function) -> str:
     """Returns Keras's name of an activation function, or the full name of a user's own."""
@@ -16,7 +18,7 @@ def activation_name(function) -> str:
 
 def fused_activation(op: keras.Operation) -> str | None:
     """Returns `"relu"` or `"relu6"` if `op` is one that an integer kernel clamps for free."""
-    if isinstance(op, kl.ReLU):
+    if isinstance(op, kl.ReLU) or type(op).__name__ == "ReLU":
         if op.negative_slope or op.threshold or op.max_value not in (None, 6):
             return None
         return "relu6" if op.max_value == 6 else "relu"
@@ -30,6 +32,6 @@ def fused_activation(op: keras.Operation) -> str | None:
 
 def own_activation(op: keras.Operation) -> str:
     """Returns the name of the activation inside a weighted layer, `"linear"` if it has none."""
-    if isinstance(op, kl.Activation) or not hasattr(op, "activation"):
+    if isinstance(op, kl.Activation) or not hasattr(op, "activation") or is_own_layer(op):
         return "linear"
     return activation_name(op.activation)

@@ -29,6 +29,11 @@ class Binding:
         self._known = bool(tensors) and all(known)
 
     @property
+    def around(self) -> list:
+        """The quantizers that are known, of the inputs and the output."""
+        return [f for f in (*self.inputs, self.output) if f is not None]
+
+    @property
     def is_complete(self) -> bool:
         """Whether the grids of the output and of all inputs that hold values are known."""
         return self._known and self.output is not None

@@ -11,13 +11,15 @@ from kqat.layers.batchnorm import normalize
 from kqat.layers.binding import Binding, is_symbolic
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
+from kqat.layers.registry import is_a
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, shape_to_build, template_from_config, template_to_config
 from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.registry import lowering_for, prepare
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -93,7 +95,8 @@ class Quantized(keras.layers.Layer):
 
     def _build_drift(self):
         bias = getattr(self.operation, "bias", None)
-        if not self.weight_quantizers or (self.batchnorm is None and len(getattr(bias, "shape", ())) != 1):
+        fixed = self.batchnorm is None and len(getattr(bias, "shape", ())) != 1
+        if fixed or not self.weight_quantizers or is_own_layer(self.operation):
             return
         shape = bias.shape if self.batchnorm is None else self.batchnorm.moving_mean.shape
         settings = {"shape": tuple(shape), "initializer": "zeros", "trainable": False, "dtype": "float32"}
@@ -105,6 +108,7 @@ class Quantized(keras.layers.Layer):
     def compute_output_spec(self, inputs, training=False):
         """Returns the wrapped operation's output spec; BatchNorm and ReLU keep it."""
         args, kwargs = self.arguments(inputs)
+        prepare(self.operation, args, kwargs)
         return self.operation.compute_output_spec(*args, **kwargs)
 
     def compute_mask(self, inputs, previous_mask):
@@ -142,16 +146,14 @@ class Quantized(keras.layers.Layer):
     @property
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
-        around = [f for f in (*self._binding.inputs, self._binding.output) if f is not None]
-        known = self._binding.is_complete
         narrow = all(quantizer.bits <= 8 for quantizer in self.weight_quantizers.values())
-        return known and narrow and all(f.saturates for f in around) and self.lowering is not None
+        known = self._binding.is_complete and all(f.saturates for f in self._binding.around)
+        return known and narrow and self.lowering is not None
 
     @property
     def storage(self) -> int:
         """Width of the integer type that the kernel works between, 8 or 16: what the widest tensor needs."""
-        around = [f for f in (*self._binding.inputs, self._binding.output) if f is not None]
-        return 16 if any(f.quantizer.bits > 8 for f in around) else 8
+        return 16 if any(f.quantizer.bits > 8 for f in self._binding.around) else 8
 
     @property
     def lowering(self):
@@ -212,7 +214,7 @@ class Quantized(keras.layers.Layer):
 
     def norm_layer(self):
         """Returns the BatchNorm to fold: the fused one, or the operation itself."""
-        if isinstance(self.operation, keras.layers.BatchNormalization):
+        if is_a(self.operation, keras.layers.BatchNormalization):
             return self.operation
         return self.batchnorm
 
@@ -247,9 +249,8 @@ class Quantized(keras.layers.Layer):
     def bias_tensor(self):
         """The bias as a tensor, without BatchNorm less what quantization adds to it; `None` if none."""
         bias = getattr(self.operation, "bias", None)
-        if bias is None or self.batchnorm is not None or self.mean_drift is None:
-            return bias
-        return ops.subtract(bias, self.mean_drift)
+        free = bias is None or self.batchnorm is not None or self.mean_drift is None
+        return bias if free else ops.subtract(bias, self.mean_drift)
 
     def _fake_weights(self, training):
         pairs = []

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 
 import keras
 
+from kqat.lowering.inherited import is_own_layer, known_class
+
 
 @dataclass(frozen=True)
 class Treatment:
@@ -45,11 +47,43 @@ def register(*keys, treatment):
 
 
 def treatment_for(op: keras.Operation) -> Treatment | None:
-    """Returns how `op` is treated, or `None` if kqat does not know it."""
-    keys = type(op).__mro__ if isinstance(op, keras.layers.Layer) else (f"ops.{type(op).__name__}",)
-    for key in keys:
-        if key in _TREATMENTS:
-            found = _TREATMENTS[key]
-            treatment = found if isinstance(found, Treatment) else found(op)
-            return treatment if treatment is not None and treatment.applies(op) else None
-    return None
+    """Returns how `op` is treated, or `None` if kqat leaves it in float."""
+    key = _key(op)
+    if key is None:
+        return own_treatment(op) if is_own_layer(op) else None
+    found = _TREATMENTS[key]
+    treatment = found if isinstance(found, Treatment) else found(op)
+    return treatment if treatment is not None and treatment.applies(op) else None
+
+
+def is_registered(op: keras.Operation) -> bool:
+    """Tells whether a treatment was registered for the class of `op`, or for one that computes the same."""
+    return _key(op) is not None
+
+
+def is_a(op: keras.Operation, *classes: type) -> bool:
+    """Tells whether a layer is of one of these classes, and no subclass that computes something else."""
+    return isinstance(op, classes) and known_class(type(op), classes) is not None
+
+
+def _key(op: keras.Operation) -> type | str | None:
+    if isinstance(op, keras.layers.Layer):
+        return known_class(type(op), _TREATMENTS)
+    key = f"ops.{type(op).__name__}"
+    return key if key in _TREATMENTS else None
+
+
+def own_treatment(layer: keras.layers.Layer) -> Treatment:
+    """Returns how a layer that a user wrote is treated as one piece: matrices and kernels are quantized.
+
+    Args:
+        layer: Built layer. Of its weights, those of two dimensions or more are quantized, with a scale for
+            each entry of the last axis.
+    """
+    found = (name for name, value in vars(layer).items() if isinstance(value, keras.Variable))
+    weights = {name: (-1,) for name in found if _is_matrix(getattr(layer, name))}
+    return Treatment("weighted" if weights else "arithmetic", weights)
+
+
+def _is_matrix(variable: keras.Variable) -> bool:
+    return variable.trainable and len(variable.shape) > 1

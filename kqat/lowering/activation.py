@@ -48,7 +48,8 @@ _OPERATIONS = {
     "Absolute": "ABS", "Negative": "NEG", "Square": "SQUARE", "Sqrt": "SQRT", "Rsqrt": "RSQRT", "Exp": "EXP",
     "Log": "LOG", "Sin": "SIN", "Cos": "COS", "Softplus": None, "Softsign": None, "Selu": None, "Celu": None,
     "LogSigmoid": None, "HardTanh": None, "TanhShrink": None, "SoftShrink": None, "HardShrink": None,
-    "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None, "Clip": None, "Reciprocal": None,
+    "Mish": None, "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None, "Clip": None,
+    "Reciprocal": None,
 }  # fmt: skip
 _FIXED = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SIGNED_UNIT}
 

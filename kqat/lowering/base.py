@@ -65,6 +65,13 @@ class Lowering:
     needs_grids = False  # whether it cannot write an operation that was left in float
     reads_masks = False  # whether it knows the call argument `mask`
 
+    def prepare(self, op: keras.Operation, args, kwargs) -> None:
+        """Looks at a symbolic call of a built operation, before `serves` is asked."""
+
+    def serves(self, op: keras.Operation) -> bool:
+        """Tells whether this very operation can be lowered; asked only of those that are registered."""
+        return True
+
     def forward(self, step: Step, *inputs):
         """Returns the output of `step` exactly as the runtime computes it, as real values on its grid.
 

@@ -7,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from kqat.lowering.fold import Norm
+from kqat.lowering.inherited import known_class
 
 _FORMS: dict[type, Callable] = {keras.layers.BatchNormalization: Norm.of}
 
@@ -31,8 +32,8 @@ def affine_form(op, *drift) -> Norm | None:
         op: A built layer.
         *drift: Of a BatchNormalization, see `Norm.of`.
     """
-    form = next((_FORMS[cls] for cls in type(op).__mro__ if cls in _FORMS), None)
-    return None if form is None else form(op, *drift)
+    cls = known_class(type(op), _FORMS)
+    return None if cls is None else _FORMS[cls](op, *drift)
 
 
 def _per_channel(op, *numbers) -> Norm | None:

@@ -4,8 +4,10 @@ import keras
 
 from kqat.lowering.base import Lowering
 from kqat.lowering.float_body import FloatBody
+from kqat.lowering.inherited import is_own_layer, known_class
 
-_LOWERINGS: dict[tuple[type | str, int], Lowering] = {}
+_LOWERINGS: dict[int, dict[type | str, Lowering]] = {8: {}, 16: {}}  # by width of the integer type
+_OWN: dict[int, Lowering] = {}  # of layers that a user wrote, unless they have one that is registered
 
 
 def register(*keys, storage: int = 8):
@@ -21,10 +23,16 @@ def register(*keys, storage: int = 8):
     def decorate(cls):
         instance = cls()
         for key in keys:
-            _LOWERINGS[key, storage] = instance
+            _LOWERINGS[storage][key] = instance
         return cls
 
     return decorate
+
+
+def register_own(cls: type[Lowering]) -> type[Lowering]:
+    """Registers the `Lowering` class of all layers that a user wrote and that have none of their own."""
+    _OWN[8] = cls()
+    return cls
 
 
 def lowering_for(op: keras.Operation, storage: int = 8) -> Lowering | None:
@@ -36,16 +44,31 @@ def lowering_for(op: keras.Operation, storage: int = 8) -> Lowering | None:
             does not mind.
     """
     found = _registered(op, storage)
+    if found is not None and not found.serves(op):
+        return None
     if found is None and storage != 8:
         found = _registered(op, 8)
         return found if isinstance(found, FloatBody) else None
     return found
 
 
+def prepare(op: keras.Operation, args, kwargs) -> None:
+    """Shows a symbolic call of a built operation to its lowering.
+
+    Args:
+        op: Layer or operation.
+        args: Positional arguments, symbolic tensors in place of tensors.
+        kwargs: Keyword arguments, the same.
+    """
+    found = _registered(op, 8)
+    if found is not None:
+        found.prepare(op, args, kwargs)
+
+
 def _registered(op: keras.Operation, storage: int) -> Lowering | None:
-    if isinstance(op, keras.layers.Layer):
-        for cls in type(op).__mro__:
-            if (cls, storage) in _LOWERINGS:
-                return _LOWERINGS[cls, storage]
-        return None
-    return _LOWERINGS.get((f"ops.{type(op).__name__}", storage))
+    if not isinstance(op, keras.layers.Layer):
+        return _LOWERINGS[storage].get(f"ops.{type(op).__name__}")
+    cls = known_class(type(op), _LOWERINGS[storage])
+    if cls is None:
+        return _OWN.get(storage) if is_own_layer(op) else None
+    return _LOWERINGS[storage][cls]

@@ -3,7 +3,7 @@
 import keras
 
 from kqat.layers.activations import fused_activation, own_activation
-from kqat.layers.registry import treatment_for
+from kqat.layers.registry import is_a, treatment_for
 from kqat.transforms.graph import Graph, Node, tensors_in
 
 
@@ -51,7 +51,7 @@ def _fuses(node: Node, chain: list[Node], follower: Node, graph: Graph) -> bool:
     if fused_activation(follower.op):
         return True
     weighted = treatment_for(node.op).kind == "weighted"
-    norm = isinstance(follower.op, keras.layers.BatchNormalization)
+    norm = is_a(follower.op, keras.layers.BatchNormalization)
     return weighted and norm and not chain and _on_last_axis(follower, graph) and _on_channels(node)
 
 

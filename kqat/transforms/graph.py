@@ -1,5 +1,6 @@
 """A Keras model as plain data: nodes in topological order, nested models flattened."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
@@ -7,21 +8,15 @@ from typing import Any
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_variables, parameters
+from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
-from kqat.transforms.open_up import Closed, DoesNothing, demand_complete, is_custom, record_inside
-from kqat.transforms.own_weights import Homes, own_variables
-from kqat.transforms.record import (
-    calls_in_order,
-    ends,
-    example_arguments,
-    is_functional,
-    parameters,
-    record_call,
-    restored,
-)
+from kqat.transforms.open_up import demand_complete, is_custom, record_inside
+from kqat.transforms.own_weights import Homes
+from kqat.transforms.record import ends, example_arguments, is_functional, record_call, restored
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,7 @@ class Graph:
         name: Name of the model.
         inputs: Structure of `Tensor` that the model takes.
         outputs: Structure of `Tensor` that the model returns.
+        opens: Which layers are replaced by what happens in their call.
         nodes: Calls in topological order, without input layers.
         specs: Symbolic tensor (shape and dtype) of each tensor.
         input_names: Name of each input tensor.
@@ -77,13 +73,14 @@ class Graph:
     name: str
     inputs: Any
     outputs: Any
+    opens: Callable[[keras.Operation], bool]
     nodes: list[Node] = field(default_factory=list)
     specs: dict[Tensor, keras.KerasTensor] = field(default_factory=dict)
     input_names: dict[Tensor, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     wholes: dict[str, Node] = field(default_factory=dict)
     owners: dict[str, keras.Operation] = field(default_factory=dict)
-    closed: dict[str, str] = field(default_factory=dict)
+    closed: dict[str, Closed] = field(default_factory=dict)
     homes: Homes = field(default_factory=Homes)
     stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
 
@@ -123,12 +120,13 @@ def substitute(structure, mapping):
     return keras.tree.map_structure(lambda x: mapping[x] if isinstance(x, Tensor) else x, structure)
 
 
-def trace(model: keras.Model) -> Graph:
+def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_custom) -> Graph:
     """Returns the graph of any Keras model, nested models flattened.
 
     Args:
         model: Built Sequential, functional or subclassed model. A subclassed model is traced by one
             symbolic `call`; the records that this leaves on its layers are removed again.
+        opens: Which layers are replaced by what happens in their call.
 
     Raises:
         TraceError: The model is not built, or its `call` does something that leaves no record.
@@ -139,7 +137,7 @@ def trace(model: keras.Model) -> Graph:
             "Use a keras.Model: Sequential, functional or subclassed."
         )
     with restored(model):
-        graph = Graph(model.name, None, None)
+        graph = Graph(model.name, None, None, opens=opens)
         functional = is_functional(model)
         if functional:
             inputs, outputs = ends(model)
@@ -255,9 +253,10 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
     Returns its outputs, flat; `None` for an operation that has nothing inside.
     """
     op = record.operation
-    if not isinstance(op, keras.Model) and not is_custom(op):
-        return None
     call = (tuple(record.arguments.args), dict(record.arguments.kwargs))
+    if not isinstance(op, keras.Model) and not graph.opens(op):
+        prepare(op, *call)
+        return None
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
     if is_functional(op):
         inputs, outputs = ends(op)
@@ -268,9 +267,10 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
             inputs, outputs = record_inside(op, call, given, frame.training)
         except Closed as reason:
             path = frame.prefix.removesuffix("/")
-            graph.closed[path] = str(reason)
+            graph.closed[path] = reason
             if isinstance(reason, DoesNothing):
                 graph.stand_ins.setdefault(path, TrainingOnly(op))
+            prepare(op, *call)
             return None
         frame = replace(frame, own_names=False, owner=op)
     inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}

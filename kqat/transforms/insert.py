@@ -8,6 +8,7 @@ from kqat import quantizers
 from kqat.core.spec import LayerPlan, TensorPlan
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
+from kqat.layers.registry import is_a
 from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
 from kqat.transforms.copying import clone_layer, copy_weights
@@ -175,7 +176,7 @@ def _activation_quantizer(grid: TensorPlan):
 
 
 def _is_norm(op) -> bool:
-    return isinstance(op, keras.layers.BatchNormalization)
+    return is_a(op, keras.layers.BatchNormalization)
 
 
 def _template(node: Node):

@@ -4,15 +4,17 @@ import math
 
 import keras
 
+from kqat.layers.registry import treatment_for
 from kqat.lowering.contraction import contraction
 from kqat.lowering.einsum_dense import projection
 from kqat.lowering.float_body import FloatBody
+from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.normalization import Normalization
 from kqat.lowering.product import Product
+from kqat.lowering.recording import parameters
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.whole_sums import LARGEST_COUNT
 from kqat.transforms.graph import Graph, Node, tensors_in
-from kqat.transforms.record import parameters
 from kqat.transforms.splitting.attention import ATTENTION, obstacle
 
 INTERPOLATIONS = ("bilinear", "nearest")
@@ -25,6 +27,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
     op, kwargs = node.op, node.kwargs
     if kwargs.get("training") is True and parameters(op.call)["training"].default is not True:
         return "no quantization of layers that are always in training mode"
+    if is_own_layer(op):
+        return "no quantization of masked calls" if kwargs.get("mask") is not None else None
     if isinstance(op, ATTENTION) or type(op).__name__ == "DotProductAttention":
         return obstacle(node, graph) or "no kernel for attention as a whole"
     lowering = lowering_for(op)
@@ -54,9 +58,8 @@ def _shared_ids(node: Node, graph: Graph) -> str | None:
     if not isinstance(node.op, keras.layers.Embedding):
         return None
     ids = node.inputs[0]
-    others = [
-        reader for reader in graph.consumers()[ids] if not isinstance(reader.op, keras.layers.Embedding)
-    ]
+    readers = [node.op for node in graph.consumers()[ids]]  # a comparison, as of a mask, makes no values
+    others = [op for op in readers if not isinstance(op, keras.layers.Embedding) and treatment_for(op)]
     if others and "float" in str(graph.specs[ids].dtype):
         return "no quantization by ids that are read as values as well"
     return None

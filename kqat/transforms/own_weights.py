@@ -7,12 +7,6 @@ from kqat.lowering.linear import Linear
 from kqat.lowering.recorded import Recorded
 
 
-def own_variables(layer) -> dict[int, keras.Variable]:
-    """Returns the variables of a layer that belong to none of the layers inside it, by identity."""
-    inside = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
-    return {id(v): v for v in layer.variables if id(v) not in inside}
-
-
 class Homes:
     """Which layer holds each variable that an operation reads directly.
 

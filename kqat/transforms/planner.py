@@ -5,10 +5,14 @@ import keras
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.registry import treatment_for
+from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.recording import Masked
+from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
 from kqat.transforms.limits import missing_kernel, missing_width
+from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
@@ -29,7 +33,7 @@ class Planner:
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
         self.blocked: dict[str, str] = {}
-        self.first, self.last = self._boundary()
+        self.first, self.last = boundary(graph)
         while self._settle(graph):
             pass
 
@@ -90,8 +94,10 @@ class Planner:
             return "float", excluded
         treatment = treatment_for(node.op)
         if treatment is None:
-            closed = self.graph.closed.get(node.path)
-            return "float", f"no quantization rule for {kind_of(node.op)}" + (f": {closed}" if closed else "")
+            own = is_own_layer(node.op)
+            return "float", "registered so" if own else f"no quantization rule for {kind_of(node.op)}"
+        if isinstance(closed := self.graph.closed.get(node.path), Masked):
+            return "float", f"no quantization of {kind_of(node.op)}: {closed}"
         missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
         if missing:
             return "float", missing
@@ -133,37 +139,6 @@ class Planner:
         """Returns the quantized nodes that write into a set of tensors."""
         return [self.made[tensor] for tensor in self.members[group] if tensor in self.made]
 
-    # First and last weighted layers.
-
-    def _boundary(self) -> tuple[set[str], set[str]]:
-        """Returns the weighted layers that no other feeds, and those that feed no other."""
-        behind: dict[Tensor, set[str]] = {t: set() for t in self.graph.specs}
-        fed: dict[str, set[str]] = {}
-        for node in self.graph.nodes:
-            sources = set().union(*(behind[t] for t in node.inputs)) if node.inputs else set()
-            if self._is_weighted(node):
-                fed.setdefault(node.path, set()).update(sources)
-                sources = {node.path}
-            for tensor in node.outputs:
-                behind[tensor] = sources
-        feeding = set().union(*fed.values()) if fed else set()
-        return {p for p, s in fed.items() if not s - {p}}, {p for p in fed if p not in feeding}
-
-    def _final(self) -> set[str]:
-        """Returns the paths of the last weighted layers and of everything that follows them."""
-        needed: set[Tensor] = set()
-        final: set[str] = set()
-        for node in reversed(self.graph.nodes):
-            if self._is_weighted(node) or any(t in needed for t in node.outputs):
-                needed.update(node.inputs)
-            if not any(t in needed for t in node.outputs):
-                final.add(node.path)
-        return final
-
-    def _is_weighted(self, node: Node) -> bool:
-        treatment = treatment_for(node.op)
-        return treatment is not None and treatment.kind == "weighted"
-
     # Bits and quantizers.
 
     def _rule_for(self, node: Node) -> Rule | None:
@@ -189,7 +164,7 @@ class Planner:
         """Returns the width of each group of tensors: the widest that any member asks for."""
         wishes: dict[Tensor, int] = {}
         edge = set(self.graph.input_names) | set(tensors_in(self.graph.outputs))
-        final = self._final()
+        final = after_the_last(self.graph)
         activations = self.settings.bits.activations
         edge_bits = max(self.settings.boundary_bits, activations if activations > 8 else 0)
         for node in self.graph.nodes:
@@ -282,7 +257,10 @@ class Planner:
         if self._rule_for(node) is not None:
             return "named by rule"
         edge = [w for w, paths in (("first", self.first), ("last", self.last)) if node.path in paths]
-        return f"{' and '.join(edge)} weighted layer" if edge else ""
+        why = [f"{' and '.join(edge)} weighted layer"] if edge else []
+        if is_own_layer(node.op):
+            why += [why_whole(node.op, self.graph.closed.get(node.path))]
+        return "; ".join(why)
 
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:
         treatment = treatment_for(node.op)

@@ -1,15 +1,15 @@
 """Reads, and for subclassed models makes, Keras's own record of symbolic calls.
 
-Only here and in `layers.binding` is that record (`_keras_history`, `_inbound_nodes`) touched.
+Only here, in `lowering.recording` and in `layers.binding` is that record (`_keras_history`,
+`_inbound_nodes`) touched.
 """
 
-import inspect
-from collections.abc import Iterator
 from contextlib import contextmanager
 
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.lowering.recording import parameters, steps
 
 
 @contextmanager
@@ -81,11 +81,6 @@ def _inputs_like(shape, name, taken):
     return keras.Input(tuple(shape)[1:], name=f"{name}_input" if name in taken else name)
 
 
-def parameters(function):
-    """Returns the parameters of a function by name."""
-    return inspect.signature(function).parameters
-
-
 def record_call(model, args, kwargs):
     """Returns the symbolic outputs of a subclassed model's `call`.
 
@@ -126,40 +121,3 @@ def _call(model, args, kwargs):
             "Return tensors, or lists or dicts of tensors."
         )
     return outputs
-
-
-def steps(outputs):
-    """Returns what happens in a recorded call, in order: layers by identity, operations by type."""
-    calls = calls_in_order(outputs, {})
-    return [
-        id(c.operation) if isinstance(c.operation, keras.layers.Layer) else type(c.operation) for c in calls
-    ]
-
-
-def calls_in_order(outputs, known) -> Iterator:
-    """Yields Keras's call records depth first, producers before consumers, without recursion.
-
-    Args:
-        outputs: Structure of symbolic tensors.
-        known: Identities of the tensors to stop at.
-    """
-    seen: set[int] = set()
-    stack = [(leaf, False) for leaf in reversed(keras.tree.flatten(outputs))]
-    while stack:
-        item, done = stack.pop()
-        if done:
-            yield item
-            continue
-        if id(item) in known:
-            continue
-        record = item._keras_history.operation._inbound_nodes[item._keras_history.node_index]
-        if id(record) in seen:
-            continue
-        seen.add(id(record))
-        stack.append((record, True))
-        stack.extend((t, False) for t in reversed(record.input_tensors))
-
-
-def has_mask(tensor) -> bool:
-    """Tells whether a symbolic tensor carries the mask of a sequence with it."""
-    return getattr(tensor, "_keras_mask", None) is not None

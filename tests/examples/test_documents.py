@@ -36,11 +36,13 @@ def names():
 @pytest.mark.parametrize("page", PAGES, ids=[page.name for page in PAGES])
 def test_code_runs(page, names, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    policy = keras.config.dtype_policy()
     before = [np.copy(w) for w in names["model"].get_weights()]
     blocks = BLOCK.findall(page.read_text())
     assert blocks, f"{page.name} shows no code"
     for number, block in enumerate(blocks):
         exec(compile(block, f"{page.name}, block {number + 1}", "exec"), names)
+    keras.config.set_dtype_policy(policy)
     if "transfer_weights" not in "".join(blocks):
         for old, new in zip(before, names["model"].get_weights(), strict=True):
             np.testing.assert_array_equal(new, old)

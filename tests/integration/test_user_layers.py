@@ -7,6 +7,7 @@ from keras import layers as kl
 from keras import ops
 
 import kqat
+from kqat.core.errors import ExportError
 
 SIZE = 8
 
@@ -94,17 +95,80 @@ def test_nothing_stays_float_and_the_file_is_exact(data, tmp_path):
     assert np.any(stripped != before)
 
 
-def test_a_weight_read_out_of_the_record_keeps_the_layer_whole():
-    class Hidden(kl.Layer):
-        def build(self, shape):
-            self.w = self.add_weight(shape=(shape[-1],), name="w")
+class Hidden(kl.Layer):
+    """What it multiplies with is computed from its weight outside of any record."""
 
-        def call(self, x):
-            return x * ops.exp(self.w)
+    def build(self, shape):
+        self.w = self.add_weight(shape=(shape[-1], shape[-1]), name="w", initializer="glorot_uniform")
 
+    def call(self, x):
+        return ops.matmul(x, ops.exp(self.w))
+
+
+def test_what_leaves_no_record_is_quantized_in_one_piece(data):
     inputs = keras.Input((SIZE,))
     model = keras.Model(inputs, kl.Dense(2)(Hidden(name="hidden")(inputs)))
-    (plan,) = [layer for layer in kqat.plan(model) if layer.path == "hidden"]
-    assert plan.mode == "float"
-    assert "Hidden" in plan.reason
+    plan = kqat.plan(model, 4)["hidden"]
+    assert (plan.mode, plan.weights["w"].bits, plan.output.bits) == ("quantized", 8, 8)  # the first layer
     assert "during the call" in plan.reason
+    assert "kqat.register" in plan.reason
+    q = kqat.calibrate(kqat.quantize(model, 2, boundary_bits=2), data, verbose=0)
+    # Computed on rounded weights, and no other writer is trusted with it unasked.
+    inside = q.get_layer("hidden")
+    w = keras.ops.convert_to_numpy(inside.operation.w)
+    rounded = keras.ops.convert_to_numpy(inside.weight_quantizers["w"](w))
+    assert len(np.unique(rounded[:, 0])) <= 3
+    with pytest.raises(ExportError, match=r"hidden \(Hidden\)"):
+        kqat.export_tflite(q, fallback="error")
+    np.testing.assert_array_equal(
+        kqat.strip_fake_quant(q).predict(data, verbose=0), model.predict(data, verbose=0)
+    )
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Rectified(kl.Dense):
+    """Derived from a layer that kqat knows, but computes something else."""
+
+    def call(self, x):
+        return ops.abs(super().call(x)) * 0.5
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Noisy(kl.Dense):
+    """Computes something else in training."""
+
+    def call(self, x, training=None):
+        y = super().call(x)
+        return y * 1.5 if training else ops.maximum(y, -1.0)
+
+
+@keras.saving.register_keras_serializable(package="tests")
+class Named(kl.Dense):
+    """Computes what its parent does."""
+
+    def __init__(self, units, **kwargs):
+        super().__init__(units, **kwargs)
+
+
+def test_subclasses_of_known_layers_compute_what_they_say(data, tmp_path):
+    inputs = keras.Input((SIZE,))
+    x = Rectified(SIZE, activation="relu", name="rectified")(kl.Dense(SIZE, name="first")(inputs))
+    x = Noisy(SIZE, name="noisy")(x)
+    model = keras.Model(inputs, Named(3, name="named")(x))
+    plan = kqat.plan(model)
+    assert [layer.kind for layer in plan if layer.path.startswith("rectified/")] == [
+        "Linear", "Recorded", "ops.ReLU", "ops.Absolute", "ops.Multiply",
+    ]  # fmt: skip
+    assert plan["noisy"].reason == "one piece: it computes something else in training"
+    assert plan["named"].kind == "Named"
+    q = kqat.calibrate(kqat.quantize(model, (4, 8)), data, verbose=0)
+    report = kqat.verify(q, kqat.export_tflite(q, fallback="error"), data, layers=True)
+    # The product inside of `noisy` is float, and its sums may come in another order.
+    assert report.max_lsb <= 1
+    assert not [layer.layer for layer in report.layers if layer.mismatches and "noisy" not in layer.layer][:1]
+    q.save(tmp_path / "m.keras")
+    loaded = kqat.load_model(tmp_path / "m.keras").predict(data, verbose=0)
+    np.testing.assert_array_equal(loaded, q.predict(data, verbose=0))
+    np.testing.assert_array_equal(
+        kqat.strip_fake_quant(q).predict(data, verbose=0), model.predict(data, verbose=0)
+    )

@@ -152,17 +152,17 @@ def test_control_flow_on_training_is_refused():
 class Direct(keras.Model):
     """Computes with a weight of its own, with the variable itself or with a tensor made of it."""
 
-    def __init__(self, convert):
+    def __init__(self, computed):
         super().__init__(name="mine")
-        self.convert = convert
+        self.computed = computed
         self.w = self.add_weight(shape=(6, 2), name="w")
 
     def call(self, x):
-        return ops.matmul(x, ops.convert_to_tensor(self.w) if self.convert else self.w)
+        return ops.matmul(x, ops.exp(self.w) if self.computed else self.w)
 
 
 def test_weights_of_a_model_get_a_layer():
-    model = zoo.called(Direct(convert=False), zoo.VECTOR)
+    model = zoo.called(Direct(computed=False), zoo.VECTOR)
     (node,) = trace(model).nodes
     assert (node.path, node.op.kernel) == ("matmul", model.w)
     stripped = kqat.strip_fake_quant(kqat.quantize(model))
@@ -171,7 +171,7 @@ def test_weights_of_a_model_get_a_layer():
 
 def test_weights_that_leave_no_record_are_refused():
     with pytest.raises(TraceError, match="leaves no record.*w'"):
-        trace(zoo.called(Direct(convert=True), zoo.VECTOR))
+        trace(zoo.called(Direct(computed=True), zoo.VECTOR))
 
 
 def test_other_layers_weight_used_directly_is_refused():

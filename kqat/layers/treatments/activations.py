@@ -11,7 +11,7 @@ TANH_RANGE = (-1.0, 127.0 / 128.0)
 
 register(
     *named("LeakyReLU PReLU ELU"),
-    *("ops.LeakyRelu", "ops.Elu", "ops.Silu", "ops.Gelu", "ops.HardSilu"),
+    *("ops.LeakyRelu", "ops.Elu", "ops.Silu", "ops.Gelu", "ops.HardSilu", "ops.Mish"),
     treatment=ARITHMETIC,
 )
 _SIGMOID = Treatment("arithmetic", nonnegative=True, fixed=SIGMOID_RANGE)
@@ -22,6 +22,7 @@ register("ops.Tanh", treatment=_TANH)
 register("ops.Relu", "ops.Relu6", "ops.HardSigmoid", "ops.Softplus", treatment=_RELU)
 register(
     kl.ReLU,
+    "ops.ReLU",  # what keras.activations.relu records
     treatment=lambda op: _RELU if not op.negative_slope and not op.threshold else ARITHMETIC,
 )
 

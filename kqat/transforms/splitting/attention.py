@@ -10,9 +10,9 @@ import numpy as np
 
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
+from kqat.lowering.recording import has_mask
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor
-from kqat.transforms.record import has_mask
 from kqat.transforms.splitting.chain import linear
 from kqat.transforms.splitting.wiring import Assembly, Part, Wiring
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from kqat.lowering.inherited import is_own_layer
 from kqat.transforms.graph import Graph
 from kqat.transforms.splitting.attention import attention
 from kqat.transforms.splitting.chain import chain
@@ -38,4 +39,6 @@ def split(graph: Graph, is_quantized) -> tuple[Graph, dict[str, dict]]:
 
 
 def _assembly(node, graph: Graph) -> Assembly | None:
+    if is_own_layer(node.op):
+        return None
     return next((found for rule in RULES if (found := rule(node, graph)) is not None), None)

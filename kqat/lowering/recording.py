@@ -1,0 +1,150 @@
+"""Keras's record of what happens in the call of one layer."""
+
+import inspect
+from collections.abc import Iterator
+
+import keras
+
+
+class Closed(Exception):
+    """Why a layer of the user's own is kept whole."""
+
+
+class DoesNothing(Closed):
+    """The layer hands its input on in inference."""
+
+
+class Masked(Closed):
+    """The layer is called with a mask, which would be lost on the way through a wrapper."""
+
+
+def record_layer(layer, args, kwargs):
+    """Returns the symbolic outputs of a layer's call.
+
+    Args:
+        layer: Built layer.
+        args: Positional arguments, symbolic tensors in place of tensors.
+        kwargs: Keyword arguments, the same.
+
+    Raises:
+        Closed: What the call does is not all in the record, or depends on `training`.
+    """
+    given = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+    own = own_variables(layer)
+    if layer.compute_dtype != "float32":
+        raise Closed(f"it computes in {layer.compute_dtype}")
+    if any(getattr(v, "regularizer", None) or getattr(v, "constraint", None) for v in own.values()):
+        raise Closed("its weights have a regularizer or a constraint")
+    outputs = record_inference(layer, args, kwargs)
+    if "training" in parameters(layer.call) and kwargs.get("training") is None:
+        if len(given) == 1 and outputs is given[0] and not layer.weights:
+            raise DoesNothing("it computes in training only")
+        trained = _call(layer, args, {**kwargs, "training": True})
+        if steps(outputs) != steps(trained):
+            raise Closed("it computes something else in training")
+    return outputs
+
+
+def record_inference(layer, args, kwargs):
+    """Returns the symbolic outputs of a layer's call, whatever it does in training.
+
+    Args:
+        layer: Built layer.
+        args: Positional arguments, symbolic tensors in place of tensors.
+        kwargs: Keyword arguments, the same.
+
+    Raises:
+        Closed: What the call does is not all in the record.
+    """
+    given = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+    outputs = _call(layer, args, kwargs)
+    _check_complete(layer, outputs, {id(x) for x in given}, own_variables(layer))
+    return outputs
+
+
+def _call(layer, args, kwargs):
+    try:
+        with keras.StatelessScope(collect_losses=True) as scope:
+            outputs = layer.call(*args, **kwargs)
+    except Exception as error:
+        words = (str(error).splitlines() or [type(error).__name__])[0]
+        raise Closed(f"its call cannot be recorded ({words[:100]})") from error
+    if scope.state_mapping or scope.losses:
+        raise Closed("its call assigns variables or adds losses")
+    if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):
+        raise Closed("it returns something other than tensors")
+    return outputs
+
+
+def _check_complete(layer, outputs, given: set[int], own) -> None:
+    """Raises where a weight does not appear in the record, so that it would be a constant."""
+    seen: set[int] = set()
+    for record in calls_in_order(outputs, given):
+        if isinstance(record.operation, keras.layers.InputLayer):
+            raise Closed("its call reads a tensor that is none of its arguments")
+        seen |= {id(v) for v in getattr(record.operation, "variables", ())}
+        for leaf in keras.tree.flatten((tuple(record.arguments.args), dict(record.arguments.kwargs))):
+            if isinstance(leaf, keras.Variable):
+                if id(leaf) not in own:
+                    raise Closed(f"it computes directly with the weight '{leaf.path}' of another layer")
+                seen.add(id(leaf))
+            elif _is_real(leaf):
+                raise Closed("it computes with tensors that were made during the call")
+    missing = [v.path for v in layer.trainable_variables if id(v) not in seen]
+    if missing:
+        raise Closed(f"its call reads the weight '{missing[0]}' in a way that leaves no record")
+
+
+def _is_real(leaf) -> bool:
+    """Tells whether a leaf is a tensor of the backend with real values, which may come from a weight."""
+    if not keras.ops.is_tensor(leaf) or isinstance(leaf, keras.KerasTensor):
+        return False
+    return keras.backend.is_float_dtype(keras.backend.standardize_dtype(leaf.dtype))
+
+
+def own_variables(layer) -> dict[int, keras.Variable]:
+    """Returns the variables of a layer that belong to none of the layers inside it, by identity."""
+    inside = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
+    return {id(v): v for v in layer.variables if id(v) not in inside}
+
+
+def parameters(function):
+    """Returns the parameters of a function by name."""
+    return inspect.signature(function).parameters
+
+
+def steps(outputs):
+    """Returns what happens in a recorded call, in order: layers by identity, operations by type."""
+    calls = calls_in_order(outputs, {})
+    return [
+        id(c.operation) if isinstance(c.operation, keras.layers.Layer) else type(c.operation) for c in calls
+    ]
+
+
+def calls_in_order(outputs, known) -> Iterator:
+    """Yields Keras's call records depth first, producers before consumers, without recursion.
+
+    Args:
+        outputs: Structure of symbolic tensors.
+        known: Identities of the tensors to stop at.
+    """
+    seen: set[int] = set()
+    stack = [(leaf, False) for leaf in reversed(keras.tree.flatten(outputs))]
+    while stack:
+        item, done = stack.pop()
+        if done:
+            yield item
+            continue
+        if id(item) in known:
+            continue
+        record = item._keras_history.operation._inbound_nodes[item._keras_history.node_index]
+        if id(record) in seen:
+            continue
+        seen.add(id(record))
+        stack.append((record, True))
+        stack.extend((t, False) for t in reversed(record.input_tensors))
+
+
+def has_mask(tensor) -> bool:
+    """Tells whether a symbolic tensor carries the mask of a sequence with it."""
+    return getattr(tensor, "_keras_mask", None) is not None
