@@ -15,8 +15,9 @@ _HARMLESS = frozenset(
 
 
 def is_users(cls: type) -> bool:
-    """Tells whether a class is neither Keras's nor kqat's."""
-    return cls.__module__.split(".")[0] not in ("keras", "kqat")
+    """Tells whether a class is neither of Keras's layers nor kqat's; those of `keras.applications` are none."""
+    own = cls.__module__.split(".")[0] in ("keras", "kqat")
+    return not own or cls.__module__.startswith("keras.src.applications")
 
 
 def is_own_layer(op) -> bool:

@@ -18,7 +18,9 @@ FAMILIES = {
     "DenseNet": ("DenseNet121", {}, 53),
     "ResNet": ("ResNet50", {}, 51),
     "ResNetV2": ("ResNet50V2", {}, 52),
-    "Inception": ("InceptionV3", {}, 41),
+    "InceptionV3": ("InceptionV3", {}, 41),
+    "InceptionResNet": ("InceptionResNetV2", {}, 63),
+    "ConvNeXt": ("ConvNeXtTiny", {}, 31),
     "Xception": ("Xception", {}, 26),
     "NASNet": ("NASNetMobile", {}, 81),
     "VGG": ("VGG16", {}, 11),
@@ -64,7 +66,8 @@ def test_from_quantization_to_the_file(family, tmp_path):
     q = kqat.quantize(model)
     bare = kqat.strip_fake_quant(q)
     np.testing.assert_array_equal(output(bare, x), output(model, x))
-    assert kqat.plan(bare).layers == plan.layers
+    # The paths differ where a layer was opened: its parts come back as layers of the model.
+    assert [(layer.kind, layer.mode) for layer in kqat.plan(bare)] == [(p.kind, p.mode) for p in plan]
     y = output(trained(q, x), x)
     assert len(np.unique(y)) > 5  # a network that says the same about everything would agree with anything
     q.save(tmp_path / "q.keras")
@@ -76,5 +79,4 @@ def test_from_quantization_to_the_file(family, tmp_path):
 
 
 def test_every_constructor_belongs_to_a_family():
-    rest = [name for name in constructors() if not name.startswith(tuple(FAMILIES))]
-    assert [name for name in rest if not name.startswith("ConvNeXt")] == []
+    assert [name for name in constructors() if not name.startswith(tuple(FAMILIES))] == []
