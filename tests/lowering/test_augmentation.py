@@ -17,6 +17,8 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
+# Keras's MixUp asks JAX for int64, which JAX has only on request.
+@pytest.mark.filterwarnings("ignore:.*Explicitly requested dtype int64")
 @pytest.mark.parametrize("cls", AUGMENTATIONS, ids=lambda cls: cls.__name__)
 def test_inference_leaves_images_alone(cls):
     layer = cls(*ARGUMENTS.get(cls.__name__, ()))
