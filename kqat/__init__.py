@@ -8,17 +8,17 @@ from kqat.core.after_import import after_import
 
 if TYPE_CHECKING:
     from kqat import callbacks, layers, quantizers, runtime
-    from kqat.api import plan, quantize
+    from kqat.api import plan, quantize, strip_fake_quant
     from kqat.export.c_array import export_c_array
     from kqat.export.dynamic import export_dynamic
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
     from kqat.export.weight_only import export_weight_only
     from kqat.layers.own import register
+    from kqat.legacy.bridge import convert
     from kqat.packed import load_packed, save_packed
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
-    from kqat.transforms.strip import strip_fake_quant
     from kqat.transforms.summary import summary
     from kqat.transforms.transfer import transfer_weights
 
@@ -27,6 +27,7 @@ __all__ = [
     "Export",
     "calibrate",
     "callbacks",
+    "convert",
     "export_c_array",
     "export_dynamic",
     "export_tflite",
@@ -50,6 +51,7 @@ _SUBPACKAGES = {"callbacks", "layers", "quantizers", "runtime"}
 _HOME = {
     "Export": "kqat.export.tflite",
     "calibrate": "kqat.transforms.calibrate",
+    "convert": "kqat.legacy.bridge",
     "export_c_array": "kqat.export.c_array",
     "export_dynamic": "kqat.export.dynamic",
     "export_tflite": "kqat.export.tflite",
@@ -60,7 +62,7 @@ _HOME = {
     "quantize": "kqat.api",
     "register": "kqat.layers.own",
     "save_packed": "kqat.packed",
-    "strip_fake_quant": "kqat.transforms.strip",
+    "strip_fake_quant": "kqat.api",
     "summary": "kqat.transforms.summary",
     "transfer_weights": "kqat.transforms.transfer",
     "verify": "kqat.export.verify",

@@ -1,10 +1,12 @@
 """The verbs: dispatch on what the model is."""
 
+from importlib import import_module
 from typing import Any
 
 import keras
 
 from kqat.core.errors import PlanError
+from kqat.core.recognize import is_tf_keras
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
@@ -14,8 +16,9 @@ from kqat.transforms.plan import Plan, check_patterns, settings
 from kqat.transforms.planner import Planner
 from kqat.transforms.precision import check_variables
 from kqat.transforms.splitting.split import split
+from kqat.transforms.strip import strip_fake_quant as strip
 
-ENGINES = ("auto", "native")
+ENGINES = ("auto", "native", "tfmot")
 
 
 def quantize(
@@ -35,7 +38,8 @@ def quantize(
     """Returns a quantization-aware copy of a model, ready for `fit`, `calibrate` and `export_tflite`.
 
     Args:
-        model: Built Keras 3 model: Sequential, functional, subclassed or nested. It is not changed.
+        model: Built Keras 3 model: Sequential, functional, subclassed or nested; or a functional or
+            Sequential model of tf_keras. It is not changed.
         bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8.
         weight_bits: Width of the weights, in place of `bits`.
         activation_bits: Width of the activations, in place of `bits`.
@@ -48,12 +52,14 @@ def quantize(
             `"lsq"`, `"ema"` or `"pact"`.
         recipe: A `Plan` (or its JSON text) to follow exactly, or a list of rules; the first rule that
             matches a layer decides: `[{"match": "conv*", "bits": 4}]`.
-        engine: `"auto"` or `"native"`.
+        engine: `"native"`, `"tfmot"` for the quantization of TensorFlow Model Optimization, which works on
+            tf_keras models and converts others first, or `"auto"`: what the model is for.
         strict: Raise if a layer that was not excluded stays in float.
 
     Returns:
         A functional `keras.Model` with the weights of `model`. In training it computes with
-        fake-quantized values; in inference with the integers of the deployed file.
+        fake-quantized values; in inference with the integers of the deployed file. For the engine `"tfmot"`
+        a tf_keras model.
 
     Raises:
         TraceError: The model is not built or cannot be recorded.
@@ -71,6 +77,8 @@ def quantize(
     """
     arguments = dict(locals())
     arguments.pop("model")
+    if _is_for_tfmot(model, engine):
+        return _tfmot().quantize(model, **_of_tfmot(arguments))
     graph, chosen, origins = _planned(model, **arguments)
     return Builder(graph, chosen, origins).build()
 
@@ -86,7 +94,44 @@ def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
     Returns:
         A `Plan`: `print` it, save it with `to_json`, edit it, and pass it back as `recipe=`.
     """
+    if _is_for_tfmot(model, options.get("engine", "auto")):
+        return _tfmot().plan(model, bits, **_of_tfmot(options))
     return _planned(model, bits=bits, **options)[1]
+
+
+def strip_fake_quant(model):
+    """Returns the float model that is left when all quantization is taken out.
+
+    Args:
+        model: Keras 3 model with layers of kqat in it, or tf_keras model with tfmot's wrappers, kqat's layers
+            or bare fake-quant operators.
+
+    Returns:
+        A new functional model. `model` is not changed.
+
+    Invariant: for a model that was quantized and not trained, the result computes exactly what the
+        original did.
+    """
+    if is_tf_keras(model):
+        return import_module("kqat.legacy.strip").strip_fake_quant(model)
+    return strip(model)
+
+
+def _is_for_tfmot(model, engine: str) -> bool:
+    if engine == "native" and is_tf_keras(model):
+        raise PlanError(
+            "The native engine quantizes Keras 3 models. Received: a tf_keras model and engine='native'. "
+            "Use engine='tfmot', or kqat.convert(model, to='keras') first."
+        )
+    return engine == "tfmot" or (engine == "auto" and is_tf_keras(model))
+
+
+def _tfmot():
+    return import_module("kqat.legacy.tfmot.engine")
+
+
+def _of_tfmot(options: dict) -> dict:
+    return {key: value for key, value in options.items() if key not in ("engine", "boundary_bits")}
 
 
 def _planned(model, *, engine="auto", recipe=None, **options):

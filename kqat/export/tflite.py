@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 import keras
@@ -9,6 +10,7 @@ import keras
 from kqat.core.atomic import write_atomically
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError, NotCalibratedError
+from kqat.core.recognize import is_tf_keras
 from kqat.export.checks import check_export
 from kqat.export.checks.micro import require_micro
 from kqat.export.fallback import FALLBACKS, convert_elsewhere
@@ -56,7 +58,8 @@ def export_tflite(
     that the runtime takes it as one piece.
 
     Args:
-        model: What `quantize` returned, calibrated or trained; float models work too.
+        model: What `quantize` returned, calibrated or trained; float models work too. TensorFlow's converter
+            writes models of tf_keras, for which `path` and `io` count.
         path: Where to write; the file appears whole or not at all.
         io: Type of the inputs and outputs that have a grid: `"float32"` with a border of QUANTIZE and
             DEQUANTIZE, `"int8"` for the integers themselves, or `"uint8"`. Others, such as token ids or
@@ -74,6 +77,8 @@ def export_tflite(
         ValueError: An option is none of the above.
         OSError: The file could not be written; nothing is left behind.
     """
+    if is_tf_keras(model):
+        return import_module("kqat.legacy.export").export_tflite(model, path, io)
     for name, value, known in (
         ("io", io, ends.TYPES),
         ("weights", weights, FORMS),

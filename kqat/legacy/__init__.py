@@ -5,6 +5,7 @@ Importing it loads no framework; it has `tf.keras` mean `tf_keras`, as those lib
 
 import os
 import sys
+from importlib import import_module
 
 from kqat.core.errors import LegacyKerasError
 
@@ -28,3 +29,11 @@ def require_tf_keras() -> None:
 
 
 require_tf_keras()
+
+
+def __getattr__(name):
+    """Loads a public name at its first use."""
+    homes = {"load_model": "kqat.legacy.saving"}
+    if name in homes:
+        return getattr(import_module(homes[name]), name)
+    raise AttributeError(f"module 'kqat.legacy' has no attribute {name!r}. Public names: {', '.join(homes)}.")

@@ -15,7 +15,7 @@ _HARMLESS = frozenset(
 
 
 def is_users(cls: type) -> bool:
-    """Tells whether a class is neither of Keras's layers nor kqat's; those of `keras.applications` are none."""
+    """Tells whether a class is neither Keras's nor kqat's, or one that `keras.applications` brings along."""
     own = cls.__module__.split(".")[0] in ("keras", "kqat")
     return not own or cls.__module__.startswith("keras.src.applications")
 

@@ -4,6 +4,7 @@ import keras
 
 from kqat.core.errors import ConversionError
 from kqat.core.optional import require
+from kqat.core.recognize import is_tf_keras
 from kqat.legacy import require_tf_keras
 from kqat.legacy.bridge import to_keras, to_tensorflow
 from kqat.legacy.bridge.read_keras import read_keras
@@ -45,9 +46,7 @@ def convert(model, to: str, custom_objects: dict | None = None):
 
 
 def _require_model(model) -> None:
-    if not any(
-        cls.__module__.startswith("tf_keras.") and cls.__name__ == "Model" for cls in type(model).__mro__
-    ):
+    if not is_tf_keras(model):
         raise ConversionError(
             f"convert works on models of Keras 3 and of tf_keras. Received: {type(model).__module__}."
             f"{type(model).__name__}. Use a keras.Model or a tf_keras.Model."

@@ -1,0 +1,84 @@
+"""Writes tf_keras models with TensorFlow's converter, which knows tfmot's."""
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from kqat.core.atomic import write_atomically
+from kqat.core.errors import ExportError, NotCalibratedError
+from kqat.core.optional import require
+from kqat.export.checks import check_file
+from kqat.export.tflite import Export
+from kqat.export.writing.report import LayerLine, Report
+
+TYPES = ("float32", "int8", "uint8")
+NOTE = "written by TensorFlow's converter: its last rounding may differ from the model's; see kqat.verify"
+CONVERTER_BITS = 8
+
+
+def export_tflite(model, path=None, io: str = "float32") -> Export:
+    """Returns a tf_keras model as a `.tflite` file.
+
+    Args:
+        model: Float or quantized tf_keras model.
+        path: Where to write; the file appears whole or not at all.
+        io: Type of the inputs and outputs, `"float32"`, or `"int8"` or `"uint8"` of a quantized model.
+
+    Raises:
+        NotCalibratedError: A range was never set by data.
+        ExportError: Activations have fewer than 8 bits, which the converter would round to 256 levels.
+        ValueError: `io` is none of the above.
+    """
+    if io not in TYPES:
+        raise ValueError(f"Unknown io. Received: io={io!r}. Use one of {TYPES}.")
+    wrappers = [layer for layer in model._flatten_layers() if hasattr(layer, "quantize_config")]
+    _check(model, wrappers)
+    content = _convert(model, io, bool(wrappers))
+    file = check_file(content)
+    lines = tuple(_line(wrapper) for wrapper in wrappers if getattr(wrapper.quantize_config, "weights", None))
+    report = Report(len(content), dict(Counter(file.operators)), lines, (NOTE,))
+    return Export(content, report, None if path is None else write_atomically(Path(path), content))
+
+
+def _convert(model, io: str, quantized: bool) -> bytes:
+    tf = require("tensorflow", extra="tensorflow")
+    converter = tf.lite.TFLiteConverter.from_keras_model(model)
+    if quantized:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
+        return converter.convert()
+
+
+def _check(model, wrappers) -> None:
+    narrow = [
+        w.name for w in wrappers if _rounds(w) and w.quantize_config.get_config()["bits"][1] < CONVERTER_BITS
+    ]
+    if narrow:
+        raise ExportError(
+            f"TensorFlow's converter would round activations to 256 levels. Received: {len(narrow)} layers "
+            f"with fewer, {', '.join(narrow[:3])}. Use activation_bits=8, or a Keras 3 model, whose file kqat "
+            "writes itself."
+        )
+    counts = [v for v in model.non_trainable_variables if v.name.split(":")[0].endswith("_count")]
+    idle = [v.name for v in counts if not np.array(v)]
+    if idle:
+        raise NotCalibratedError(
+            f"{len(idle)} quantizers have no range yet. Received: {', '.join(idle[:3])}. Train the model "
+            "with fit, or call it on data with training=True first."
+        )
+
+
+def _rounds(wrapper) -> bool:
+    config = wrapper.quantize_config.get_config()
+    return bool(config.get("activations") or config.get("output"))
+
+
+def _line(wrapper) -> LayerLine:
+    config, inner = wrapper.quantize_config, wrapper.layer
+    count = sum(int(np.prod(weight.shape)) for weight, *_ in wrapper._weight_vars)
+    levels = 2 ** config.bits[1] if _rounds(wrapper) else None
+    return LayerLine(inner.name, type(inner).__name__, config.bits[0], levels, count)

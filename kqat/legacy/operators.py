@@ -1,0 +1,45 @@
+"""Operators of a functional tf_keras model, applied again by the name that it keeps of them."""
+
+from functools import reduce
+from typing import Any
+
+from kqat.core.optional import require
+
+tf = require("tensorflow", extra="tensorflow")
+tf_keras = require("tf_keras", extra="tfmot")
+
+MERGES = {"add": "Add", "sub": "Subtract", "subtract": "Subtract", "mul": "Multiply", "multiply": "Multiply"}
+
+
+def call_operator(symbol: str) -> Any:
+    """Returns TensorFlow's function of a name such as `"math.add"`."""
+    return reduce(getattr, symbol.split("."), tf)
+
+
+def call_layer(symbol: str):
+    """Returns a function that computes the same with a layer, where there is one: tfmot knows layers only."""
+    function, merge = call_operator(symbol), MERGES.get(symbol.rpartition(".")[2])
+
+    def call(*args, **kwargs):
+        operands = [*args, *(value for key, value in kwargs.items() if key in ("x", "y"))]
+        layer = _layer(merge, operands) if merge and len(operands) == 2 else None
+        return function(*args, **kwargs) if layer is None else layer
+
+    return call
+
+
+def _layer(merge: str, operands):
+    """Returns the output of a layer that merges two tensors, or one and a number; `None` if it is neither."""
+    tensors = [x for x in operands if hasattr(x, "_keras_history")]
+    if len(tensors) == 2:
+        return getattr(tf_keras.layers, merge)()(tensors)
+    (number,) = (x for x in operands if not hasattr(x, "_keras_history"))
+    if not isinstance(number, int | float):
+        return None
+    if merge == "Multiply":
+        return tf_keras.layers.Rescaling(float(number))(tensors[0])
+    if merge == "Add":
+        return tf_keras.layers.Rescaling(1.0, offset=float(number))(tensors[0])
+    if number is operands[0]:
+        return tf_keras.layers.Rescaling(-1.0, offset=float(number))(tensors[0])
+    return tf_keras.layers.Rescaling(1.0, offset=-float(number))(tensors[0])
