@@ -60,8 +60,8 @@ def _check(model, wrappers) -> None:
     if narrow:
         raise ExportError(
             f"TensorFlow's converter would round activations to 256 levels. Received: {len(narrow)} layers "
-            f"with fewer, {', '.join(narrow[:3])}. Use activation_bits=8, or a Keras 3 model, whose file kqat "
-            "writes itself."
+            f"with fewer, {', '.join(narrow[:3])}. Use activation_bits=8, or a Keras 3 model, whose file "
+            "kqat writes itself."
         )
     counts = [v for v in model.non_trainable_variables if v.name.split(":")[0].endswith("_count")]
     idle = [v.name for v in counts if not np.array(v)]

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kqat.core.optional import require
-from kqat.legacy.bridge.read_tf_keras import read_tf_keras
+from kqat.legacy.bridge.read_tf_keras import own_classes, read_tf_keras
 from kqat.legacy.bridge.record import Call, Part, Place, Record
 from kqat.legacy.bridge.write import Writer
 
@@ -31,15 +31,10 @@ def strip_fake_quant(model):
     tf_keras = require("tf_keras", extra="tfmot")
     record = read_tf_keras(model)
     layers = {layer.name.replace("/", "_"): layer for layer in model._flatten_layers(include_self=False)}
-    own = {type(layer).__name__: type(layer) for layer in layers.values()}
-    own = {name: cls for name, cls in own.items() if not hasattr(tf_keras.layers, name)}
     parts = [_float_part(part, layers.get(part.name)) for part in record.parts]
-    return Writer(tf_keras, call_operator, own).write(_without_fakes(replace_parts(record, parts)))
-
-
-def replace_parts(record: Record, parts: list[Part]) -> Record:
-    """Returns the record with other parts, in the same order."""
-    return replace(record, parts=parts)
+    return Writer(tf_keras, call_operator, own_classes(model)).write(
+        _without_fakes(replace(record, parts=parts))
+    )
 
 
 def _without_fakes(record: Record) -> Record:

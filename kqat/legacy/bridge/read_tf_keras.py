@@ -4,7 +4,15 @@ import keras
 import numpy as np
 
 from kqat.core.errors import ConversionError
+from kqat.core.optional import require
 from kqat.legacy.bridge.record import Call, Part, Place, Port, Record
+
+
+def own_classes(model) -> dict[str, type]:
+    """Returns the layer classes of a tf_keras model that are not public, by name."""
+    library = require("tf_keras", extra="tfmot").layers
+    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers(include_self=False)}
+    return {name: cls for name, cls in classes.items() if not hasattr(library, name)}
 
 
 def read_tf_keras(model) -> Record:

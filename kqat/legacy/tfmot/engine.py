@@ -7,6 +7,7 @@ import keras
 from kqat.core.errors import FallbackWarning, PlanError
 from kqat.core.optional import require
 from kqat.legacy.bridge import convert
+from kqat.legacy.bridge.read_tf_keras import own_classes
 from kqat.legacy.tfmot import plan as plans
 from kqat.legacy.tfmot.config import Config
 from kqat.legacy.tfmot.flat import flat
@@ -64,7 +65,7 @@ def _quantized(model, config: Settings):
     check_patterns(config, nodes.values())
     registry = Registry(lambda name: _widths(nodes, name, config))
     annotated = _annotated(source, nodes, registry, config)
-    with _library.quantize_scope(OBJECTS):
+    with _library.quantize_scope({**own_classes(source), **OBJECTS}):
         quantized = _library.quantize_apply(annotated, Scheme(registry))
         quantized = repaired(quantized, max(8, config.bits.activations))
     found = plans.plan(source, quantized, config)

@@ -1,7 +1,7 @@
 """A tf_keras model whose calls are layers: nested models flattened, operators as layers that tfmot knows."""
 
 from kqat.core.optional import require
-from kqat.legacy.bridge.read_tf_keras import read_tf_keras
+from kqat.legacy.bridge.read_tf_keras import own_classes, read_tf_keras
 from kqat.legacy.bridge.write import Writer
 from kqat.legacy.operators import call_layer
 
@@ -17,6 +17,4 @@ def flat(model):
     Raises:
         ConversionError: The model is subclassed, so its calls are not recorded.
     """
-    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers(include_self=False)}
-    own = {name: cls for name, cls in classes.items() if not hasattr(tf_keras.layers, name)}
-    return Writer(tf_keras, call_layer, own).write(read_tf_keras(model))
+    return Writer(tf_keras, call_layer, own_classes(model)).write(read_tf_keras(model))

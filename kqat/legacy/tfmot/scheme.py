@@ -19,6 +19,7 @@ MORE: dict[str, tuple[tuple[str, ...], bool]] = {
     **dict.fromkeys(("Conv1D", "Conv3D"), (("kernel",), True)),
     **dict.fromkeys(("BatchNormalization", "Multiply", "Subtract", "Average", "ELU", "PReLU"), ((), True)),
     **dict.fromkeys(("Rescaling", "Normalization"), ((), True)),
+    **dict.fromkeys(("LayerScale", "CustomScaleLayer"), ((), True)),  # of the applications
     **dict.fromkeys(("MaxPooling1D", "UpSampling1D", "RepeatVector"), ((), False)),
     # The runtime's kernel puts the output on the grid of the input; tfmot gives it one of its own, which the
     # converter refuses where the two differ.
