@@ -19,8 +19,9 @@ MODELS = (
 )
 HEAD = """# tf_keras: what the tfmot engine quantizes
 
-`kqat.quantize(model, engine="tfmot")` on one small member of each family of `tf_keras.applications`, W8A8, random
-weights, images of {size} pixels: quantized, trained for one step, written as `.tflite`, run. The table is generated:
+`kqat.quantize(model, engine="tfmot")` on one small member of each family of `tf_keras.applications`: W8A8,
+random weights, images of {size} pixels; quantized, trained for one step, written as `.tflite`, run. The table is
+generated:
 
 ```sh
 python -m benchmarks.tfmot_families.run
@@ -28,8 +29,8 @@ python -m benchmarks.tfmot_families.run
 
 * *tfmot alone*: whether `tfmot.quantization.keras.quantize_model` takes the model.
 * *float* counts the layers without a rule; they are named below the table.
-* *apart*: the largest difference between a probability of the model and of its file. TensorFlow's converter fuses and
-  rounds as the runtime does, the simulation in float32; the native engine has no such difference.
+* *apart*: the largest difference between a probability of the model and of its file. The model simulates
+  rounding in float32, the file computes on integers; the native engine has no such difference.
 * *strip*: the largest difference between the float model and what `strip_fake_quant` gives back.
 
 """
