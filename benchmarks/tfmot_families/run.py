@@ -20,8 +20,8 @@ MODELS = (
 HEAD = """# tf_keras: what the tfmot engine quantizes
 
 `kqat.quantize(model, engine="tfmot")` on one small member of each family of `tf_keras.applications`: W8A8,
-random weights, images of {size} pixels; quantized, trained for one step, written as `.tflite`, run. The table is
-generated:
+random weights, images of {size} pixels; quantized, trained for one step, written as `.tflite`, run. The
+table is generated:
 
 ```sh
 python -m benchmarks.tfmot_families.run
