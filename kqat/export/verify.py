@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 
 from kqat.core.errors import FileError, VerifyError
+from kqat.core.recognize import is_tf_keras
 from kqat.export.comparing.data import Batch, Slot, batches
 from kqat.export.comparing.layers import LayerComparison, output_scales
 from kqat.export.comparing.report import OutputReport, VerifyReport
@@ -34,7 +36,7 @@ def verify(
     """Compares a quantized model with its `.tflite` file on data, value by value.
 
     Args:
-        model: The Keras model, run with `training=False`.
+        model: The Keras model, run with `training=False`; one of tf_keras is compared at its outputs.
         tflite: What `export_tflite` returned, or the bytes or the path of a file, packed or not.
         data: Array; list, tuple or dict of arrays; `(inputs, labels)`; or an iterable of such batches.
         layers: Also compare every quantized tensor inside, to find the first layer that differs.
@@ -59,6 +61,7 @@ def verify(
         (0, 1.0)
     """
     _check_arguments(model, batch_size)
+    layers = layers and not is_tf_keras(model)
     content = expand_file(read_file(tflite))
     isolated = not isinstance(tflite, Export) if isolated is None else isolated
     with load(content, isolated) as runtime:
@@ -97,7 +100,7 @@ def read_file(tflite: Any) -> bytes:
 
 
 def _check_arguments(model, batch_size) -> None:
-    if not isinstance(model, keras.Model):
+    if not isinstance(model, keras.Model) and not is_tf_keras(model):
         raise VerifyError(f"The model must be a keras.Model. Received: {type(model).__name__}.")
     if not isinstance(batch_size, int) or batch_size < 1:
         raise VerifyError(
@@ -110,7 +113,8 @@ class _Comparison:
 
     def __init__(self, model, content: bytes, runtime):
         self.runtime = runtime
-        self.model = keras.Model(model.inputs, model.outputs) if _is_graph(model) else model
+        library = import_module("tf_keras") if is_tf_keras(model) else keras
+        self.model = library.Model(model.inputs, model.outputs) if _is_graph(model) else model
         self._flat = _is_graph(model)  # then the inputs go in as they come, whatever the caller's structure
         self.slots = _slots(model, runtime.inputs)
         self._input_order = _match(runtime.inputs, [slot.name for slot in self.slots], "inputs")
@@ -258,7 +262,11 @@ def _slots(model, ports: Sequence[Port]) -> list[Slot]:
     if not _is_graph(model):
         return [Slot(p.name, p.shape, p.dtype if p.scale is None else "float32") for p in ports]
     names = getattr(model, "input_names", None) or [t.name for t in model.inputs]
-    return [Slot(n, tuple(t.shape), str(t.dtype)) for n, t in zip(names, model.inputs, strict=True)]
+    return [Slot(n, tuple(t.shape), _dtype(t)) for n, t in zip(names, model.inputs, strict=True)]
+
+
+def _dtype(tensor) -> str:
+    return getattr(tensor.dtype, "name", str(tensor.dtype))
 
 
 def _match(ports: Sequence[Port], names: Sequence[str], what: str) -> list[int]:
