@@ -3,6 +3,7 @@
 #   make test   everything CI runs
 PYTHON ?= python3
 VENV ?= .venv
+LARQ ?= .venv-larq
 DATA ?= digits
 ARGS ?=
 
@@ -17,7 +18,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit backends examples docs clean
+.PHONY: help demo test lint types unit backends larq examples docs clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -38,7 +39,7 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.demo --data $(DATA) $(ARGS)
 
-test: lint types unit backends examples docs
+test: lint types unit backends larq examples docs
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -55,6 +56,16 @@ backends: $(VENV)/.dev
 	KERAS_BACKEND=jax $(PYTEST) -n 2 $(AGNOSTIC)
 	KERAS_BACKEND=torch $(PYTEST) -n 2 $(AGNOSTIC)
 
+# larq needs NumPy 1, which JAX and others do not work with: an environment of its own.
+$(LARQ)/.done: pyproject.toml requirements/larq.txt
+	$(PYTHON) -m venv $(LARQ)
+	$(LARQ)/bin/python -m pip install --disable-pip-version-check --quiet -c requirements/larq.txt \
+		-e '.[tensorflow,larq,lce]' pytest hypothesis
+	@touch $@
+
+larq: $(LARQ)/.done
+	TF_USE_LEGACY_KERAS=1 KERAS_BACKEND=tensorflow $(LARQ)/bin/python -m pytest tests/legacy/larq
+
 # The examples in the docstrings run as they are printed.
 examples: $(VENV)/.dev
 	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules kqat
@@ -63,4 +74,4 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 clean:
-	rm -rf $(VENV) build dist site demo
+	rm -rf $(VENV) $(LARQ) build dist site demo

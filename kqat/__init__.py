@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kqat.export.weight_only import export_weight_only
     from kqat.layers.own import register
     from kqat.legacy.bridge import convert
+    from kqat.legacy.lce import export_lce
     from kqat.packed import load_packed, save_packed
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
@@ -30,6 +31,7 @@ __all__ = [
     "convert",
     "export_c_array",
     "export_dynamic",
+    "export_lce",
     "export_tflite",
     "export_weight_only",
     "layers",
@@ -54,6 +56,7 @@ _HOME = {
     "convert": "kqat.legacy.bridge",
     "export_c_array": "kqat.export.c_array",
     "export_dynamic": "kqat.export.dynamic",
+    "export_lce": "kqat.legacy.lce",
     "export_tflite": "kqat.export.tflite",
     "export_weight_only": "kqat.export.weight_only",
     "load_model": "kqat.saving",

@@ -53,7 +53,8 @@ def quantize(
         recipe: A `Plan` (or its JSON text) to follow exactly, or a list of rules; the first rule that
             matches a layer decides: `[{"match": "conv*", "bits": 4}]`.
         engine: `"native"`, `"tfmot"` for the quantization of TensorFlow Model Optimization, which works on
-            tf_keras models and converts others first, or `"auto"`: what the model is for.
+            tf_keras models and converts others first, or `"auto"`: what the model is for. Of a tf_keras model
+            `bits=1` makes one of larq.
         strict: Raise if a layer that was not excluded stays in float.
 
     Returns:
@@ -78,7 +79,7 @@ def quantize(
     arguments = dict(locals())
     arguments.pop("model")
     if _is_for_tfmot(model, engine):
-        return _tfmot().quantize(model, **_of_tfmot(arguments))
+        return _legacy(bits, engine).quantize(model, **_of_legacy(arguments))
     graph, chosen, origins = _planned(model, **arguments)
     return Builder(graph, chosen, origins).build()
 
@@ -95,7 +96,7 @@ def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
         A `Plan`: `print` it, save it with `to_json`, edit it, and pass it back as `recipe=`.
     """
     if _is_for_tfmot(model, options.get("engine", "auto")):
-        return _tfmot().plan(model, bits, **_of_tfmot(options))
+        return _legacy(bits, options.get("engine")).plan(model, bits, **_of_legacy(options))
     return _planned(model, bits=bits, **options)[1]
 
 
@@ -126,11 +127,13 @@ def _is_for_tfmot(model, engine: str) -> bool:
     return engine == "tfmot" or (engine == "auto" and is_tf_keras(model))
 
 
-def _tfmot():
-    return import_module("kqat.legacy.tfmot.engine")
+def _legacy(bits, engine):
+    """Returns the engine for models of tf_keras: larq for one bit, else tfmot."""
+    binary = bits in (1, (1, 1)) and engine != "tfmot"
+    return import_module("kqat.legacy.larq.engine" if binary else "kqat.legacy.tfmot.engine")
 
 
-def _of_tfmot(options: dict) -> dict:
+def _of_legacy(options: dict) -> dict:
     return {key: value for key, value in options.items() if key not in ("engine", "boundary_bits")}
 
 

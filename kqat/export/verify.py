@@ -64,7 +64,7 @@ def verify(
     layers = layers and not is_tf_keras(model)
     content = expand_file(read_file(tflite))
     isolated = not isinstance(tflite, Export) if isolated is None else isolated
-    with load(content, isolated) as runtime:
+    with _runtime(content, isolated) as runtime:
         comparison = _Comparison(model, content, runtime)
         inner = LayerComparison(model, content, isolated) if layers else None
         try:
@@ -76,6 +76,12 @@ def verify(
             if inner is not None:
                 inner.close()
         return comparison.report(inner)
+
+
+def _runtime(content: bytes, isolated: bool):
+    if b"LceBconv2d" in content:
+        return import_module("kqat.legacy.lce_runtime").LceRuntime(content)
+    return load(content, isolated)
 
 
 def read_file(tflite: Any) -> bytes:

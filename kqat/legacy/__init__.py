@@ -20,7 +20,9 @@ def require_tf_keras() -> None:
     """
     os.environ[_FLAG] = "1"
     tensorflow = sys.modules.get("tensorflow")  # which resolves the name at its first use
-    if tensorflow is not None and not tensorflow.keras.__name__.startswith("tf_keras"):
+    if tensorflow is None or getattr(tensorflow, "_tf_uses_legacy_keras", False):
+        return
+    if not tensorflow.keras.__name__.startswith("tf_keras"):
         raise LegacyKerasError(
             "TensorFlow already takes Keras 3 for tf.keras in this process, so tfmot and Larq would refuse "
             f"their models. Received: an earlier use of it. Set {_FLAG}=1 in the environment, or import "

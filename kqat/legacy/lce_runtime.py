@@ -1,0 +1,54 @@
+"""Runs files for Larq Compute Engine in its own interpreter, with the attributes of `Runtime`."""
+
+from collections import Counter
+
+import numpy as np
+
+from kqat.core.optional import require
+from kqat.export.running.runtime import Delegation, Port
+from kqat.legacy.lce import operators
+
+
+class LceRuntime:
+    """A loaded file.
+
+    Args:
+        content: The file.
+    """
+
+    def __init__(self, content: bytes):
+        library = require("larq_compute_engine.tflite.python.interpreter", extra="lce")
+        self._interpreter = library.Interpreter(content, num_threads=1)
+        i = self._interpreter
+        self.inputs = _ports("input", i.input_shapes, i.input_types, i.input_scales, i.input_zero_points)
+        self.outputs = _ports(
+            "output", i.output_shapes, i.output_types, i.output_scales, i.output_zero_points
+        )
+        self._count = Counter(operators(content))
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exception):
+        self._interpreter = None
+
+    @property
+    def delegation(self) -> Delegation:
+        """LCE's interpreter runs everything itself."""
+        return Delegation(0, self._count)
+
+    def run(self, arrays, batch_size: int = 1, real: bool = True) -> list[np.ndarray]:
+        """Returns the outputs for whole arrays, computed one sample after the other."""
+        stored = [port.encode(x) for port, x in zip(self.inputs, arrays, strict=True)]
+        found = self._interpreter.predict(stored[0] if len(stored) == 1 else stored)
+        outputs = found if isinstance(found, list) else [found]
+        return [port.decode(y) if real else y for port, y in zip(self.outputs, outputs, strict=True)]
+
+
+def _ports(what: str, shapes, types, scales, zero_points) -> tuple[Port, ...]:
+    """Returns the inputs or outputs of the interpreter; LCE knows no names."""
+    rows = enumerate(zip(shapes, types, scales, zero_points, strict=True))
+    return tuple(
+        Port(f"{what}_{i}", (None, *shape[1:]), np.dtype(kind).name, scale, zero_point or 0)
+        for i, (shape, kind, scale, zero_point) in rows
+    )
