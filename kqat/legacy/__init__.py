@@ -35,7 +35,7 @@ require_tf_keras()
 
 def __getattr__(name):
     """Loads a public name at its first use."""
-    homes = {"load_model": "kqat.legacy.saving"}
+    homes = {"load_model": "kqat.legacy.saving", "fake_quant": "kqat.legacy.operators"}
     if name in homes:
         return getattr(import_module(homes[name]), name)
     raise AttributeError(f"module 'kqat.legacy' has no attribute {name!r}. Public names: {', '.join(homes)}.")

@@ -11,6 +11,29 @@ tf_keras = require("tf_keras", extra="tfmot")
 MERGES = {"add": "Add", "sub": "Subtract", "subtract": "Subtract", "mul": "Multiply", "multiply": "Multiply"}
 
 
+def fake_quant(x, bits: int = 8, min: float = -6.0, max: float = 6.0):
+    """Returns a tensor of a functional tf_keras model rounded to a fixed range, by an operator layer.
+
+    Forward: TensorFlow's `fake_quant_with_min_max_args`: `2^bits` levels from `min` to `max`, moved such that
+    0 is one of them. `kqat.strip_fake_quant` takes it out again.
+
+    Args:
+        x: Symbolic tensor.
+        bits: Width, 2 to 16.
+        min: Lower end of the range, at most 0.
+        max: Upper end, at least 0.
+
+    Raises:
+        ValueError: The width or the range is none of these.
+    """
+    if not 2 <= bits <= 16 or not min <= 0 <= max or min == max:
+        raise ValueError(
+            "A range holds 0, and a width is 2 to 16 bits. Received: "
+            f"bits={bits!r}, min={min!r}, max={max!r}. Use for example bits=8, min=-6, max=6."
+        )
+    return tf.quantization.fake_quant_with_min_max_args(x, min=min, max=max, num_bits=bits)
+
+
 def call_operator(symbol: str) -> Any:
     """Returns TensorFlow's function of a name such as `"math.add"`."""
     return reduce(getattr, symbol.split("."), tf)
