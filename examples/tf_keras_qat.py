@@ -50,7 +50,7 @@ def main(argv=None):
     data, test = datasets.load(args.data)
     shape = data[0].shape[1:]
     model = trained(build(shape), data, args.epochs)
-    found = {"float": accuracy(model, test)}
+    found: dict = {"float": accuracy(model, test)}
     for bits in (8, (4, 8)):
         q = trained(kqat.quantize(model, bits=bits), data, max(1, args.epochs // 4))
         export = kqat.export_tflite(q)
