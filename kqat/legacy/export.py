@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import ExportError, NotCalibratedError
@@ -38,8 +39,29 @@ def export_tflite(model, path=None, io: str = "float32") -> Export:
     content = _convert(model, io, bool(wrappers))
     file = check_file(content)
     lines = tuple(_line(wrapper) for wrapper in wrappers if getattr(wrapper.quantize_config, "weights", None))
-    report = Report(len(content), dict(Counter(file.operators)), lines, (NOTE,))
+    left = float_matrices(content) if wrappers else []
+    notes = (NOTE, *(f"{name}: float32 in the file, folded with the layer behind it" for name in left))
+    report = Report(len(content), dict(Counter(file.operators)), lines, notes)
     return Export(content, report, None if path is None else write_atomically(Path(path), content))
+
+
+def float_matrices(content: bytes) -> list[str]:
+    """Returns the names of the constants of two dimensions or more that a file keeps in float32.
+
+    The converter multiplies a BatchNormalization behind a quantized Dense layer into its weights, which are
+    float then.
+
+    Args:
+        content: The file.
+    """
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    return [
+        tensor.name.decode()
+        for tensor in model.subgraphs[0].tensors
+        if tensor.type == schema.TensorType.FLOAT32
+        and model.buffers[tensor.buffer].data is not None
+        and len(tensor.shape) > 1
+    ]
 
 
 def _convert(model, io: str, quantized: bool) -> bytes:

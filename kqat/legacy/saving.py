@@ -11,9 +11,9 @@ def load_model(path, custom_objects: dict | None = None, compile: bool = True):
         custom_objects: Classes and functions of the user's own, by name.
         compile: Whether to compile it as it was.
     """
-    tf_keras = require("tf_keras", extra="tfmot")
-    tfmot = require("tensorflow_model_optimization", extra="tfmot")
     from kqat.legacy.tfmot import config, input_range, quantizers  # noqa: F401  (registers their classes)
 
+    tf_keras = require("tf_keras", extra="tfmot")
+    tfmot = require("tensorflow_model_optimization", extra="tfmot")
     with tfmot.quantization.keras.quantize_scope(custom_objects or {}):
         return tf_keras.models.load_model(path, compile=compile)

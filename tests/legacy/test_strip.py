@@ -92,6 +92,8 @@ def test_trained_weights_stay_and_the_compiled_model_is_untouched():
 
 
 def test_tfmots_own_models_are_stripped():
+    import kqat.legacy.tfmot  # noqa: F401  (imports tfmot without its warnings)
+
     tfmot = pytest.importorskip("tensorflow_model_optimization")
     model = tf_keras.Sequential([L.Input((6, 6, 3)), L.Conv2D(4, 3), L.BatchNormalization(), L.ReLU()])
     model.set_weights([np.random.default_rng(0).uniform(0.1, 0.5, w.shape) for w in model.get_weights()])

@@ -140,6 +140,17 @@ def test_a_keras_3_model_is_converted_first():
     assert isinstance(q, tf_keras.Model)
 
 
+def test_what_the_converter_leaves_in_float_is_noted():
+    inputs = L.Input((6,))
+    dense = tf_keras.Model(inputs, L.BatchNormalization(name="norm")(L.Dense(16, name="dense")(inputs)))
+    q = kqat.quantize(dense)
+    q(X[:, 0, :2].reshape(64, 6), training=True)
+    notes = [note for note in kqat.export_tflite(q).report.notes if "float32 in the file" in note]
+    assert len(notes) == 1
+    assert "norm" in notes[0]
+    assert not [note for note in kqat.export_tflite(trained(net())).report.notes if "float32" in note]
+
+
 def test_errors_name_the_remedy():
     model = net()
     with pytest.raises(PlanError, match="2 to 8 bits. Received: bits=1. Use engine='native'"):
