@@ -58,6 +58,7 @@ def outputs(model, x=X):
 
 def test_nothing_that_has_a_rule_stays_float():
     plan = kqat.plan(net(), (4, 8), exclude=["head"])
+    assert plan["block_point_swish"].output.bits == 8  # a layer of its own: no kernel fuses it
     assert [layer.path for layer in plan.float_layers] == ["head"]
     assert plan["head"].reason == "excluded by rule"
     assert {plan[name].weights["kernel"].bits for name in ("conv", "block_point", "hidden")} == {4}
@@ -153,8 +154,8 @@ def test_what_the_converter_leaves_in_float_is_noted():
 
 def test_errors_name_the_remedy():
     model = net()
-    with pytest.raises(PlanError, match="2 to 8 bits. Received: bits=1. Use engine='native'"):
-        kqat.quantize(model, bits=1)
+    with pytest.raises(PlanError, match="2 to 8 bits. Received: bits=16. Use engine='native'"):
+        kqat.quantize(model, bits=16)
     with pytest.raises(PlanError, match="native engine.*kqat.convert"):
         kqat.quantize(model, engine="native")
     with pytest.raises(UnmatchedPatternError, match="'hed'.*'head'"):
