@@ -42,8 +42,17 @@ def _two_sum(a, b):
 def exp_pair(x):
     """Returns exp of `x <= 0` as a float32 and the float32 remainder that it rounds away.
 
-    The pair is right to about 36 bits. Every product that a sum must keep whole is exact, so a compiler
-    that fuses multiplications into additions changes nothing.
+    The pair is right to about 36 bits.
+    """
+    value, left, power = exp_parts(x)
+    return ops.multiply(value, power), ops.multiply(left, power)
+
+
+def exp_parts(x):
+    """Returns exp of `x <= 0` as `(value + left) * power`: a float32 from 1 to 2, its remainder, a power of 2.
+
+    Every product that a sum must keep whole is exact, so a compiler that fuses multiplications into
+    additions changes nothing.
     """
     x = ops.maximum(x, _LOWEST)
     k = ops.round(ops.multiply(x, float(1.0 / _STEP)))
@@ -65,7 +74,35 @@ def exp_pair(x):
     power = ops.take(_POWERS, ops.cast(ops.add(turns, 120.0), "int32"))
     value = ops.add(total, low)
     left = ops.subtract(low, ops.subtract(value, total))
-    return ops.multiply(value, power), ops.multiply(left, power)
+    return value, left, power
+
+
+def _halves(x, bits):
+    """Returns a float32 below 2 as a sum of two of at most 12 bits, the first with `bits` after the point."""
+    head = ops.multiply(ops.round(ops.multiply(x, 2.0**bits)), 2.0**-bits)
+    return head, ops.subtract(x, head)
+
+
+def sigmoid(x):
+    """Returns `1 / (1 + exp(-x))`, correctly rounded: the runtime computes its table in float64.
+
+    Division with remainder: `t = n / d` is put right by `(n - t * d) / d`, where the products of halves are
+    exact.
+    """
+    value, left, power = exp_parts(ops.negative(ops.abs(x)))
+    d, d_left = _two_sum(1.0, ops.multiply(value, power))
+    d_left = ops.add(d_left, ops.multiply(left, power))
+    below = ops.less(x, 0.0)
+    n, n_left = ops.where(below, value, 1.0), ops.where(below, left, 0.0)
+    t = ops.divide(n, d)
+    (th, tl), (dh, dl) = _halves(t, 11), _halves(d, 11)
+    rest = unfused(ops.subtract(n, ops.multiply(th, dh)))
+    rest = unfused(ops.subtract(rest, ops.multiply(th, dl)))
+    rest = unfused(ops.subtract(rest, ops.multiply(tl, dh)))
+    rest = unfused(ops.subtract(rest, ops.multiply(tl, dl)))
+    rest = unfused(ops.add(rest, unfused(ops.subtract(n_left, ops.multiply(t, d_left)))))
+    y = unfused(ops.add(t, ops.divide(rest, d)))
+    return ops.multiply(y, ops.where(below, power, 1.0))
 
 
 def exp(x):

@@ -10,11 +10,12 @@ import numpy as np
 
 from kqat.core.grid import Grid
 from kqat.lowering.base import Step
+from kqat.lowering.exponential import sigmoid
 from kqat.lowering.merge import add_forward, multiply_forward, write_pair
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import constant_grid
 from kqat.lowering.softmax import PROBABILITY
-from kqat.lowering.table import Table, sigmoid, write_result
+from kqat.lowering.table import Table, write_result
 from kqat.lowering.terms import Term, write_constant
 
 _TO_SIX = Grid(np.float32(6 / 255), np.float32(0), np.float32(255))

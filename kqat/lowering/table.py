@@ -30,13 +30,6 @@ def inputs_of(source: Grid):
     return ops.multiply(_LEVELS, source.scale)
 
 
-def sigmoid(x):
-    """Returns `1 / (1 + exp(-x))` with the last bits of the runtime's."""
-    e, _ = exp_pair(ops.negative(ops.abs(x)))
-    tail = ops.divide(e, ops.add(1.0, e))
-    return ops.where(ops.less(x, 0.0), tail, reciprocal(ops.add(1.0, e)))
-
-
 def tanh(x):
     """Returns `(1 - e) / (1 + e) * sign(x)`, `e = exp(-2|x|)`, to about a unit in the last place."""
     e, rest = exp_pair(ops.multiply(ops.abs(x), -2.0))
