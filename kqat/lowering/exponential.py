@@ -49,7 +49,7 @@ def exp_pair(x):
 
 
 def exp_parts(x):
-    """Returns exp of `x <= 0` as `(value + left) * power`: a float32 from 1 to 2, its remainder, a power of 2.
+    """Returns exp of `x <= 0` as `(value + left) * power`: a float32 from 1 to 2, its rest, a power of 2.
 
     Every product that a sum must keep whole is exact, so a compiler that fuses multiplications into
     additions changes nothing.
