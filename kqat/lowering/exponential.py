@@ -32,8 +32,8 @@ _POWERS = (2.0 ** np.arange(-120, 1)).astype(np.float32)
 
 
 def _two_sum(a, b):
-    """Returns `a + b` rounded, and what the rounding left out."""
-    total = ops.add(a, b)
+    """Returns `a + b` rounded, and what the rounding left out; compilers know `1 + b - 1` to be `b`."""
+    total = unfused(ops.add(a, b))
     part = ops.subtract(total, a)
     left = ops.subtract(a, ops.subtract(total, part))
     return total, ops.add(left, ops.subtract(b, part))

@@ -3,7 +3,8 @@
 Forward: the results for all levels, computed once and looked up. The runtime builds the same tables:
     LOGISTIC, TANH, ELU:  `rint(f(level * sx) * (1 / so) + zo)`, the zero point inside the rounding
     GELU:                 `round(f(level * sx) * (1 / so)) + zo`, halves away from 0
-Other functions are written as a table of our own, CAST, ADD and GATHER.
+Its f comes from the C library of the platform, right to a unit in the last place or two. Where that could
+move a result across a half, and for all other functions, the table itself is written: CAST, ADD, GATHER.
 """
 
 import numpy as np
@@ -20,14 +21,13 @@ _LEVELS = np.arange(-_SPAN, _SPAN + 1, dtype=np.float32)  # those of every 8-bit
 SIGNED_UNIT = Grid(np.float32(1 / 128), np.float32(INT8_MIN), np.float32(INT8_MAX))
 
 
+# C libraries' functions err by a unit in the last place or two, 2^-23 of the result at most.
+_DOUBT = 2.0**-23
+
+
 def look_up(x, source: Grid, results):
     """Returns `results`, one for each of `_LEVELS`, at the levels of `x`."""
     return ops.take(results, ops.cast(ops.add(to_levels(x, source), float(_SPAN)), "int32"))
-
-
-def inputs_of(source: Grid):
-    """Returns the real values of `_LEVELS`."""
-    return ops.multiply(_LEVELS, source.scale)
 
 
 def tanh(x):
@@ -44,7 +44,7 @@ def elu(x):
 
 
 def gelu(x):
-    """Returns `x/2 * (1 + erf(x / sqrt(2)))`."""
+    """Returns `x/2 * (1 + erf(x / sqrt(2)))`, in absolute terms to about a unit in the last place of `x`."""
     return ops.multiply(ops.multiply(x, 0.5), ops.add(1.0, _erf(ops.multiply(x, np.float32(0.5**0.5)))))
 
 
@@ -75,6 +75,27 @@ def write_result(writer, x, target: Grid | None, name: str, emit):
     return out
 
 
+def levels_of_codes(x):
+    """Returns the level of each of 256 codes of a tensor, of a code that no level has the nearest level."""
+    codes = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.float32) - np.float32(x.zero_point)
+    return np.clip(codes, x.grid.qmin, x.grid.qmax).astype(np.float32)
+
+
+def write_lookup(writer, x, results, target: Grid, name: str):
+    """Appends CAST, ADD and GATHER: the output levels `results`, one for each code of `x`."""
+    zero_point = INT8_MIN - int(target.qmin)
+    codes = (ops.convert_to_numpy(results) + zero_point).astype(np.int8)
+    table = writer.constant(f"{name}/table", codes, target.scale, zero_point)
+    index = writer.activation(f"{name}/code", x.shape, dtype="int32")
+    writer.operator("CAST", [x], [index], "CastOptions", 3, inDataType="INT8", outDataType="INT32")
+    shifted = writer.activation(f"{name}/index", x.shape, dtype="int32")
+    offset = writer.constant(f"{name}/offset", np.int32(-INT8_MIN))
+    writer.operator("ADD", [index, offset], [shifted], "AddOptions")
+    out = writer.activation(name, x.shape, target, zero_point)
+    writer.operator("GATHER", [table, shifted], [out], "GatherOptions", 2)
+    return out
+
+
 class Table:
     """Base of kernels with a built-in operator that looks its results up.
 
@@ -94,9 +115,25 @@ class Table:
     def forward(self, x, source: Grid, target: Grid):
         """Returns the activation of `x` on `target`."""
         own = self.fixed_grid or target
-        results = unfused(ops.multiply(self.function(inputs_of(source)), reciprocal(own.scale)))
+        results = self.results(_LEVELS, source, own)
         y = to_real(look_up(x, source, self.round(results, own)), own)
         return rescale(y, own, target)
+
+    def results(self, levels, source: Grid, target: Grid):
+        """Returns the function of input levels in output steps, not rounded."""
+        y = self.function(ops.multiply(levels, source.scale))
+        return unfused(ops.multiply(y, reciprocal(target.scale)))
+
+    def doubt(self, results, inputs):
+        """Returns how far off the runtime's results may be; `inputs` are in output steps too."""
+        return ops.where(ops.equal(results, inputs), 0.0, ops.multiply(ops.abs(results), _DOUBT))
+
+    def is_doubtful(self, levels, source: Grid, target: Grid) -> bool:
+        """Tells whether a result is so near to a half that platforms might round it differently."""
+        results = self.results(levels, source, target)
+        inputs = ops.multiply(ops.multiply(levels, source.scale), reciprocal(target.scale))
+        distance = ops.abs(ops.subtract(ops.subtract(results, ops.floor(results)), 0.5))
+        return bool(ops.any(ops.less(distance, self.doubt(results, inputs))))
 
     def round(self, results, grid: Grid):
         """Returns the output levels, the output's zero point inside the rounding."""
@@ -110,19 +147,31 @@ class Table:
             version = 1 if x.grid is None else self.version
             writer.operator(self.builtin, [x], [out], self.options, version, **self.fields)
 
-        if target is None or self.fixed_grid is None:
+        if target is None:
+            return write_result(writer, x, None, name, emit)
+        own = self.fixed_grid or target
+        levels = levels_of_codes(x)
+        doubtful = self.is_doubtful(levels, x.grid, own)
+        if self.fixed_grid is None and not doubtful:
             return write_result(writer, x, target, name, emit)
-        same = same_grid(self.fixed_grid, target)
-        out = writer.activation(name if same else f"{name}/fixed", x.shape, self.fixed_grid)
-        emit(out)
+        inner = name if same_grid(own, target) else f"{name}/fixed"
+        if doubtful:
+            results = self.round(self.results(levels, x.grid, own), own)
+            out = write_lookup(writer, x, ops.clip(results, own.qmin, own.qmax), own, inner)
+        else:
+            out = writer.activation(inner, x.shape, own)
+            emit(out)
         return write_rescale(writer, out, target, name)
 
 
 class AwayTable(Table):
-    """A table that rounds halves away from 0."""
+    """A table that rounds halves away from 0: GELU, whose results are small differences for `x < 0`."""
 
     def round(self, results, grid: Grid):
         return ops.multiply(ops.sign(results), half_up(ops.abs(results)))
+
+    def doubt(self, results, inputs):
+        return ops.where(ops.equal(results, inputs), 0.0, ops.multiply(ops.abs(inputs), 2 * _DOUBT))
 
 
 class Gather:
@@ -151,20 +200,7 @@ class Gather:
         """Appends CAST, ADD and GATHER, or the float operator."""
         if target is None:
             return self._write_float(writer, x, name)
-        zero_point = INT8_MIN - int(target.qmin)
-        # Codes that no level has get the result of the nearest level that there is.
-        codes = np.arange(INT8_MIN, INT8_MAX + 1, dtype=np.float32) - x.zero_point
-        inside = np.clip(codes, x.grid.qmin, x.grid.qmax).astype(np.float32)
-        results = ops.convert_to_numpy(self._levels(inside, x.grid, target)) + zero_point
-        table = writer.constant(f"{name}/table", results.astype(np.int8), target.scale, zero_point)
-        index = writer.activation(f"{name}/code", x.shape, dtype="int32")
-        writer.operator("CAST", [x], [index], "CastOptions", 3, inDataType="INT8", outDataType="INT32")
-        shifted = writer.activation(f"{name}/index", x.shape, dtype="int32")
-        offset = writer.constant(f"{name}/offset", np.int32(-INT8_MIN))
-        writer.operator("ADD", [index, offset], [shifted], "AddOptions")
-        out = writer.activation(name, x.shape, target, zero_point)
-        writer.operator("GATHER", [table, shifted], [out], "GatherOptions", 2)
-        return out
+        return write_lookup(writer, x, self._levels(levels_of_codes(x), x.grid, target), target, name)
 
     def _write_float(self, writer, x, name):
         if self.builtin is None:

@@ -5,6 +5,7 @@ from operator import attrgetter
 import keras
 
 from kqat import quantizers
+from kqat.core.recursion import deep_recursion
 from kqat.core.spec import LayerPlan, TensorPlan
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
@@ -41,6 +42,7 @@ class Builder:
         self.readers, self.outputs = graph.consumers(), set(tensors_in(graph.outputs))
         self.deferred: dict[Tensor, TensorPlan] = {}
 
+    @deep_recursion()
     def build(self) -> keras.Model:
         """Returns the quantized model, with the weights of the original."""
         inputs = {t: self._input(t, name) for t, name in self.graph.input_names.items()}

@@ -5,6 +5,7 @@ from operator import attrgetter
 
 import keras
 
+from kqat.core.recursion import deep_recursion
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.template import template_from_config
@@ -54,6 +55,7 @@ class _Stripper:
         self.values: dict[Tensor, keras.KerasTensor] = {}
         self.parts: dict[str, dict] = {}
 
+    @deep_recursion()
     def build(self) -> keras.Model:
         """Returns the stripped model."""
         for tensor, name in self.graph.input_names.items():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from kqat.lowering.exponential import exp, exp_pair
+from kqat.lowering.exponential import exp, exp_pair, sigmoid
 from tests.lowering.parity import compiled, optimized
 
 
@@ -20,6 +20,15 @@ def test_rounds_correctly(wrap):
     exact = np.exp(x.astype(np.float64))
     value = ops.convert_to_numpy(wrap(exp)(ops.convert_to_tensor(x)))
     # The pair has about 34 bits at worst: one value in 2^(34 - 24) lies too near to a rounding border.
+    assert np.mean(value != exact.astype(np.float32)) < 1e-3
+    assert np.all(np.abs(value - exact) <= np.spacing(value))
+
+
+@pytest.mark.parametrize("wrap", [lambda f: f, compiled, optimized], ids=["eager", "compiled", "optimized"])
+def test_sigmoid_rounds_correctly(wrap):
+    x = np.concatenate([arguments(), -arguments()])
+    exact = 1 / (1 + np.exp(-x.astype(np.float64)))
+    value = ops.convert_to_numpy(wrap(sigmoid)(ops.convert_to_tensor(x)))
     assert np.mean(value != exact.astype(np.float32)) < 1e-3
     assert np.all(np.abs(value - exact) <= np.spacing(value))
 
