@@ -7,8 +7,8 @@ from typing import Any
 from kqat import __version__
 from kqat.core.atomic import write_atomically
 from kqat.export.packing.expand import expand_file
+from kqat.export.reading import read_file
 from kqat.export.running.structure import check_structure
-from kqat.export.verify import read_file
 
 _BYTES_A_LINE = 12
 _RESERVED = """

@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -11,10 +10,12 @@ import numpy as np
 
 from kqat.core.errors import FileError, VerifyError
 from kqat.core.recognize import is_tf_keras
+from kqat.core.recursion import deep_recursion
 from kqat.export.comparing.data import Batch, Slot, batches
 from kqat.export.comparing.layers import LayerComparison, output_scales
 from kqat.export.comparing.report import OutputReport, VerifyReport
 from kqat.export.packing.expand import expand_file
+from kqat.export.reading import read_file
 from kqat.export.running.isolated import load
 from kqat.export.running.runtime import DEFAULT_BATCH, Port
 from kqat.export.tflite import Export
@@ -25,6 +26,7 @@ _ON_GRID = 0.01
 _FLOAT_ROUNDING = 1e-5
 
 
+@deep_recursion()
 def verify(
     model: keras.Model,
     tflite: Any,
@@ -82,27 +84,6 @@ def _runtime(content: bytes, isolated: bool):
     if b"LceBconv2d" in content:
         return import_module("kqat.legacy.lce_runtime").LceRuntime(content)
     return load(content, isolated)
-
-
-def read_file(tflite: Any) -> bytes:
-    """Returns the bytes of an `Export`, of bytes, or of the file at a path.
-
-    Raises:
-        VerifyError: It is none of these, or the file cannot be read.
-    """
-    if isinstance(tflite, Export):
-        return tflite.content
-    if isinstance(tflite, bytes | bytearray | memoryview):
-        return bytes(tflite)
-    if not isinstance(tflite, str | Path):
-        raise VerifyError(
-            f"This is not a .tflite file. Received: {type(tflite).__name__}. "
-            "Use what export_tflite returned, bytes, or a path."
-        )
-    try:
-        return Path(tflite).read_bytes()
-    except OSError as error:
-        raise VerifyError(f"The file cannot be read: {error}. Received: {str(tflite)!r}.") from error
 
 
 def _check_arguments(model, batch_size) -> None:

@@ -9,7 +9,6 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kqat.core.recursion import deep_recursion
 from kqat.export.comparing.report import LayerReport
 from kqat.export.running.flatbuffer import Reader
 from kqat.export.running.isolated import load
@@ -74,8 +73,7 @@ class LayerComparison:
         self._places = self._pair(model, file.subgraphs[0])
         self._keras = self._values = None
         if self._places:
-            with deep_recursion():
-                self._keras = keras.Model(model.inputs, [place.symbolic for place in self._places])
+            self._keras = keras.Model(model.inputs, [place.symbolic for place in self._places])
             self._values = load(_with_outputs(file, [p.index for p in self._places]), isolated)
         self._counts = np.zeros((len(self._places), 3), np.int64)
 
