@@ -33,8 +33,8 @@ class Side:
 
     def compiled(self, bits):
         """Returns a copy with quantization of these widths, `None` for the float model, ready to train."""
-        options = {"quantizer": "ema"} if self.library.__name__ == "keras" else {}
-        q = self.model if bits is None else kqat.quantize(self.model, bits=bits, **options)
+        quantizer = "ema" if self.library.__name__ == "keras" else "auto"
+        q = self.model if bits is None else kqat.quantize(self.model, bits=bits, quantizer=quantizer)
         q.compile(self.library.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"])
         return q
 

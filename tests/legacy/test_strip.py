@@ -20,7 +20,7 @@ def append(kind, x, others, bits):
     """Returns what a layer of a kind makes of a tensor."""
     channels = x.shape[-1]
     same = [y for y in others if y.shape == x.shape]
-    partner = same[-1] if same else x
+    partner = same[0] if same else x  # the oldest
     return {
         "conv": lambda: L.Conv2D(4, 3, padding="same")(x),
         "depthwise": lambda: L.DepthwiseConv2D(3, padding="same", activation="relu")(x),

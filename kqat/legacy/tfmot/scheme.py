@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from kqat.core.optional import require
 from kqat.legacy.tfmot.config import Config
+from kqat.legacy.tfmot.in_order import inputs_in_order
 
 tfmot = require("tensorflow_model_optimization", extra="tfmot")
 _library = tfmot.quantization.keras
@@ -79,7 +80,8 @@ class Layout(_default.Default8BitQuantizeLayoutTransform):
 
     def apply(self, model, layer_quantize_map):
         """Returns the model in the layout of the runtime, and the config of each layer."""
-        model, found = super().apply(model, layer_quantize_map)
+        with inputs_in_order():
+            model, found = super().apply(model, layer_quantize_map)
         for name, entry in found.items():
             config = entry.get("quantize_config")
             if config is not None and not isinstance(config, Config):

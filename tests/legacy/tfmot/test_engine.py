@@ -167,3 +167,16 @@ def test_errors_name_the_remedy():
         kqat.export_tflite(q)
     with pytest.raises(ExportError, match="256 levels.*activation_bits=8"):
         kqat.export_tflite(trained(model, bits=4))
+
+
+def test_inputs_keep_their_order():
+    """tfmot on its own swaps them: the ReLU's layers are replaced and so come after the pooling layer."""
+    inputs = L.Input((8, 8, 3))
+    x = L.BatchNormalization()(L.Conv2D(3, 2, strides=2, use_bias=False)(inputs))
+    both = L.Concatenate(name="both")([L.ReLU(name="relu")(x), L.MaxPooling2D(2, name="pool")(inputs)])
+    model = tf_keras.Model(inputs, L.Dense(2)(L.GlobalAveragePooling2D()(both)))
+    x = X[:, :8, :8]
+    q = kqat.quantize(model)
+    parents = [node.layer.name for node in q.get_layer("quant_both").inbound_nodes[0].parent_nodes]
+    assert parents == ["quant_relu", "quant_pool"]
+    np.testing.assert_array_equal(outputs(kqat.strip_fake_quant(q), x), outputs(model, x))
