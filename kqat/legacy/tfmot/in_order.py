@@ -5,31 +5,31 @@ and InceptionV3 another model.
 """
 
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 from kqat.core.optional import require
 
-require("tensorflow_model_optimization", extra="tfmot")
-from tensorflow_model_optimization.python.core.quantization.keras.graph_transformations import (  # noqa: E402
-    model_transformer,
+_quantization = (
+    f"{require('tensorflow_model_optimization', extra='tfmot').__name__}.python.core.quantization.keras"
 )
+_Transformer: Any = import_module(f"{_quantization}.graph_transformations.model_transformer").ModelTransformer
+_get_layers = _Transformer._get_layers
 
-_ModelTransformer = model_transformer.ModelTransformer
 
-
-class _InOrder(_ModelTransformer):
-    def _get_layers(self, layer_names):
-        found = super()._get_layers(layer_names)
-        if not self._is_functional_model(self.model):
-            return found
-        names = list(layer_names)
-        return sorted(found, key=lambda layer: names.index(layer["config"]["name"]))
+def _in_order(self, layer_names):
+    found = _get_layers(self, layer_names)
+    if not self._is_functional_model(self.model):
+        return found
+    names = list(layer_names)
+    return sorted(found, key=lambda layer: names.index(layer["config"]["name"]))
 
 
 @contextmanager
 def inputs_in_order():
     """Returns a context in which the transforms of tfmot keep the order of a layer's inputs."""
-    model_transformer.ModelTransformer = _InOrder
+    _Transformer._get_layers = _in_order
     try:
         yield
     finally:
-        model_transformer.ModelTransformer = _ModelTransformer
+        _Transformer._get_layers = _get_layers

@@ -21,6 +21,8 @@ MORE: dict[str, tuple[tuple[str, ...], bool]] = {
     **dict.fromkeys(("BatchNormalization", "Multiply", "Subtract", "Average", "ELU", "PReLU"), ((), True)),
     **dict.fromkeys(("Rescaling", "Normalization"), ((), True)),
     **dict.fromkeys(("LayerScale", "CustomScaleLayer"), ((), True)),  # of the applications
+    # Computed in float; rounded, their results let the matrix product behind them be one of integers.
+    **dict.fromkeys(("LayerNormalization", "GroupNormalization", "UnitNormalization"), ((), True)),
     **dict.fromkeys(("MaxPooling1D", "UpSampling1D", "RepeatVector"), ((), False)),
     # The runtime's kernel puts the output on the grid of the input; tfmot gives it one of its own, which the
     # converter refuses where the two differ.
