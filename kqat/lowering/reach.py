@@ -4,8 +4,8 @@ A MUL by a constant 1 of step `c` moves levels where QUANTIZE cannot, and where 
 is lost: products that small are level 0 anyway, and products that large are beyond the ends of the grid.
 
 Forward:
-    moved: `clip(rint(level * ((sx * c) / so)), qmin, qmax)`, with `c = 1` where `2^-16 <= sx/so <= 255`,
-           else `c = so * 2^-16 / sx` or `c = so * 255 / sx`
+    moved: `clip(rint(level * ((sx * c) / so)), qmin, qmax)`, with `c = 1` where `2^-15 <= sx/so <= 255`,
+           else `c = so * 2^-15 / sx` or `c = so * 255 / sx`
 """
 
 from dataclasses import dataclass
@@ -19,6 +19,9 @@ from kqat.core.grid import Grid
 _LOWEST = -3e38
 # No level is beyond 255, so a product of at least 255 output levels saturates like every larger one.
 _SMALLEST, _LARGEST = 2.0**-16, 255.0
+# One power above the smallest: rounding `c` may take the product of the scales a little below the limit, and
+# what is moved is level 0 on either side of it.
+_NOTHING = 2.0**-15
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ def moved_levels(levels, source: Grid, target: Grid):
 
 def unit(source: Grid, target: Grid):
     """Returns the step `c` of the constant."""
-    limit = Reach(_SMALLEST, _LARGEST)
+    limit = Reach(_NOTHING, _LARGEST)
     # The maximum keeps XLA from merging this division with the next one.
     needed = ops.maximum(ops.divide(limit.nearest(source.scale, target.scale), source.scale), _LOWEST)
     return ops.where(limit.covers(source.scale, target.scale), 1.0, needed)

@@ -46,6 +46,15 @@ def test_values_far_below_a_step_are_level_0():
     np.testing.assert_array_equal(runtime_levels(lowering_for(step.op), step, levels), ours)
 
 
+@settings(max_examples=30)
+@given(st.floats(1e-7, 1e-3), st.floats(1e-3, 1e3))
+def test_any_scale_far_below_a_step_is_accelerated(ratio, scale):
+    # The delegate takes a product of scales from 2^-16 output scales on, and the product is itself rounded.
+    source, target = grid(8, scale * ratio), grid(8, scale)
+    step = Step(layers.Identity(), (source,), target, args=(Input(0),))
+    assert is_delegated(step, (None, 256))
+
+
 @pytest.mark.parametrize("bits", [4, 2])
 @pytest.mark.parametrize("ratio", [1.0, 0.5, 2.0, 0.75, 1.37])
 def test_low_bits(bits, ratio):
