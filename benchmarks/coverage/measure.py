@@ -13,7 +13,7 @@ import numpy as np
 import kqat
 from benchmarks.coverage.models import CLASSES, build, images
 
-WIDTHS = {"W8A8": 8, "W4A8": (4, 8)}
+WIDTHS = {"W8A8": 8, "W4A4": 4}
 
 
 def measure(name: str, size: int | None) -> dict:

@@ -13,12 +13,12 @@ KERAS_BACKEND=tensorflow python -m benchmarks.coverage.run
 ```
 
 Each row is one constructor of the installed Keras, with random weights, random offsets, and BatchNorm
-statistics of one batch of random images. At W8A8 (`bits=8`) and W4A8 (`bits=(4, 8)`) it was quantized,
+statistics of one batch of random images. At W8A8 (`bits=8`) and W4A4 (`bits=4`) it was quantized,
 trained for one step, and written with `export_tflite(fallback="error")`, which allows no other writer than
 kqat's own.
 
 * *float* counts the kinds of layers without integer arithmetic; they are named below the table.
-* *bytes* are those of the `.tflite` file, its weights `"packed"` at W4A8.
+* *bytes* are those of the `.tflite` file, its weights `"packed"` at W4A4.
 * *differ* says how many float32 outputs, and how many values of the quantized tensors inside, are not the
   same bits in the Keras model and in the file on LiteRT's default CPU path, of how many.
 * *round trips*: the saved and loaded model computes the same; `strip_fake_quant` gives back the outputs of
@@ -27,8 +27,8 @@ kqat's own.
 
 """
 COLUMNS = (
-    *("model", "images", "parameters", "quantized", "float", "seconds", "bytes W8A8", "bytes W4A8"),
-    *("differ W8A8", "differ W4A8", "round trips"),
+    *("model", "images", "parameters", "quantized", "float", "seconds", "bytes W8A8", "bytes W4A4"),
+    *("differ W8A8", "differ W4A4", "round trips"),
 )
 
 
@@ -52,10 +52,10 @@ def row(name, one) -> list:
     """Returns the cells of one model; after an error the error."""
     if "error" in one:
         return [name, *["–"] * (len(COLUMNS) - 2), one["error"].replace("|", "/")[:200]]
-    eight, four = one["W8A8"], one["W4A8"]
+    eight, four = one["W8A8"], one["W4A4"]
     failed = [
         f"{check} ({width})"
-        for width in ("W8A8", "W4A8")
+        for width in ("W8A8", "W4A4")
         for check, ok in one[width]["checks"].items()
         if not ok
     ]
