@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from importlib import import_module
 
 import numpy as np
 
@@ -29,13 +30,14 @@ class Side:
     """
 
     def __init__(self, model, library: str):
-        self.model, self.library = model, __import__(library)
+        self.model, self.framework = model, import_module(library)
 
     def compiled(self, bits):
         """Returns a copy with quantization of these widths, `None` for the float model, ready to train."""
-        quantizer = "ema" if self.library.__name__ == "keras" else "auto"
+        quantizer = "ema" if self.framework.__name__ == "keras" else "auto"
         q = self.model if bits is None else kqat.quantize(self.model, bits=bits, quantizer=quantizer)
-        q.compile(self.library.optimizers.Adam(1e-4), "sparse_categorical_crossentropy", metrics=["accuracy"])
+        optimizer = self.framework.optimizers.Adam(1e-4)
+        q.compile(optimizer, "sparse_categorical_crossentropy", metrics=["accuracy"])
         return q
 
     def accuracy(self, test, model=None) -> float:
@@ -63,8 +65,8 @@ class Side:
         """Returns a function that takes some training steps and returns the median of their seconds."""
         q, (x, y) = self.compiled(bits), (part[:64] for part in data)
         if bits is None:
-            q = self.library.models.clone_model(q) if hasattr(q, "get_layer") else q
-            q.compile(self.library.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
+            q = self.framework.models.clone_model(q) if hasattr(q, "get_layer") else q
+            q.compile(self.framework.optimizers.Adam(1e-4), "sparse_categorical_crossentropy")
 
         def steps(count: int) -> float:
             seconds = []

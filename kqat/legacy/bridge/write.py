@@ -24,7 +24,7 @@ class Writer:
     """
 
     def __init__(self, library: ModuleType, operation: Callable[[str], Callable], classes=None):
-        self.library, self.operation, self.classes = library, operation, classes or {}
+        self.framework, self.operation, self.classes = library, operation, classes or {}
         self.values: dict[Place, Any] = {}
         self.layers: dict[int, Any] = {}
         self.names: set[str] = set()
@@ -37,10 +37,10 @@ class Writer:
         for call in record.calls:
             self._call(record.parts[call.part], call)
         outputs = keras.tree.map_structure(lambda place: self.values[place], record.outputs)
-        return self.library.Model(inputs, outputs, name=record.name)
+        return self.framework.Model(inputs, outputs, name=record.name)
 
     def _input(self, port: Port):
-        value = self.library.Input(
+        value = self.framework.Input(
             shape=port.shape[1:], batch_size=port.shape[0], dtype=port.dtype, name=port.name
         )
         self.values[port.place] = value
@@ -72,7 +72,7 @@ class Writer:
     def _layer(self, part: Part, number: int):
         if number not in self.layers:
             target = self.classes.get(part.kind)
-            self.layers[number] = make(self.library, part.kind, part.config, part.name, target)
+            self.layers[number] = make(self.framework, part.kind, part.config, part.name, target)
             self.layers[number].trainable = part.trainable
         return self.layers[number]
 
