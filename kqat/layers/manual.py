@@ -55,8 +55,9 @@ class ManualQuantization(keras.layers.Layer):
             kwargs[key] = constraints.get(kwargs[key])
         super().__init__(*args, **kwargs)
         for name, axes in self.weight_axes.items():
-            settings = {"bits": bits, "axis": axes, "signed": True, "narrow_range": True, "metrics": metrics}
-            setattr(self, quantizer_of(name), quantizers.get(chosen[quantizer_of(name)], **settings))
+            settings = {"bits": bits, "axis": axes, "signed": True, "narrow_range": True}
+            quantizer = quantizers.get(chosen[quantizer_of(name)], **settings)
+            setattr(self, quantizer_of(name), _counting(quantizer, metrics))
         self.input_quantizer = quantizers.get(input_quantizer, bits=bits)
 
     @property
@@ -120,6 +121,13 @@ class ManualQuantization(keras.layers.Layer):
             **super().get_config(),
             **{name: quantizers.serialize(getattr(self, name)) for name in names},
         }
+
+
+def _counting(quantizer, metrics):
+    """Returns a quantizer that counts what is asked for, unless it was told already."""
+    if metrics and isinstance(quantizer, quantizers.Estimator) and not quantizer.quantizer_metrics:
+        quantizer.count(metrics)
+    return quantizer
 
 
 def quantizer_of(weight: str) -> str:

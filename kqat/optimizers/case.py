@@ -13,7 +13,7 @@ class CaseOptimizer(keras.optimizers.Optimizer):
         *predicate_optimizer_pairs: Pairs of a function from a variable to a truth value, and a Keras
             optimizer.
         default_optimizer: For variables that no predicate claims; `None` does not train them.
-        assignment: For loading: number of the optimizer by path of the variable, in place of predicates.
+        assignment: For loading: number of the optimizer of each variable, in place of predicates.
         name: Name of the optimizer.
 
     Raises:
@@ -63,8 +63,9 @@ class CaseOptimizer(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
-        for variable in variables:
-            self._cases.add(variable, self._case(variable))
+        known = self._cases.loaded
+        for position, variable in enumerate(variables):
+            self._cases.add(variable, self._case(variable) if known is None else known[position])
         for number, optimizer in enumerate(self.optimizers):
             own = [variable for variable in variables if self._cases.number(variable) == number]
             if not own and number < len(self.predicates):
@@ -109,7 +110,7 @@ class CaseOptimizer(keras.optimizers.Optimizer):
             "default_optimizer": (
                 None if self.default_optimizer is None else keras.optimizers.serialize(self.default_optimizer)
             ),
-            "assignment": self._cases.by_path,
+            "assignment": self._cases.assignment,
         }
 
     @classmethod
@@ -127,8 +128,6 @@ class CaseOptimizer(keras.optimizers.Optimizer):
         )
 
     def _case(self, variable) -> int | None:
-        if self._cases.by_path and not self._cases.variables_known:
-            return self._cases.by_path.get(variable.path)
         claims = [number for number, predicate in enumerate(self.predicates) if predicate(variable)]
         if len(claims) > 1:
             raise ValueError(
@@ -146,22 +145,28 @@ class CaseOptimizer(keras.optimizers.Optimizer):
 
 
 class _Cases:
-    """Which optimizer has which variable: by identity in this process, by path in a file."""
+    """Which optimizer has which variable: by identity in this process, by position in a file.
+
+    Paths do not serve: those of a loaded model lack its name.
+    """
 
     def __init__(self, assignment=None):
+        self.loaded: list[int | None] | None = None if assignment is None else list(assignment)
         self.variables: list = []
         self.numbers: dict[int, int | None] = {}
-        self.by_path: dict[str, int | None] = dict(assignment or {})
-        self.variables_known = not self.by_path
 
     def add(self, variable, number: int | None) -> None:
         self.variables.append(variable)
         self.numbers[id(variable)] = number
-        self.by_path[variable.path] = number
 
     def number(self, variable) -> int | None:
         """Returns the number of the optimizer of a variable."""
         return self.numbers.get(id(variable))
+
+    @property
+    def assignment(self) -> list[int | None] | None:
+        """The numbers in the order of the variables, `None` before the first step."""
+        return [self.number(variable) for variable in self.variables] if self.variables else self.loaded
 
 
 def _checked(pair):
@@ -180,5 +185,5 @@ def _check_optimizer(optimizer) -> None:
 
 
 def _never(variable) -> bool:
-    """Stands for the predicate of a loaded optimizer, whose variables are known by path."""
+    """Stands for the predicate of a loaded optimizer, whose variables are known by position."""
     return False
