@@ -87,7 +87,7 @@ def run(layer, x, upstream):
 
 
 def assert_same(old, new):
-    """Asserts equality to 1e-6 of the largest value: sums of a few hundred float32 products differ by less."""
+    """Asserts equality to 1e-6 of the largest value; sums of a few hundred products differ by less."""
     assert old.shape == new.shape
     np.testing.assert_allclose(new, old, rtol=1e-6, atol=1e-6 * max(np.abs(old).max(), 1.0))
 
