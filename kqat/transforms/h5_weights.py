@@ -47,7 +47,7 @@ def _saved(path: Path) -> dict[str, list[np.ndarray]]:
         if not _texts(root.attrs, "layer_names"):
             raise ConversionError(
                 f"The file does not name layers. Received: {path}. Use a file of tf_keras's save or "
-                "save_weights with the suffix .h5; for one of Keras 3, model.load_weights."
+                "save_weights, named x.h5 and not x.weights.h5; for one of Keras 3, model.load_weights."
             )
         groups = {name: root[name] for name in _texts(root.attrs, "layer_names")}
         found = {name: [np.array(group[key]) for key in _texts(group.attrs, "weight_names")]
