@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-INTEGER, FLOAT, BORDER = "integer", "float", "border"  # what an operator of a file computes with
+# What an operator of a file computes with; binary ones read and write signs, floats or integers.
+INTEGER, FLOAT, BORDER, BINARY = "integer", "float", "border", "binary"
 
 
 @dataclass(frozen=True)

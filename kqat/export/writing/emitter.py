@@ -140,12 +140,12 @@ class Emitter:
                 x = write_input(self.writer, x, to_numpy_grid(layer.input_quantizer.grid()), layer.name)
         self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
         plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
-        return self._emit_float(plain, [x], *_places(node))
+        return self._emit_float(plain, [x], *places(node))
 
     def _emit_plain(self, node: Node, inputs: list[Ref]):
         """Writes an operation without weights on integers, or one that stays float."""
         treatment = treatment_for(node.op)
-        args, kwargs = _places(node)
+        args, kwargs = places(node)
         grids = [ref.grid for ref in inputs]
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
@@ -199,7 +199,7 @@ def _with_linear_activation(op):
     return linear
 
 
-def _places(node: Node):
+def places(node: Node):
     """Returns the call arguments of a node with `Input` for its tensors."""
     position = {tensor: Input(i) for i, tensor in enumerate(node.inputs)}
     return substitute((node.args, node.kwargs), position)

@@ -1,0 +1,140 @@
+"""Which layers multiply signs with signs, and what a binary convolution has to know about them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+_PROBES = np.array([-3.0, -1.0, -0.5, -1e-30, 0.0, 1e-30, 0.5, 1.0, 3.0], np.float32)
+_SIGNS = np.where(_PROBES >= 0, 1.0, -1.0)
+
+
+@dataclass(frozen=True)
+class BinaryLayer:
+    """A layer as a binary convolution over (rows, columns).
+
+    Args:
+        layer: The layer.
+        signs: -1.0 and 1.0, `(height, width, channels in, channels out)`.
+        scale: What the signs of each output channel stand for, float32 `(channels out,)`.
+        bias: Real bias, or `None`.
+        strides: Rows and columns.
+        dilation: Likewise.
+        padding: `"same"` or `"valid"`.
+        pad_values: What lies beyond the border, 0 or 1.
+    """
+
+    layer: Any
+    signs: np.ndarray
+    scale: np.ndarray
+    bias: np.ndarray | None
+    strides: tuple[int, int] = (1, 1)
+    dilation: tuple[int, int] = (1, 1)
+    padding: str = "valid"
+    pad_values: int = 0
+
+    @property
+    def fan_in(self) -> int:
+        """Number of products in a sum."""
+        return int(np.prod(self.signs.shape[:3]))
+
+    @property
+    def channels(self) -> int:
+        """Number of output channels."""
+        return self.signs.shape[3]
+
+    @property
+    def pads(self) -> bool:
+        """Whether anything lies beyond the border."""
+        return self.padding == "same" and self.signs.shape[:2] != (1, 1)
+
+
+class NotBinary(Exception):
+    """Why a layer of signs has no binary convolution."""
+
+
+def input_is_sign(layer) -> bool:
+    """Tells whether a layer rounds its input to -1 and 1, 0 to 1."""
+    quantizer = getattr(layer, "input_quantizer", None)
+    if quantizer is None:
+        return False
+    last = layer.kernel.shape[-2] if isinstance(layer, keras.layers.Dense) else _input_channels(layer)
+    shape = (len(_PROBES), *(1,) * (_rank(layer) - 2), last)
+    probes = np.broadcast_to(_PROBES.reshape(-1, *(1,) * (len(shape) - 1)), shape)
+    found = ops.convert_to_numpy(apply(quantizer, np.ascontiguousarray(probes)))
+    return bool(np.all(found == _SIGNS.reshape(-1, *(1,) * (len(shape) - 1))))
+
+
+def apply(quantizer, x) -> Any:
+    """Returns a quantizer, layer or function, of `x` in inference."""
+    x = ops.convert_to_tensor(x)
+    return quantizer(x, training=False) if isinstance(quantizer, keras.layers.Layer) else quantizer(x)
+
+
+def quantized_kernel(layer) -> np.ndarray | None:
+    """Returns the kernel as the layer computes with it, if it has a quantizer."""
+    quantizer, kernel = getattr(layer, "kernel_quantizer", None), getattr(layer, "kernel", None)
+    if quantizer is None or kernel is None:
+        return None
+    return ops.convert_to_numpy(apply(quantizer, kernel))
+
+
+def kernel_signs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
+    """Returns the signs and the scale of each output channel, the last axis; `None` for other values."""
+    scale = np.abs(values).reshape(-1, values.shape[-1]).max(axis=0)
+    if not np.all(scale > 0) or not np.all(np.abs(values) == scale):
+        return None
+    return np.where(values > 0, np.float32(1), np.float32(-1)), scale.astype(np.float32)
+
+
+def is_planned(layer) -> bool:
+    """Tells whether a layer multiplies signs with signs."""
+    values = quantized_kernel(layer)
+    return values is not None and kernel_signs(values) is not None and input_is_sign(layer)
+
+
+def binary_layer(layer, input_shape) -> BinaryLayer:
+    """Returns a layer of signs as a binary convolution.
+
+    Args:
+        layer: A planned layer.
+        input_shape: Shape of its input.
+
+    Raises:
+        NotBinary: Larq Compute Engine cannot compute it.
+    """
+    found = kernel_signs(quantized_kernel(layer))
+    _require(found is not None, "its kernel has other values than one number and its negative a channel")
+    signs, scale = found
+    bias = getattr(layer, "bias", None)
+    bias = None if bias is None else ops.convert_to_numpy(bias).astype(np.float32)
+    if isinstance(layer, keras.layers.Dense):
+        return BinaryLayer(layer, signs[np.newaxis, np.newaxis], scale, bias)
+    kinds = keras.layers.Conv1D | keras.layers.Conv2D
+    depthwise = keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D
+    plain = isinstance(layer, kinds) and not isinstance(layer, depthwise)
+    _require(plain, "Larq Compute Engine has binary kernels for Conv1D, Conv2D and Dense")
+    _require(layer.groups == 1, f"groups={layer.groups}, which its default kernel refuses")
+    _require(layer.data_format == "channels_last", "data_format='channels_first'")
+    _require(layer.padding in ("same", "valid"), f"padding={layer.padding!r}")
+    pad_values = float(getattr(layer, "pad_values", 0.0))
+    _require(pad_values in (0.0, 1.0) or layer.padding == "valid", f"pad_values={pad_values}; 0 and 1 work")
+    if len(layer.kernel_size) == 1:
+        signs = signs[np.newaxis]
+    strides, dilation = ((1,) * (2 - len(v)) + tuple(v) for v in (layer.strides, layer.dilation_rate))
+    return BinaryLayer(layer, signs, scale, bias, strides, dilation, layer.padding, int(pad_values))
+
+
+def _require(condition, reason: str) -> None:
+    if not condition:
+        raise NotBinary(reason)
+
+
+def _input_channels(layer) -> int:
+    return int(layer.kernel.shape[-2]) * getattr(layer, "groups", 1)
+
+
+def _rank(layer) -> int:
+    return 2 if isinstance(layer, keras.layers.Dense) else layer.kernel.shape.__len__()
