@@ -54,7 +54,7 @@ class BinaryEmitter(Emitter):
         if not is_planned(node.op):
             return
         try:
-            found = binary_layer(node.op, self.graph.specs[node.inputs[0]].shape)
+            found = binary_layer(node.op, len(self.graph.specs[node.inputs[0]].shape))
             if found.pads and not found.pad_values and not self.zero_padding:
                 raise NotBinary(
                     "padding='same' with zeros, which the target does not have; use pad_values=1.0"
@@ -178,7 +178,7 @@ class BinaryEmitter(Emitter):
         if tuple(shape) != result.shape:
             result = self.writer.reshape(result, shape, f"{node.op.name}/flat")
         if not linear:
-            head = layers.Activation(layer.layer.activation, name=f"{node.op.name}/activation")
+            head = layers.Activation(layer.layer.activation, name=f"{node.op.name}_activation")
             call = Node(head, node.path, node.args, node.kwargs, node.outputs)
             with self.writer.owned(FLOAT):
                 result = self._emit_float(call, [result], *places(node))

@@ -24,6 +24,7 @@ class BinaryLayer:
         dilation: Likewise.
         padding: `"same"` or `"valid"`.
         pad_values: What lies beyond the border, 0 or 1.
+        rank: Number of dimensions of the layer's result.
     """
 
     layer: Any
@@ -34,6 +35,7 @@ class BinaryLayer:
     dilation: tuple[int, int] = (1, 1)
     padding: str = "valid"
     pad_values: int = 0
+    rank: int = 4
 
     @property
     def fan_in(self) -> int:
@@ -95,12 +97,12 @@ def is_planned(layer) -> bool:
     return values is not None and kernel_signs(values) is not None and input_is_sign(layer)
 
 
-def binary_layer(layer, input_shape) -> BinaryLayer:
+def binary_layer(layer, rank: int) -> BinaryLayer:
     """Returns a layer of signs as a binary convolution.
 
     Args:
         layer: A planned layer.
-        input_shape: Shape of its input.
+        rank: Number of dimensions of its input.
 
     Raises:
         NotBinary: Larq Compute Engine cannot compute it.
@@ -111,7 +113,7 @@ def binary_layer(layer, input_shape) -> BinaryLayer:
     bias = getattr(layer, "bias", None)
     bias = None if bias is None else ops.convert_to_numpy(bias).astype(np.float32)
     if isinstance(layer, keras.layers.Dense):
-        return BinaryLayer(layer, signs[np.newaxis, np.newaxis], scale, bias)
+        return BinaryLayer(layer, signs[np.newaxis, np.newaxis], scale, bias, rank=rank)
     kinds = keras.layers.Conv1D | keras.layers.Conv2D
     depthwise = keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D
     plain = isinstance(layer, kinds) and not isinstance(layer, depthwise)
@@ -124,7 +126,7 @@ def binary_layer(layer, input_shape) -> BinaryLayer:
     if len(layer.kernel_size) == 1:
         signs = signs[np.newaxis]
     strides, dilation = ((1,) * (2 - len(v)) + tuple(v) for v in (layer.strides, layer.dilation_rate))
-    return BinaryLayer(layer, signs, scale, bias, strides, dilation, layer.padding, int(pad_values))
+    return BinaryLayer(layer, signs, scale, bias, strides, dilation, layer.padding, int(pad_values), rank)
 
 
 def _require(condition, reason: str) -> None:

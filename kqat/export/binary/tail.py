@@ -9,7 +9,6 @@ sign does not fall as the pooled number grows; where it falls, it takes the maxi
 
 from dataclasses import dataclass, field
 
-import keras
 import numpy as np
 from keras import layers, ops
 
@@ -124,7 +123,7 @@ def _responses(layer: BinaryLayer, tail: Tail, sums):
     y = sums[:, np.newaxis] * layer.scale
     if layer.bias is not None:
         y = y + layer.bias
-    x = ops.convert_to_tensor(y.reshape(len(sums), *_ones(layer), layer.channels))
+    x = ops.convert_to_tensor(y.reshape(len(sums), *(1,) * (layer.rank - 2), layer.channels))
     activation = getattr(layer.layer, "activation", None)
     x, pooled = x if activation is None else activation(x), []
     for node in tail.nodes:
@@ -134,10 +133,6 @@ def _responses(layer: BinaryLayer, tail: Tail, sums):
             args, kwargs = substitute((node.args, node.kwargs), dict.fromkeys(node.inputs, x))
             x = node.op(*args, **kwargs)
     return pooled, _rows(x)
-
-
-def _ones(layer: BinaryLayer) -> tuple[int, ...]:
-    return () if isinstance(layer.layer, keras.layers.Dense) else (1,) * len(layer.layer.kernel_size)
 
 
 def _rows(x) -> np.ndarray:
