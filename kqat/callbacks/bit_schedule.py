@@ -8,7 +8,6 @@ import keras
 from kqat.callbacks.base import check_count, places_of
 from kqat.core.checks import check_bits
 from kqat.core.rules import Subject, check_all_match, matches
-from kqat.quantizers import Sign
 
 
 class BitSchedule(keras.callbacks.Callback):
@@ -106,8 +105,9 @@ class BitSchedule(keras.callbacks.Callback):
     def _check_widths(self, place):
         quantizer = place.quantizer
         for bits in self.schedule.values():
-            if bits < quantizer.lowest_bits or (isinstance(quantizer, Sign) and bits != 1):
-                allowed = "1" if isinstance(quantizer, Sign) else f"{quantizer.lowest_bits} to 16"
+            lowest, highest = quantizer.lowest_bits, quantizer.highest_bits
+            if not lowest <= bits <= highest:
+                allowed = f"{lowest} to {highest}" if lowest < highest else str(lowest)
                 raise ValueError(
                     f"{type(quantizer).__name__} at {place.path!r} cannot have every width of the schedule. "
                     f"Received: {bits} bits. Use {allowed} for it, or leave it out with select=."

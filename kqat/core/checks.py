@@ -7,27 +7,27 @@ from collections.abc import Iterable
 LOWEST_BITS, HIGHEST_BITS = 1, 16
 
 
-def check_bits(bits, lowest: int = LOWEST_BITS, advice: str = "") -> int:
+def check_bits(bits, lowest: int = LOWEST_BITS, advice: str = "", highest: int = HIGHEST_BITS) -> int:
     """Returns `bits` as an `int`.
 
     Args:
         bits: Width of a grid.
         lowest: Smallest width that the caller supports.
         advice: What to use for smaller widths; added to the error.
+        highest: Largest width that the caller supports.
 
     Raises:
         TypeError: If `bits` is not a whole number.
-        ValueError: If `bits` is outside `lowest` to 16.
+        ValueError: If `bits` is outside `lowest` to `highest`.
     """
     whole = isinstance(bits, int) and not isinstance(bits, bool)
     if not whole and not (hasattr(bits, "__index__") and not isinstance(bits, bool)):
         raise TypeError(f"`bits` must be a whole number. Received: bits={bits!r}. Use an int, such as 8.")
     bits = bits.__index__()
-    if not lowest <= bits <= HIGHEST_BITS:
+    if not lowest <= bits <= highest:
         hint = f" {advice}" if advice and bits < lowest else ""
-        raise ValueError(
-            f"`bits` is out of range. Received: bits={bits}. Use {lowest} to {HIGHEST_BITS}.{hint}"
-        )
+        widths = f"{lowest} to {highest}" if lowest < highest else str(lowest)
+        raise ValueError(f"`bits` is out of range. Received: bits={bits}. Use {widths}.{hint}")
     return bits
 
 

@@ -2,8 +2,34 @@
 
 from kqat.layers import treatments  # noqa: F401  (registers Keras's own layers)
 from kqat.layers.fake_quant import FakeQuant
-from kqat.layers.manual import QuantConv2D, QuantDense, QuantDepthwiseConv2D
+from kqat.layers.quant import (
+    QuantConv1D,
+    QuantConv1DTranspose,
+    QuantConv2D,
+    QuantConv2DTranspose,
+    QuantConv3D,
+    QuantConv3DTranspose,
+    QuantDense,
+    QuantDepthwiseConv2D,
+    QuantSeparableConv1D,
+    QuantSeparableConv2D,
+)
 from kqat.layers.quantized import Quantized
+from kqat.layers.rprelu import RPReLU
 from kqat.lowering import families  # noqa: F401  (registers every lowering)
 
-__all__ = ["FakeQuant", "QuantConv2D", "QuantDense", "QuantDepthwiseConv2D", "Quantized"]
+__all__ = [
+    "FakeQuant",
+    "QuantConv1D",
+    "QuantConv1DTranspose",
+    "QuantConv2D",
+    "QuantConv2DTranspose",
+    "QuantConv3D",
+    "QuantConv3DTranspose",
+    "QuantDense",
+    "QuantDepthwiseConv2D",
+    "QuantSeparableConv1D",
+    "QuantSeparableConv2D",
+    "Quantized",
+    "RPReLU",
+]

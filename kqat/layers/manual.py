@@ -1,10 +1,10 @@
-"""Layers with quantizers chosen by hand: `QuantDense`, `QuantConv2D`, `QuantDepthwiseConv2D`."""
+"""What the layers with quantizers chosen by hand have in common."""
 
 from typing import Any
 
 import keras
 
-from kqat import quantizers
+from kqat import constraints, quantizers
 from kqat.layers.substitute import call_with
 
 
@@ -15,77 +15,80 @@ class ManualQuantization(keras.layers.Layer):
 
     Args:
         *args: Arguments of the Keras layer.
-        kernel_quantizer: Name, configuration or object; `None` leaves the kernel in float.
+        kernel_quantizer: Name, configuration or object; `None` leaves the kernel in float. Separable layers
+            take `depthwise_quantizer` and `pointwise_quantizer` in its place.
         input_quantizer: Likewise for the input.
-        bits: Width of quantizers given by name, 1 to 16.
-        **kwargs: Keyword arguments of the Keras layer.
+        bits: Width of quantizers given by name that have a choice, 1 to 16.
+        metrics: `["flip_ratio"]` for the weights, where their quantizer has it.
+        **kwargs: Keyword arguments of the Keras layer. A constraint may be `"weight_clip"`.
     """
 
     float_class: type[keras.layers.Layer]
-    kernel_axis: tuple[int, ...] = (-1,)
-    kernel: Any
+    weight_axes: dict[str, tuple[int, ...]] = {"kernel": (-1,)}
 
-    def __init__(self, *args, kernel_quantizer=None, input_quantizer=None, bits=8, **kwargs):
+    def __init__(self, *args, input_quantizer=None, bits=8, metrics=None, **kwargs):
+        chosen = {name: kwargs.pop(quantizer_of(name), None) for name in self.weight_axes}
+        for key in [key for key in kwargs if key.endswith("_constraint")]:
+            kwargs[key] = constraints.get(kwargs[key])
         super().__init__(*args, **kwargs)
-        self.kernel_quantizer = quantizers.get(
-            kernel_quantizer, bits=bits, axis=self.kernel_axis, signed=True, narrow_range=True
-        )
+        for name, axes in self.weight_axes.items():
+            settings = {"bits": bits, "axis": axes, "signed": True, "narrow_range": True, "metrics": metrics}
+            setattr(self, quantizer_of(name), quantizers.get(chosen[name], **settings))
         self.input_quantizer = quantizers.get(input_quantizer, bits=bits)
+
+    @property
+    def weight_quantizers(self) -> dict[str, Any]:
+        """The quantizers of the weights that have one, by the attribute of the weight."""
+        found = {name: getattr(self, quantizer_of(name)) for name in self.weight_axes}
+        return {name: quantizer for name, quantizer in found.items() if quantizer is not None}
 
     def build(self, input_shape):
         """Creates the layer's weights and the quantizers' state."""
         super().build(input_shape)
-        for quantizer, shape in (
-            (self.kernel_quantizer, self.kernel.shape),
-            (self.input_quantizer, input_shape),
-        ):
-            if quantizer is not None and not quantizer.built:
-                quantizer.build(tuple(shape))
-        if self.kernel_quantizer is not None and not self.kernel_quantizer.is_calibrated:
-            self.kernel_quantizer.initialize(keras.ops.convert_to_numpy(self.kernel))
+        for name, quantizer in self.weight_quantizers.items():
+            weight = getattr(self, name)
+            if not quantizer.built:
+                quantizer.build(tuple(weight.shape))
+            if not quantizer.is_calibrated:
+                quantizer.initialize(keras.ops.convert_to_numpy(weight))
+            weight.precision = quantizer.bits  # by which an optimizer knows binary weights
+        if self.input_quantizer is not None and not self.input_quantizer.built:
+            self.input_quantizer.build(tuple(input_shape))
 
     def call(self, inputs, training=False):
-        """Returns the layer's output on quantized inputs and kernel."""
+        """Returns the layer's output on quantized inputs and weights."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs, training=training)
-        if self.kernel_quantizer is None:
+        weights = [(getattr(self, name), quantizer) for name, quantizer in self.weight_quantizers.items()]
+        if not weights:
             return super().call(inputs)
-        kernel = self.kernel_quantizer(keras.ops.convert_to_tensor(self.kernel), training=training)
-        return call_with(super().call, self, [(self.kernel, kernel)], inputs)
+        pairs = [(v, q(keras.ops.convert_to_tensor(v), training=training)) for v, q in weights]
+        return call_with(super().call, self, pairs, inputs)
+
+    def float_weights(self) -> list:
+        """Returns the variables that the Keras class has too, in its order."""
+        owned = [q for q in (*self.weight_quantizers.values(), self.input_quantizer) if q is not None]
+        state = {id(variable) for quantizer in owned for variable in quantizer.variables}
+        return [variable for variable in self.variables if id(variable) not in state]
 
     def to_float_layer(self) -> keras.layers.Layer:
-        """Returns a fresh layer of the Keras class without quantizers."""
-        config = self.get_config()
-        return self.float_class.from_config(
-            {k: v for k, v in config.items() if k not in ("kernel_quantizer", "input_quantizer")}
-        )
+        """Returns a fresh layer of the Keras class without quantizers and clipping."""
+        added = {*map(quantizer_of, self.weight_axes), "input_quantizer", "pad_values"}
+        config = {key: value for key, value in self.get_config().items() if key not in added}
+        for key in [key for key in config if key.endswith("_constraint")]:
+            if isinstance(getattr(self, key), constraints.WeightClip):
+                config[key] = None
+        return self.float_class.from_config(config)
 
     def get_config(self):
         """Returns the configuration, quantizers included."""
+        names = ("input_quantizer", *map(quantizer_of, self.weight_axes))
         return {
             **super().get_config(),
-            "kernel_quantizer": quantizers.serialize(self.kernel_quantizer),
-            "input_quantizer": quantizers.serialize(self.input_quantizer),
+            **{name: quantizers.serialize(getattr(self, name)) for name in names},
         }
 
 
-@keras.saving.register_keras_serializable(package="kqat")
-class QuantDense(ManualQuantization, keras.layers.Dense):
-    """`keras.layers.Dense` with `kernel_quantizer=` and `input_quantizer=`."""
-
-    float_class = keras.layers.Dense
-
-
-@keras.saving.register_keras_serializable(package="kqat")
-class QuantConv2D(ManualQuantization, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with `kernel_quantizer=` and `input_quantizer=`."""
-
-    float_class = keras.layers.Conv2D
-
-
-@keras.saving.register_keras_serializable(package="kqat")
-class QuantDepthwiseConv2D(ManualQuantization, keras.layers.DepthwiseConv2D):
-    """`keras.layers.DepthwiseConv2D` with `kernel_quantizer=` and `input_quantizer=`."""
-
-    float_class = keras.layers.DepthwiseConv2D
-    kernel_axis = (2, 3)
+def quantizer_of(weight: str) -> str:
+    """Returns the name of the quantizer for a weight: `"kernel_quantizer"`, `"depthwise_quantizer"`."""
+    return f"{weight.removesuffix('_kernel')}_quantizer"

@@ -5,22 +5,44 @@ import inspect
 import keras
 
 from kqat.core.checks import nearest
+from kqat.quantizers.approx_sign import ApproxSign
 from kqat.quantizers.base import Quantizer
+from kqat.quantizers.dorefa import DoReFa
+from kqat.quantizers.estimator import Estimator
 from kqat.quantizers.fixed import FixedRange
+from kqat.quantizers.ir_sign import IRSign
 from kqat.quantizers.lsq import LSQ
+from kqat.quantizers.magnitude_aware_sign import MagnitudeAwareSign
 from kqat.quantizers.minmax import MinMax
 from kqat.quantizers.moving_average import MovingAverage
+from kqat.quantizers.no_op import NoOp
 from kqat.quantizers.pact import PACT
+from kqat.quantizers.rsign import RSign
 from kqat.quantizers.sign import Sign
+from kqat.quantizers.ste_heaviside import SteHeaviside
+from kqat.quantizers.ste_sign import SteSign
+from kqat.quantizers.ste_tern import SteTern
+from kqat.quantizers.swish_sign import SwishSign
 
 __all__ = [
     "LSQ",
     "PACT",
+    "ApproxSign",
+    "DoReFa",
+    "Estimator",
     "FixedRange",
+    "IRSign",
+    "MagnitudeAwareSign",
     "MinMax",
     "MovingAverage",
+    "NoOp",
     "Quantizer",
+    "RSign",
     "Sign",
+    "SteHeaviside",
+    "SteSign",
+    "SteTern",
+    "SwishSign",
     "auto_activation",
     "auto_weight",
     "deserialize",
@@ -29,13 +51,26 @@ __all__ = [
 ]
 
 NAMES = {
+    "approx_sign": ApproxSign,
+    "dorefa_quantizer": DoReFa,
     "ema": MovingAverage,
     "fixed": FixedRange,
+    "ir_sign": IRSign,
     "lsq": LSQ,
+    "magnitude_aware_sign": MagnitudeAwareSign,
     "minmax": MinMax,
     "pact": PACT,
+    "rsign": RSign,
     "sign": Sign,
+    "ste_heaviside": SteHeaviside,
+    "ste_sign": SteSign,
+    "ste_tern": SteTern,
+    "swish_sign": SwishSign,
 }
+# Not to be had by name alone: the precision is for the user to say. Larq's files name the class.
+_CLASSES = {cls.__name__.lower(): cls for cls in (*NAMES.values(), NoOp)}
+# What Larq's configurations hold for every Keras layer, and kqat's quantizers do not take.
+_LARQ_EXTRAS = ("dtype",)
 # From this width up a range that follows the data is as good as a learned one, and needs no tuning.
 FIRST_UNLEARNED_BITS = 8
 # 16-bit integer kernels want a zero point of 0.
@@ -46,8 +81,8 @@ def get(identifier, **defaults) -> Quantizer | None:
     """Returns a quantizer.
 
     Args:
-        identifier: A name (`"lsq"`), a class, a configuration made by `serialize`, a quantizer (returned
-            as it is) or `None` (returned as it is).
+        identifier: A name (`"lsq"`), a class, a configuration made by `serialize` or by Larq, a quantizer
+            (returned as it is) or `None` (returned as it is).
         **defaults: Arguments for a name or a class; those that it does not have are left out.
 
     Raises:
@@ -75,8 +110,13 @@ def serialize(quantizer: Quantizer | None) -> dict | None:
 
 
 def deserialize(config: dict | None) -> Quantizer | None:
-    """Returns the quantizer that `serialize` described; without its trained state."""
-    return None if config is None else keras.saving.deserialize_keras_object(config)
+    """Returns the quantizer that `serialize`, or Larq, described; without its trained state."""
+    if config is None:
+        return None
+    if str(config.get("module", "")).split(".")[0] not in ("", "larq"):
+        return keras.saving.deserialize_keras_object(config)
+    kept = {key: value for key, value in config.get("config", {}).items() if key not in _LARQ_EXTRAS}
+    return _named(config["class_name"])(**kept)
 
 
 def auto_weight(bits: int, axis=None) -> Quantizer:
@@ -98,8 +138,7 @@ def auto_activation(bits: int, signed: bool | None = None) -> Quantizer:
 
 
 def _named(name: str) -> type[Quantizer]:
-    key = name.lower()
-    for known, cls in NAMES.items():
-        if key in (known, cls.__name__.lower()):
-            return cls
-    raise ValueError(f"Unknown quantizer. Received: {name!r}. Use one of {nearest(name, NAMES)}.")
+    found = NAMES.get(name.lower()) or _CLASSES.get(name.lower())
+    if found is None:
+        raise ValueError(f"Unknown quantizer. Received: {name!r}. Use one of {nearest(name, NAMES)}.")
+    return found

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kqat.core.checks import LOWEST_BITS, check_axis, check_bits
+from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
 from kqat.ops.fake_quant import fake_quant, round_to_grid
@@ -36,6 +36,7 @@ class Quantizer(keras.layers.Layer):
     """
 
     lowest_bits = LOWEST_BITS
+    highest_bits = HIGHEST_BITS
     lowest_bits_advice = ""
     needs_calibration = (
         False  # True where inference makes sense only after data, a range or weights were seen
@@ -150,7 +151,7 @@ class Quantizer(keras.layers.Layer):
         }
 
     def _checked_bits(self, bits) -> int:
-        return check_bits(bits, self.lowest_bits, self.lowest_bits_advice)
+        return check_bits(bits, self.lowest_bits, self.lowest_bits_advice, self.highest_bits)
 
     def _numpy_bounds(self):
         return level_bounds(self.bits, bool(self.signed), self.narrow_range)

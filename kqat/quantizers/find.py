@@ -28,8 +28,9 @@ class Place:
     @property
     def weight(self):
         """The variable that is quantized, or `None` for an activation."""
-        value = getattr(getattr(self.owner, "operation", self.owner), self.role or " ", None)
-        return value if isinstance(value, keras.Variable) else None
+        holder = getattr(self.owner, "operation", self.owner)
+        found = (getattr(holder, name, None) for name in (self.role or " ", f"{self.role}_kernel"))
+        return next((value for value in found if isinstance(value, keras.Variable)), None)
 
 
 def find(model: keras.layers.Layer) -> list[Place]:

@@ -33,6 +33,8 @@ class Sign(Quantizer):
         Convolutional Neural Networks", 2016.
     """
 
+    highest_bits = 1
+
     def __init__(self, bits=1, axis=None, scaled=True, **kwargs):
         super().__init__(bits=bits, axis=axis, signed=True, narrow_range=True, **kwargs)
         self.scaled = bool(scaled)
@@ -57,14 +59,6 @@ class Sign(Quantizer):
 
     def set_bits(self, bits):
         self.bits = self._checked_bits(bits)
-
-    def _checked_bits(self, bits) -> int:
-        bits = super()._checked_bits(bits)
-        if bits != 1:
-            raise ValueError(
-                f"`Sign` has one bit. Received: bits={bits}. Use 1, or kqat.quantizers.LSQ for more bits."
-            )
-        return bits
 
     def get_config(self):
         config = super().get_config()

@@ -4,6 +4,7 @@ import math
 from operator import attrgetter
 from typing import Any
 
+from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
 
 FLOAT_BITS = 32
@@ -11,10 +12,7 @@ FLOAT_BITS = 32
 
 def _quantizers(op) -> dict[str, Any]:
     """Returns the quantizer of each quantized weight of a layer, by attribute name."""
-    if isinstance(op, Quantized):
-        return op.weight_quantizers
-    by_hand = getattr(op, "kernel_quantizer", None)
-    return {} if by_hand is None else {"kernel": by_hand}
+    return op.weight_quantizers if isinstance(op, Quantized | ManualQuantization) else {}
 
 
 def weight_bits(op) -> int | None:
@@ -51,9 +49,7 @@ def _own_weights(op):
     if isinstance(op, Quantized):
         parts = [part for part in (op.operation, op.batchnorm, op.activation) if hasattr(part, "weights")]
         return [weight for part in parts for weight in part.weights]
-    helpers = [getattr(op, name, None) for name in ("kernel_quantizer", "input_quantizer")]
-    state = {id(weight) for helper in helpers if helper is not None for weight in helper.weights}
-    return [weight for weight in getattr(op, "weights", []) if id(weight) not in state]
+    return op.float_weights() if isinstance(op, ManualQuantization) else getattr(op, "weights", [])
 
 
 def _itemsize(weight) -> int:

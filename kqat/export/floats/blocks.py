@@ -150,8 +150,7 @@ def _float(node: Node, name: str, chain: list[Node]) -> Block:
 
 
 def _manual_quantizers(op) -> dict:
-    quantizer = op.kernel_quantizer if isinstance(op, ManualQuantization) else None
-    return {} if quantizer is None else {"kernel": quantizer}
+    return op.weight_quantizers if isinstance(op, ManualQuantization) else {}
 
 
 def float_clone(block: Block, kernel: np.ndarray, bias: np.ndarray) -> keras.layers.Layer:

@@ -12,12 +12,18 @@ from kqat.lowering.border import write_dequantize, write_quantize
 
 def float_layer(layer) -> keras.layers.Layer:
     """Returns a Keras layer that computes what a `Quant*` layer does to its (already rounded) input."""
+    if getattr(layer, "pads_itself", False):
+        raise NotImplementedError(
+            f"The kernels of the runtime pad with 0. Received: pad_values={layer.pad_values}. Use "
+            "padding='valid' behind a padding of the input."
+        )
     plain = layer.to_float_layer()
     plain.build(layer.get_build_config()["input_shape"])
     for variable in plain.variables:
         variable.assign(keras.ops.copy(getattr(layer, variable.name)))
-    if layer.kernel_quantizer is not None:
-        plain.kernel.assign(layer.kernel_quantizer(keras.ops.convert_to_tensor(layer.kernel), training=False))
+    for name, quantizer in layer.weight_quantizers.items():
+        weight = keras.ops.convert_to_tensor(getattr(layer, name))
+        getattr(plain, name).assign(quantizer(weight, training=False))
     return plain
 
 
