@@ -85,7 +85,11 @@ def verify(
 def _runtime(content: bytes, isolated: bool):
     if b"LceBconv2d" in content:
         installed = find_spec("larq_compute_engine") is not None
-        return import_module("kqat.legacy.lce_runtime").LceRuntime(content) if installed else BinaryRuntime(content)
+        return (
+            import_module("kqat.legacy.lce_runtime").LceRuntime(content)
+            if installed
+            else BinaryRuntime(content)
+        )
     return load(content, isolated)
 
 

@@ -19,6 +19,7 @@ from kqat.export.binary.operators import (
 )
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, binary_layer, input_is_sign, is_planned
 from kqat.export.binary.tail import Comparison, compare, is_pooling, thresholds
+from kqat.export.binary.thresholds import with_shifts
 from kqat.export.writing.emitter import Emitter, places
 from kqat.export.writing.manual import float_layer
 from kqat.export.writing.report import LayerLine
@@ -40,6 +41,7 @@ class BinaryEmitter(Emitter):
     """
 
     def __init__(self, graph: Graph, io="float32", zero_padding=True, pools_signs=True):
+        graph = with_shifts(graph)
         super().__init__(graph, io)
         self.misses: dict[str, str] = {}
         self.binary: dict[str, BinaryLayer] = {}

@@ -8,6 +8,8 @@ import numpy as np
 from keras import ops
 
 _PROBES = np.array([-3.0, -1.0, -0.5, -1e-30, 0.0, 1e-30, 0.5, 1.0, 3.0], np.float32)
+_OTHERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv1D)
+_OTHERS = (*_OTHERS, keras.layers.SeparableConv2D, keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
 _SIGNS = np.where(_PROBES >= 0, 1.0, -1.0)
 
 
@@ -58,15 +60,29 @@ class NotBinary(Exception):
 
 
 def input_is_sign(layer) -> bool:
-    """Tells whether a layer rounds its input to -1 and 1, 0 to 1."""
+    """Tells whether a layer rounds its input to -1 and 1, at 0 or at thresholds of its channels."""
     quantizer = getattr(layer, "input_quantizer", None)
     if quantizer is None:
         return False
-    last = layer.kernel.shape[-2] if isinstance(layer, keras.layers.Dense) else _input_channels(layer)
-    shape = (len(_PROBES), *(1,) * (_rank(layer) - 2), last)
-    probes = np.broadcast_to(_PROBES.reshape(-1, *(1,) * (len(shape) - 1)), shape)
-    found = ops.convert_to_numpy(apply(quantizer, np.ascontiguousarray(probes)))
-    return bool(np.all(found == _SIGNS.reshape(-1, *(1,) * (len(shape) - 1))))
+    *_, channels = shape = layer.get_build_config()["input_shape"]
+    column = (-1, *(1,) * (len(shape) - 1))
+    probes = np.broadcast_to(_PROBES.reshape(column), (len(_PROBES), *(1,) * (len(shape) - 2), channels))
+    limits = threshold(layer)
+    probes = np.ascontiguousarray(probes) if limits is None else probes + limits
+    found = ops.convert_to_numpy(apply(quantizer, probes.astype(np.float32)))
+    # Next to a threshold that is not 0 the smallest probes are the threshold itself, and rounded up.
+    clear = np.ones(len(_PROBES), bool) if limits is None else np.abs(_PROBES) >= 0.5
+    return bool(np.all(found[clear] == _SIGNS.reshape(column)[clear]))
+
+
+def threshold(layer) -> np.ndarray | None:
+    """Returns the learned threshold of each channel, or `None` where 0 is the threshold."""
+    variable = getattr(layer.input_quantizer, "threshold", None)
+    if variable is None:
+        return None
+    channels = layer.get_build_config()["input_shape"][-1]
+    values = ops.convert_to_numpy(variable).reshape(-1)
+    return np.broadcast_to(values, (channels,)) if values.size in (1, channels) else None
 
 
 def apply(quantizer, x) -> Any:
@@ -75,12 +91,10 @@ def apply(quantizer, x) -> Any:
     return quantizer(x, training=False) if isinstance(quantizer, keras.layers.Layer) else quantizer(x)
 
 
-def quantized_kernel(layer) -> np.ndarray | None:
-    """Returns the kernel as the layer computes with it, if it has a quantizer."""
-    quantizer, kernel = getattr(layer, "kernel_quantizer", None), getattr(layer, "kernel", None)
-    if quantizer is None or kernel is None:
-        return None
-    return ops.convert_to_numpy(apply(quantizer, kernel))
+def quantized_kernels(layer) -> list[np.ndarray]:
+    """Returns the weights of a `Quant*` layer as it computes with them, where they have a quantizer."""
+    pairs = getattr(layer, "weight_quantizers", {}) if hasattr(layer, "input_quantizer") else {}
+    return [ops.convert_to_numpy(apply(q, getattr(layer, name))) for name, q in pairs.items()]
 
 
 def kernel_signs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -93,8 +107,8 @@ def kernel_signs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 def is_planned(layer) -> bool:
     """Tells whether a layer multiplies signs with signs."""
-    values = quantized_kernel(layer)
-    return values is not None and kernel_signs(values) is not None and input_is_sign(layer)
+    kernels = quantized_kernels(layer)
+    return any(kernel_signs(values) is not None for values in kernels) and input_is_sign(layer)
 
 
 def binary_layer(layer, rank: int) -> BinaryLayer:
@@ -107,36 +121,36 @@ def binary_layer(layer, rank: int) -> BinaryLayer:
     Raises:
         NotBinary: Larq Compute Engine cannot compute it.
     """
-    found = kernel_signs(quantized_kernel(layer))
-    _require(found is not None, "its kernel has other values than one number and its negative a channel")
+    if not isinstance(layer, keras.layers.Dense):
+        _require_kernel(layer)
+    (values,) = quantized_kernels(layer)
+    found = kernel_signs(values)
+    if found is None:
+        raise NotBinary("its kernel has other values than one number and its negative a channel")
     signs, scale = found
     bias = getattr(layer, "bias", None)
     bias = None if bias is None else ops.convert_to_numpy(bias).astype(np.float32)
     if isinstance(layer, keras.layers.Dense):
         return BinaryLayer(layer, signs[np.newaxis, np.newaxis], scale, bias, rank=rank)
+    pad_values = int(getattr(layer, "pad_values", 0.0))
+    if len(layer.kernel_size) == 1:
+        signs = signs[np.newaxis]
+    strides, dilation = ((1,) * (2 - len(v)) + tuple(v) for v in (layer.strides, layer.dilation_rate))
+    return BinaryLayer(layer, signs, scale, bias, strides, dilation, layer.padding, pad_values, rank)
+
+
+def _require_kernel(layer) -> None:
+    """Raises where Larq Compute Engine has no kernel for a convolution."""
     kinds = keras.layers.Conv1D | keras.layers.Conv2D
-    depthwise = keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D
-    plain = isinstance(layer, kinds) and not isinstance(layer, depthwise)
+    plain = isinstance(layer, kinds) and not isinstance(layer, _OTHERS)
     _require(plain, "Larq Compute Engine has binary kernels for Conv1D, Conv2D and Dense")
     _require(layer.groups == 1, f"groups={layer.groups}, which its default kernel refuses")
     _require(layer.data_format == "channels_last", "data_format='channels_first'")
     _require(layer.padding in ("same", "valid"), f"padding={layer.padding!r}")
     pad_values = float(getattr(layer, "pad_values", 0.0))
-    _require(pad_values in (0.0, 1.0) or layer.padding == "valid", f"pad_values={pad_values}; 0 and 1 work")
-    if len(layer.kernel_size) == 1:
-        signs = signs[np.newaxis]
-    strides, dilation = ((1,) * (2 - len(v)) + tuple(v) for v in (layer.strides, layer.dilation_rate))
-    return BinaryLayer(layer, signs, scale, bias, strides, dilation, layer.padding, int(pad_values), rank)
+    _require(layer.padding == "valid" or pad_values in (0.0, 1.0), f"pad_values={pad_values}; 0 and 1 work")
 
 
 def _require(condition, reason: str) -> None:
     if not condition:
         raise NotBinary(reason)
-
-
-def _input_channels(layer) -> int:
-    return int(layer.kernel.shape[-2]) * getattr(layer, "groups", 1)
-
-
-def _rank(layer) -> int:
-    return 2 if isinstance(layer, keras.layers.Dense) else layer.kernel.shape.__len__()

@@ -14,6 +14,7 @@ from keras import layers, ops
 
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.layers.registry import is_a
+from kqat.layers.rprelu import RPReLU
 from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
@@ -22,7 +23,7 @@ from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 _ELEMENTWISE = (
     layers.BatchNormalization, layers.ReLU, layers.LeakyReLU, layers.ELU, layers.PReLU, layers.Activation,
     layers.Identity, layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.GaussianDropout,
-    layers.GaussianNoise, layers.AlphaDropout, layers.ActivityRegularization, TrainingOnly,
+    layers.GaussianNoise, layers.AlphaDropout, layers.ActivityRegularization, TrainingOnly, RPReLU,
 )  # fmt: skip
 _ACROSS_CHANNELS = ("softmax", "log_softmax", "sparsemax")
 

@@ -89,7 +89,9 @@ class BinaryRuntime:
         return [values[int(i)] for i in self._graph.outputs]
 
     def _run_custom(self, name, operator, values):
-        read = [None if i < 0 else self._constant(i) if i not in values else values[i] for i in operator.inputs]
+        read = [
+            None if i < 0 else self._constant(i) if i not in values else values[i] for i in operator.inputs
+        ]
         options = operator.customOptions
         given = flexbuffers.Loads(bytes(bytearray(options))) if options is not None and len(options) else {}
         source = self._graph.tensors[operator.inputs[0]]
@@ -119,7 +121,9 @@ class BinaryRuntime:
         buffers = self._model.buffers
         outside = [i for i in read if i not in made and buffers[self._graph.tensors[i].buffer].data is None]
         others = [operator for operator in self._graph.operators if operator not in operators]
-        wanted = {int(i) for operator in others for i in operator.inputs} | {int(i) for i in self._graph.outputs}
+        wanted = {int(i) for operator in others for i in operator.inputs} | {
+            int(i) for i in self._graph.outputs
+        }
         outputs = sorted(made & wanted)
         content = self._piece(operators, outside, outputs)
         return _Segment(operators, outside, outputs, Interpreter(model_content=content, num_threads=1))
@@ -161,7 +165,9 @@ def _port(tensor, name: str | None) -> Port:
     quantization = tensor.quantization
     if quantization is None or quantization.scale is None or len(quantization.scale) != 1:
         return Port(name, shape, _NUMPY[tensor.type])
-    return Port(name, shape, _NUMPY[tensor.type], float(quantization.scale[0]), int(quantization.zeroPoint[0]))
+    return Port(
+        name, shape, _NUMPY[tensor.type], float(quantization.scale[0]), int(quantization.zeroPoint[0])
+    )
 
 
 def _custom(code) -> str:

@@ -3,20 +3,17 @@
 They end in the sums of a last binary convolution, which are whole numbers: files must give the very same.
 """
 
-import inspect
-
 import keras
 import numpy as np
 
-from kqat.layers import QuantConv2D, QuantDense
+from kqat.layers import QuantConv1D, QuantConv2D, QuantDense, RPReLU
 from kqat.quantizers import Sign
 
 L = keras.layers
-PADS = "pad_values" in inspect.signature(QuantConv2D).parameters
 
 
 def signs():
-    return {"input_quantizer": Sign(scaled=False), "kernel_quantizer": Sign(scaled=False), "use_bias": False}
+    return {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
 
 
 def powers_of_two(shape, dtype=None):
@@ -48,6 +45,7 @@ ORDERS = {
     "leaky, pool, dropout": lambda: [L.LeakyReLU(), L.MaxPooling2D(), L.Dropout(0.5)],
     "bn, swish": lambda: [L.BatchNormalization(), L.Activation("swish")],
     "bn, gelu, bn": lambda: [L.BatchNormalization(), L.Activation("gelu"), L.BatchNormalization()],
+    "bn, rprelu, pool": lambda: [L.BatchNormalization(), RPReLU(), L.MaxPooling2D()],
     "average": lambda: [L.AveragePooling2D(2), L.BatchNormalization()],
     "zeros": lambda: [L.BatchNormalization(), L.ZeroPadding2D(1)],
 }
@@ -62,10 +60,12 @@ CONVOLUTIONS = {
     "bias": {"use_bias": True, "bias_initializer": "random_normal"},
     "relu": {"activation": "relu", "use_bias": True},
     "scaled": {"kernel_quantizer": Sign(axis=(-1,)), "kernel_initializer": lambda *a, **k: powers_of_two(*a)},
+    "ir": {"kernel_quantizer": "ir_sign", "input_quantizer": "ir_sign"},
+    "approximate": {"kernel_quantizer": "approx_sign", "input_quantizer": "swish_sign"},
+    "one": {"padding": "same", "pad_values": 1.0},
+    "one, strided": {"padding": "same", "pad_values": 1.0, "strides": 2},
+    "one, dilated": {"padding": "same", "pad_values": 1.0, "dilation_rate": 2},
 }
-if PADS:
-    CONVOLUTIONS["one"] = {"padding": "same", "pad_values": 1.0}
-    CONVOLUTIONS["one, strided"] = {"padding": "same", "pad_values": 1.0, "strides": 2}
 
 
 def between(order: str, convolution: str, after: str = "valid", channels: int = 33):
@@ -91,7 +91,7 @@ def residual():
     """Numbers and signs of one tensor are read."""
     x = inputs = keras.Input((9, 9, 16))
     y = L.BatchNormalization()(conv(16, padding="same")(x))
-    x = L.Add()([x, y])
+    x = RPReLU()(L.Add()([x, y]))
     y = L.BatchNormalization()(conv(16, padding="same")(x))
     x = L.Add()([x, y])
     return keras.Model(inputs, conv(4)(x))
@@ -118,7 +118,26 @@ def rows():
     return chain(dense(20), L.BatchNormalization(), dense(3), shape=(7, 33))
 
 
-WHOLE = [flattened, normalized_flat, residual, branches, shared, rows]
+def sequence():
+    """One-dimensional convolutions and poolings."""
+    middle = [
+        L.BatchNormalization(),
+        L.MaxPooling1D(2),
+        QuantConv1D(40, 2, **signs()),
+        L.BatchNormalization(),
+    ]
+    last = {**signs(), "padding": "same", "pad_values": 1.0}
+    return chain(QuantConv1D(33, 3, strides=2, **signs()), *middle, QuantConv1D(4, 3, **last), shape=(40, 6))
+
+
+def thresholds():
+    """Signs around learned thresholds, of the model's input and of what a convolution puts out."""
+    shifted = {"input_quantizer": "rsign"}
+    middle = [L.BatchNormalization(), L.MaxPooling2D(), conv(40, 2, **shifted), L.ZeroPadding2D(1)]
+    return chain(conv(33, **shifted), *middle, conv(4, **shifted), shape=(15, 14, 6))
+
+
+WHOLE = [sequence, thresholds, flattened, normalized_flat, residual, branches, shared, rows]
 
 
 def train(model, seed=0):
@@ -137,6 +156,13 @@ def train(model, seed=0):
                 layer.beta.assign(np.where(rng.random(size) < 0.5, 0, rng.normal(size=size)))
             if layer.scale:
                 layer.gamma.assign(rng.normal(size=size) + np.where(rng.random(size) < 0.1, 0, 0.3))
+        quantizer = getattr(layer, "input_quantizer", None)
+        for variable in getattr(quantizer, "trainable_variables", []):
+            variable.assign(rng.integers(-4, 5, variable.shape))
+        if isinstance(layer, RPReLU):
+            for variable in layer.trainable_variables:
+                variable.assign(rng.normal(size=variable.shape))
+            layer.slope.assign(np.abs(layer.slope))
     return model
 
 

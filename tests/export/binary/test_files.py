@@ -43,7 +43,7 @@ def test_what_lies_between_computes_the_same_and_stays_binary(order):
 
 
 @pytest.mark.parametrize("order", ["bn, pool", "pool, bn", "bn"])
-@pytest.mark.parametrize("convolution", ["same", *(["one"] if nets.PADS else [])])
+@pytest.mark.parametrize("convolution", ["same", "one"])
 def test_a_padded_reader_gets_no_flipped_signs_that_it_cannot_undo(order, convolution):
     model = nets.train(nets.between(order, "valid", convolution))
     assert mismatches(model, kqat.export_lce(model)) == 0
@@ -74,7 +74,7 @@ def test_verify_takes_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (lambda: kqat.layers.QuantDepthwiseConv2D(3, **depthwise()), "Conv1D, Conv2D and Dense"),
+        (lambda: kqat.layers.QuantDepthwiseConv2D(3, **nets.signs()), "Conv1D, Conv2D and Dense"),
         (lambda: nets.conv(4, groups=2), "groups=2"),
     ],
 )
@@ -83,11 +83,6 @@ def test_a_layer_without_a_binary_kernel_is_an_error(layer, reason, tmp_path):
     with pytest.raises(ExportError, match=reason):
         kqat.export_lce(model, tmp_path / "x.tflite")
     assert not list(tmp_path.iterdir())
-
-
-def depthwise():
-    sign = nets.Sign(scaled=False)
-    return {"input_quantizer": sign, "kernel_quantizer": nets.Sign(scaled=False), "use_bias": False}
 
 
 def test_xcore_has_no_padding_of_zeros():
@@ -104,7 +99,9 @@ def test_options_are_checked():
 
 
 def test_a_kernel_costs_a_bit():
-    small, large = (len(kqat.export_lce(nets.chain(nets.conv(n), shape=(9, 9, 64))).content) for n in (64, 320))
+    small, large = (
+        len(kqat.export_lce(nets.chain(nets.conv(n), shape=(9, 9, 64))).content) for n in (64, 320)
+    )
     # 256 more filters of 3x3x64 bits, and two float32 a filter for its numbers.
     padding = 64  # what lies around constants
     assert 0 <= large - small - 256 * (3 * 3 * 64 // 8 + 8) <= padding
