@@ -15,6 +15,7 @@ from kqat.transforms.insert import Builder
 from kqat.transforms.plan import Plan, check_patterns, settings
 from kqat.transforms.planner import Planner
 from kqat.transforms.precision import check_variables
+from kqat.transforms.signs import sign_readers, with_sign_inputs
 from kqat.transforms.splitting.split import split
 from kqat.transforms.strip import strip_fake_quant as strip
 
@@ -155,7 +156,11 @@ def _planned(model, *, engine="auto", recipe=None, **options):
     config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
-    return graph, Planner(graph, config).plan(), origins
+    planner = Planner(graph, config)
+    if wanted := planner.wants_signs():
+        graph = with_sign_inputs(graph, wanted)
+        planner = Planner(graph, config)
+    return graph, planner.plan(), origins
 
 
 def _is_ours(layer) -> bool:
@@ -177,6 +182,7 @@ def _replayed(graph, recipe: Plan, options: dict):
     recipe.check()
     whole = {layer.path for layer in recipe if layer.mode == "float"}
     graph, origins = split(graph, lambda node: node.path not in whole)
+    graph = with_sign_inputs(graph, sign_readers(recipe))
     ours = {node.path for node in graph.nodes} | set(graph.input_names.values())
     theirs = {layer.path for layer in recipe}
     if theirs - ours:  # a layer that was split, and then edited back to float, is whole again

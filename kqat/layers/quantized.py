@@ -38,6 +38,8 @@ class Quantized(keras.layers.Layer):
         template: Call arguments `(args, kwargs)`, with `Input(i)` for the i-th tensor; by default the
             inputs as they come.
         origin: Where the wrapped layer came from, if it is part of a layer that was split in two.
+        activation_replaced: Whether the activation, its own or `activation`, is left out, because signs are
+            made of what comes before it. `strip_fake_quant` puts it back.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Quantized(keras.layers.Layer):
         activation=None,
         template=None,
         origin=None,
+        activation_replaced=False,
         **kwargs,
     ):
         kwargs.setdefault("name", operation.name)
@@ -58,6 +61,7 @@ class Quantized(keras.layers.Layer):
         self.weight_quantizers = {k: quantizers.get(v) for k, v in (weight_quantizers or {}).items()}
         self.batchnorm = batchnorm
         self.activation = activation
+        self.activation_replaced = bool(activation_replaced)
         self.__dict__["_template"] = template
         self.__dict__["_origin"] = origin
         self.__dict__["_binding"] = Binding()
@@ -148,7 +152,13 @@ class Quantized(keras.layers.Layer):
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
         narrow = all(quantizer.bits <= 8 for quantizer in self.weight_quantizers.values())
         known = self._binding.is_complete and all(f.saturates for f in self._binding.around)
-        return known and narrow and self.lowering is not None
+        kernel = self.lowering
+        return known and narrow and kernel is not None and (kernel.makes_signs or not self.makes_signs)
+
+    @property
+    def makes_signs(self) -> bool:
+        """Whether the output is -1 and 1."""
+        return self._binding.output is not None and self._binding.output.makes_signs
 
     @property
     def storage(self) -> int:
@@ -191,7 +201,11 @@ class Quantized(keras.layers.Layer):
 
     @property
     def fused_activation(self) -> str:
-        """`"linear"`, `"relu"` or `"relu6"`: what the operation clamps its output to."""
+        """`"linear"`, `"relu"` or `"relu6"`: what the operation clamps its output to; or `"sign"`."""
+        if self.makes_signs:
+            return "sign"
+        if self.activation_replaced:
+            return "linear"
         if self.activation is not None:
             return fused_activation(self.activation) or "linear"
         return own_activation(self.operation)
@@ -224,11 +238,17 @@ class Quantized(keras.layers.Layer):
         if self.operation is self.norm_layer():
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
         else:
-            output = self._operate(training, args, kwargs)
+            with without_activation(self.operation if self._is_bare else None):
+                output = self._operate(training, args, kwargs)
         if self.batchnorm is not None:
             drift = None if self.observing else self.drift
             output = normalize(self.batchnorm, output, training, self.batchnorm_frozen, drift)
-        return output if self.activation is None else self.activation(output)
+        return output if self.activation is None or self._is_bare else self.activation(output)
+
+    @property
+    def _is_bare(self) -> bool:
+        """Whether the activation is left out."""
+        return self.activation_replaced or self.makes_signs
 
     def _operate(self, training, args, kwargs):
         """The operation, before BatchNorm."""
@@ -285,6 +305,7 @@ class Quantized(keras.layers.Layer):
             "activation": None if self.activation is None else save(self.activation),
             "template": template_to_config(self._template),
             "origin": self._origin,
+            "activation_replaced": self.activation_replaced,
         }
 
     @classmethod

@@ -4,6 +4,7 @@ import keras
 
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
+from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
@@ -14,6 +15,7 @@ from kqat.transforms.grids import nonnegative_tensors, shared_grids
 from kqat.transforms.limits import missing_kernel, missing_width
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
+from kqat.transforms.signs import NUMBERS, REPLACED, SIGN_INPUT, can_make_signs, has_relu, reads_signs
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
 
@@ -44,11 +46,12 @@ class Planner:
         self._mark_fused()
         self.tails = {path: chain[-1].outputs[0] for path, chain in self.chains.items()}
         self.groups = shared_grids(graph, self.modes, self.tails)
-        self.nonnegative = nonnegative_tensors(graph, self.chains)
         self._drop_idle_passthrough()
         self.members = self.groups.sets(graph.specs)
         self.made = {self._tail(node): node for node in self._quantized()}
         self.wishes = self._tensor_bits()
+        self.replaced = {node.path for node in self._quantized() if self._loses_relu(node)}
+        self.nonnegative = nonnegative_tensors(graph, self.chains, self.replaced)
         live = [n for n in graph.nodes if self.modes[n.path] in ("quantized", "passthrough")]
         missing = {n.path: missing_width(n.op, self._widest(n)) for n in live}
         self.blocked |= {path: reason for path, reason in missing.items() if reason}
@@ -57,7 +60,47 @@ class Planner:
     def _widest(self, node: Node) -> int:
         """Returns the width of the widest tensor around a layer."""
         around = {self.groups.find(t) for t in (*self._values(node), self._tail(node))}
-        return max(self.wishes.get(group, self.settings.bits.activations) for group in around)
+        return max(self.wishes.get(group, self._usual_bits) for group in around)
+
+    @property
+    def _usual_bits(self) -> int:
+        """Width of tensors that nothing else is known about."""
+        return NUMBERS if self.settings.bits.activations == 1 else self.settings.bits.activations
+
+    # Signs.
+
+    def wants_signs(self) -> list[str]:
+        """Returns the layers that are to read signs, and would read numbers."""
+        ends = self.first | self.last
+        wanted = [n for n in self._quantized() if reads_signs(n) and n.path not in ends]
+        if self.settings.bits.activations != 1:
+            return []
+        found = [n for n in wanted if any(self._has_numbers(self.groups.find(t)) for t in n.inputs)]
+        return list(dict.fromkeys(node.path for node in found))
+
+    def _has_numbers(self, group: Tensor) -> bool:
+        """Tells whether a set of tensors holds numbers that no rule asks for."""
+        explicit = any(self._explicit(node) for node in self._makers(group))
+        return self.wishes.get(group, self._usual_bits) != 1 and not explicit
+
+    def _takes_signs(self, group: Tensor) -> bool:
+        """Tells whether all that make a set of tensors have thresholds, and all that read it read signs."""
+        makers, values = self._makers(group), set(self.members[group])
+        inside = {node.path for node in makers} | set(self.into)
+        readers = [node for tensor in values for node in self.readers[tensor] if node.path not in inside]
+        # Within a chain, what is between a layer and its tail belongs to the layer.
+        passing = [n for n in readers if self.modes[n.path] == "passthrough"]
+        others = [n for n in readers if n not in passing]
+        sound = bool(makers) and all(can_make_signs(node) for node in makers)
+        return sound and all(self.modes[n.path] == "quantized" and reads_signs(n) for n in others)
+
+    def _loses_relu(self, node: Node) -> bool:
+        """Tells whether signs are made of the output of a layer with a ReLU."""
+        group = self.groups.find(self._tail(node))
+        if not has_relu(node, self.chains.get(node.path, [])):
+            return False
+        turned = any(kind_of(n.op) == SIGN_INPUT for t in self.members[group] for n in self.readers[t])
+        return turned or self.wishes.get(group) == 1
 
     def plan(self) -> Plan:
         """Returns the plan.
@@ -182,7 +225,8 @@ class Planner:
             group = self.groups.find(tensor)
             if not any(self._explicit(node) for node in self._makers(group)):
                 wishes[group] = max(wishes.get(group, 0), edge_bits)
-        return wishes
+        numbers = max(self.settings.boundary_bits, 2)
+        return {g: numbers if bits == 1 and not self._takes_signs(g) else bits for g, bits in wishes.items()}
 
     def _explicit(self, node: Node) -> bool:
         rule = self._rule_for(node)
@@ -198,7 +242,7 @@ class Planner:
         if group not in self.live or not self._is_real(tensor):
             return None
         makers = self._makers(group)
-        bits = self.wishes.get(group, self.settings.bits.activations)
+        bits = self.wishes.get(group, self._usual_bits)
         fixed = self._fixed_range(makers, group)
         if fixed and bits == 8:
             return TensorPlan(8, "fixed", fixed[0] < 0, self._grid_name(group, own_name), fixed)
@@ -242,10 +286,13 @@ class Planner:
         common = (path, self.names[path], kind_of(node.op), mode)
         reason = self.reasons[path]
         if mode == "fused":
-            return LayerPlan(*common, reason, into=self.into[path])
+            left_out = self.into[path] in self.replaced and fused_activation(node.op)
+            return LayerPlan(*common, REPLACED if left_out else reason, into=self.into[path])
         if mode == "quantized":
             output = self._tensor_plan(self._tail(node), node, self.names[path])
-            return LayerPlan(*common, self._why(node), weights=self._weight_plans(node), output=output)
+            weights, replaced = self._weight_plans(node), path in self.replaced
+            reason = self._why(node)
+            return LayerPlan(*common, reason, weights=weights, output=output, activation_replaced=replaced)
         output = None
         if mode == "float":
             read = [t for t in node.outputs if any(self.modes[r.path] != "float" for r in self.readers[t])]
