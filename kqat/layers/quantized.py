@@ -158,7 +158,13 @@ class Quantized(keras.layers.Layer):
     @property
     def makes_signs(self) -> bool:
         """Whether the output is -1 and 1."""
-        return self._binding.output is not None and self._binding.output.makes_signs
+        return self._binding.makes_signs
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether inputs and weights are -1 and 1, times a scale a channel."""
+        one_bit = all(quantizer.bits == 1 for quantizer in self.weight_quantizers.values())
+        return bool(self.weight_quantizers) and one_bit and self._binding.reads_signs
 
     @property
     def storage(self) -> int:

@@ -4,6 +4,9 @@ import keras
 from keras import layers
 
 from kqat.export.binary.tail import Tail, find_tail, is_pooling
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.quantized import Quantized
+from kqat.layers.sign_input import SignInput
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
 
 
@@ -25,7 +28,8 @@ class Demand:
         inside: dict[Tensor, Tensor] = {}
         for node in graph.nodes:
             if node.path in binary:
-                tail = find_tail(graph, node)
+                integer = isinstance(node.op, Quantized)  # what follows is part of the layer, or rounds
+                tail = Tail([], node.outputs[0]) if integer else find_tail(graph, node)
                 self.tails[node.outputs[0]] = tail
                 inside.update({reader.outputs[0]: tail.end for reader in tail.nodes})
         for node in reversed(graph.nodes):
@@ -61,13 +65,21 @@ class Demand:
         """Tells whether the file computes the signs of a call's result from the signs of its input."""
         if len(node.inputs) != 1 or not self.only_signs(node.outputs[0]):
             return False
+        if is_sign_input(node.op) or (isinstance(node.op, FakeQuant) and node.op.makes_signs):
+            return True
         rank = len(self.graph.specs[node.inputs[0]].shape)
         if is_pooling(node):
             return self.pools_signs and rank in (3, 4)
-        if isinstance(node.op, layers.ZeroPadding2D):
+        if isinstance(node.op, layers.ZeroPadding2D):  # before signs are taken: of 0, the sign is +1
             return node.op.data_format == "channels_last"
         return isinstance(node.op, layers.Flatten) and rank == 4 and self._dense(node.outputs[0])
 
     def _dense(self, tensor: Tensor) -> bool:
         """Tells whether Dense layers alone read a tensor."""
-        return all(isinstance(reader.op, keras.layers.Dense) for reader in self.readers[tensor])
+        inner = (getattr(reader.op, "operation", reader.op) for reader in self.readers[tensor])
+        return all(isinstance(op, keras.layers.Dense) for op in inner)
+
+
+def is_sign_input(op) -> bool:
+    """Tells whether an operation hands on what is rounded to signs behind it."""
+    return isinstance(getattr(op, "operation", op), SignInput)

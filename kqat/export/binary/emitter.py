@@ -8,6 +8,8 @@ from keras import layers
 
 from kqat.core.binary_reference import words
 from kqat.export.binary.demand import Demand
+from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
+from kqat.export.binary.integer import compare_integers, integer_layer, write_levels
 from kqat.export.binary.operators import (
     Bits,
     Filters,
@@ -20,12 +22,14 @@ from kqat.export.binary.operators import (
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, binary_layer, input_is_sign, is_planned
 from kqat.export.binary.tail import Comparison, compare, is_pooling, thresholds
 from kqat.export.binary.thresholds import with_shifts
+from kqat.export.writing.arrays import to_numpy_step
 from kqat.export.writing.emitter import Emitter, places
 from kqat.export.writing.manual import float_layer
-from kqat.export.writing.report import LayerLine
+from kqat.export.writing.report import LayerLine, layer_line
 from kqat.export.writing.writer import Ref
+from kqat.layers.quantized import Quantized
 from kqat.layers.registry import is_a
-from kqat.lowering.base import BINARY, FLOAT
+from kqat.lowering.base import BINARY, FLOAT, Step
 from kqat.lowering.pooling import Window
 from kqat.transforms.graph import Graph, Node, Tensor
 
@@ -45,6 +49,7 @@ class BinaryEmitter(Emitter):
         super().__init__(graph, io)
         self.misses: dict[str, str] = {}
         self.binary: dict[str, BinaryLayer] = {}
+        self.steps: dict[str, Step] = {}  # of the binary layers that `quantize` made
         self.zero_padding = zero_padding
         for node in graph.nodes:
             self._recognize(node)
@@ -53,14 +58,17 @@ class BinaryEmitter(Emitter):
         self.written: set[Tensor] = set()
 
     def _recognize(self, node: Node) -> None:
-        if not is_planned(node.op):
+        integer = isinstance(node.op, Quantized) and node.op.is_integer and node.op.is_binary
+        if node.path in self.binary or not (integer or is_planned(node.op)):
             return
         try:
-            found = binary_layer(node.op, len(self.graph.specs[node.inputs[0]].shape))
+            if integer:
+                self.steps[node.path] = step = to_numpy_step(node.op.step())
+                found = integer_layer(node, step, self.graph)
+            else:
+                found = binary_layer(node.op, len(self.graph.specs[node.inputs[0]].shape))
             if found.pads and not found.pad_values and not self.zero_padding:
-                raise NotBinary(
-                    "padding='same' with zeros, which the target does not have; use pad_values=1.0"
-                )
+                raise NotBinary("padding='same' with zeros, which the target does not have; use pad_values=1.0")
             self.binary[node.path] = found
         except NotBinary as reason:
             self.misses[node.path] = str(reason)
@@ -77,6 +85,16 @@ class BinaryEmitter(Emitter):
         else:
             self._as_numbers(node)
             super()._emit(node)
+
+    def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
+        """Writes a layer of integers; where its output is signs, LceQuantize takes them from its sums."""
+        if not node.op.makes_signs or not self.demand.only_signs(node.outputs[0]):
+            return super()._emit_quantized(node, inputs)
+        step = to_numpy_step(node.op.step())
+        unit = np.float32(step.inputs[0].scale) * np.float32(np.ravel(step.weights.scale)[0])
+        sums = Grid(unit, np.float32(INT8_MIN), np.float32(INT8_MAX))
+        self.lines.append(layer_line(node.op, step))
+        return self._write_step(node.op, replace(step, output=sums, activation="linear"), inputs)
 
     def _as_numbers(self, node: Node) -> None:
         """Makes sure that what a layer reads is in the file as numbers."""
@@ -112,7 +130,7 @@ class BinaryEmitter(Emitter):
             return write_max_pool(self.writer, bits, Window(node.op), node.op.name)
         if isinstance(node.op, layers.ZeroPadding2D):
             return write_padding(self.writer, bits, node.op.padding, node.op.name)
-        return bits.flattened()
+        return bits.flattened() if isinstance(node.op, layers.Flatten) else bits
 
     # Binary convolutions.
 
@@ -122,6 +140,8 @@ class BinaryEmitter(Emitter):
             image = bits.ref.shape[1:3]
             layer = replace(layer, signs=layer.signs.reshape(*image, bits.channels, layer.channels))
         tail = self.demand.tails[node.outputs[0]]
+        if node.path in self.steps:
+            return self._emit_integer(node, layer, bits, tail)
         comparison = None
         if self.demand.only_signs(tail.end) and self._can_pool(tail):
             zeros = layer.pads and not layer.pad_values
@@ -136,6 +156,20 @@ class BinaryEmitter(Emitter):
             self._write_signs(node, layer, bits, tail, comparison)
         else:
             self._write_numbers(node, layer, bits, tail)
+
+    def _emit_integer(self, node: Node, layer: BinaryLayer, bits: Bits, tail) -> None:
+        """Writes a binary layer that `quantize` made."""
+        step = self.steps[node.path]
+        self.lines.append(layer_line(node.op, step))
+        if node.op.makes_signs:
+            self._write_signs(node, layer, bits, tail, compare_integers(layer, step))
+            return
+        result = write_levels(self.writer, step, layer, bits, node.op.output_name)
+        self.plan.add_grid(node.op.name, result, step.output)
+        shape = self.graph.specs[node.outputs[0]].shape
+        if tuple(shape) != result.shape:
+            result = self.writer.reshape(result, shape, f"{node.op.name}/flat")
+        self.refs[node.outputs[0]] = result
 
     def _can_pool(self, tail) -> bool:
         return self.demand.pools_signs or not any(is_pooling(follower) for follower in tail.nodes)

@@ -106,7 +106,7 @@ def write_convolution(writer: Writer, bits: Bits, layer: BinaryLayer, filters: F
     for what in ("multiplier", "bias", "thresholds"):
         values = getattr(filters, what)
         constants.append(None if values is None else writer.constant(f"{name}/{what}", values))
-    result = out((x.shape[0], *_sides(x.shape[1:3], layer)))
+    result = out((x.shape[0], *layer.sides(x.shape[1:3])))
     writer.custom(
         BCONV, [x, *constants], [result], channels_in=bits.channels, fused_activation_function=0,
         stride_height=layer.strides[0], stride_width=layer.strides[1],
@@ -114,10 +114,3 @@ def write_convolution(writer: Writer, bits: Bits, layer: BinaryLayer, filters: F
         pad_values=layer.pad_values if layer.padding == "same" else 0, padding=_PADDING[layer.padding],
     )  # fmt: skip
     return result
-
-
-def _sides(sides, layer: BinaryLayer) -> list[int]:
-    found = zip(sides, layer.signs.shape[:2], layer.dilation, layer.strides, strict=True)
-    if layer.padding == "same":
-        return [-(-side // stride) for side, _, _, stride in found]
-    return [(side - (size - 1) * dilation - 1) // stride + 1 for side, size, dilation, stride in found]

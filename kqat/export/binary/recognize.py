@@ -54,6 +54,13 @@ class BinaryLayer:
         """Whether anything lies beyond the border."""
         return self.padding == "same" and self.signs.shape[:2] != (1, 1)
 
+    def sides(self, sides) -> list[int]:
+        """Returns rows and columns of the result for those of the input."""
+        found = zip(sides, self.signs.shape[:2], self.dilation, self.strides, strict=True)
+        if self.padding == "same":
+            return [-(-side // stride) for side, _, _, stride in found]
+        return [(side - (size - 1) * dilation - 1) // stride + 1 for side, size, dilation, stride in found]
+
 
 class NotBinary(Exception):
     """Why a layer of signs has no binary convolution."""
@@ -121,15 +128,30 @@ def binary_layer(layer, rank: int) -> BinaryLayer:
     Raises:
         NotBinary: Larq Compute Engine cannot compute it.
     """
-    if not isinstance(layer, keras.layers.Dense):
-        _require_kernel(layer)
+    _require_kernel(layer)
     (values,) = quantized_kernels(layer)
     found = kernel_signs(values)
     if found is None:
         raise NotBinary("its kernel has other values than one number and its negative a channel")
-    signs, scale = found
     bias = getattr(layer, "bias", None)
-    bias = None if bias is None else ops.convert_to_numpy(bias).astype(np.float32)
+    return geometry(layer, *found, None if bias is None else ops.convert_to_numpy(bias), rank)
+
+
+def geometry(layer, signs: np.ndarray, scale: np.ndarray, bias: np.ndarray | None, rank: int) -> BinaryLayer:
+    """Returns a convolution or dense layer as a binary convolution over (rows, columns).
+
+    Args:
+        layer: The layer.
+        signs: -1.0 and 1.0 in the layout of its kernel.
+        scale: What they stand for.
+        bias: Real bias, or `None`.
+        rank: Number of dimensions of its input.
+
+    Raises:
+        NotBinary: Larq Compute Engine cannot compute it.
+    """
+    _require_kernel(layer)
+    bias = None if bias is None else np.asarray(bias, np.float32)
     if isinstance(layer, keras.layers.Dense):
         return BinaryLayer(layer, signs[np.newaxis, np.newaxis], scale, bias, rank=rank)
     pad_values = int(getattr(layer, "pad_values", 0.0))
@@ -140,7 +162,9 @@ def binary_layer(layer, rank: int) -> BinaryLayer:
 
 
 def _require_kernel(layer) -> None:
-    """Raises where Larq Compute Engine has no kernel for a convolution."""
+    """Raises where Larq Compute Engine has no kernel for a layer."""
+    if isinstance(layer, keras.layers.Dense):
+        return
     kinds = keras.layers.Conv1D | keras.layers.Conv2D
     plain = isinstance(layer, kinds) and not isinstance(layer, _OTHERS)
     _require(plain, "Larq Compute Engine has binary kernels for Conv1D, Conv2D and Dense")

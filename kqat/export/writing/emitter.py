@@ -121,6 +121,9 @@ class Emitter:
             )
         step = to_numpy_step(layer.step())
         self.lines.append(layer_line(layer, step))
+        return self._write_step(layer, step, inputs)
+
+    def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref:
         known = set(self.writer.widths)
         if isinstance(layer.lowering, FloatBody):
             self.notes.append(f"{layer.name}: float between exact borders, {layer.lowering.reason}")
