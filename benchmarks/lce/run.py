@@ -65,7 +65,8 @@ def round_trip(model, x) -> dict:
 def binary_kernels(model) -> list[np.ndarray]:
     """Returns the kernels as the layers compute with them."""
     layers = [layer for layer in model.layers if getattr(layer, "kernel_quantizer", None) is not None]
-    return [keras.ops.convert_to_numpy(one.kernel_quantizer(one.kernel, training=False)) for one in layers]
+    rounded = (layer.kernel_quantizer(layer.kernel, training=False) for layer in layers)
+    return [keras.ops.convert_to_numpy(kernel) for kernel in rounded]
 
 
 def predict(model, x) -> np.ndarray:

@@ -114,6 +114,7 @@ def export_tflite(
 
 
 def require_ranges(graph: Graph) -> None:
+    """Raises where a quantizer of activations has no range yet."""
     pairs = [(node.op.name, _activation_quantizer(node.op)) for node in graph.nodes]
     missing = [name for name, quantizer in pairs if quantizer is not None and not quantizer.is_calibrated]
     if missing:

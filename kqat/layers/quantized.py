@@ -6,13 +6,14 @@ import keras
 from keras import ops
 
 from kqat import quantizers
-from kqat.layers.activations import fused_activation, own_activation
+from kqat.layers.activations import clamp_of
 from kqat.layers.batchnorm import normalize
 from kqat.layers.binding import Binding, is_symbolic
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
 from kqat.layers.registry import is_a
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
+from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, shape_to_build, template_from_config, template_to_config
 from kqat.lowering.accumulator import exact_forward
@@ -161,10 +162,9 @@ class Quantized(keras.layers.Layer):
         return self._binding.makes_signs
 
     @property
-    def is_binary(self) -> bool:
-        """Whether inputs and weights are -1 and 1, times a scale a channel."""
-        one_bit = all(quantizer.bits == 1 for quantizer in self.weight_quantizers.values())
-        return bool(self.weight_quantizers) and one_bit and self._binding.reads_signs
+    def reads_signs(self) -> bool:
+        """Whether all inputs are -1 and 1."""
+        return self._binding.reads_signs
 
     @property
     def storage(self) -> int:
@@ -208,13 +208,7 @@ class Quantized(keras.layers.Layer):
     @property
     def fused_activation(self) -> str:
         """`"linear"`, `"relu"` or `"relu6"`: what the operation clamps its output to; or `"sign"`."""
-        if self.makes_signs:
-            return "sign"
-        if self.activation_replaced:
-            return "linear"
-        if self.activation is not None:
-            return fused_activation(self.activation) or "linear"
-        return own_activation(self.operation)
+        return "sign" if self.makes_signs else clamp_of(self)
 
     @property
     def output_name(self) -> str:
@@ -241,20 +235,16 @@ class Quantized(keras.layers.Layer):
     def _simulate(self, inputs, training):
         """The wrapped layers on fake-quantized weights; while a range is observed, on float weights."""
         args, kwargs = self.arguments(inputs)
+        bare = self.activation_replaced or self.makes_signs
         if self.operation is self.norm_layer():
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
         else:
-            with without_activation(self.operation if self._is_bare else None):
+            with without_activation(self.operation if bare else None):
                 output = self._operate(training, args, kwargs)
         if self.batchnorm is not None:
             drift = None if self.observing else self.drift
             output = normalize(self.batchnorm, output, training, self.batchnorm_frozen, drift)
-        return output if self.activation is None or self._is_bare else self.activation(output)
-
-    @property
-    def _is_bare(self) -> bool:
-        """Whether the activation is left out."""
-        return self.activation_replaced or self.makes_signs
+        return output if self.activation is None or bare else self.activation(output)
 
     def _operate(self, training, args, kwargs):
         """The operation, before BatchNorm."""
@@ -302,25 +292,9 @@ class Quantized(keras.layers.Layer):
 
     def get_config(self):
         """Returns the configuration, wrapped layers and quantizers included."""
-        save = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "operation": save(self.operation),
-            "weight_quantizers": {k: quantizers.serialize(v) for k, v in self.weight_quantizers.items()},
-            "batchnorm": None if self.batchnorm is None else save(self.batchnorm),
-            "activation": None if self.activation is None else save(self.activation),
-            "template": template_to_config(self._template),
-            "origin": self._origin,
-            "activation_replaced": self.activation_replaced,
-        }
+        return {**super().get_config(), **saved_form(self), "template": template_to_config(self._template)}
 
     @classmethod
     def from_config(cls, config):
         """Returns the layer that `get_config` described."""
-        config = dict(config)
-        load = keras.saving.deserialize_keras_object
-        for key in ("operation", "batchnorm", "activation"):
-            if isinstance(config[key], dict):
-                config[key] = load(config[key])
-        config["template"] = template_from_config(config["template"])
-        return cls(**config)
+        return cls(**loaded_form(config), template=template_from_config(config["template"]))

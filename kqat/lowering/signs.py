@@ -1,7 +1,7 @@
 """Signs between integer kernels: how a sum becomes -1 or 1, and how it is written.
 
-Signs are stored in int8 with steps of 1/2, as the codes -2 and 2, so that 0 has a code of its own and a kernel
-pads with 0 exactly. A kernel clamps what it computes to [-1, 1], which are these codes (RELU_N1_TO_1). Its
+Signs are stored in int8 with steps of 1/2, as the codes -2 and 2, so that 0 has a code of its own and kernels
+pad with 0 exactly. A kernel clamps what it computes to [-1, 1], which are these codes (RELU_N1_TO_1). Its
 multiplier is 2, so that every sum but 0 reaches them; and sums are never 0, because they are odd.
 
 Forward:

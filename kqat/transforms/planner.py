@@ -15,7 +15,7 @@ from kqat.transforms.grids import nonnegative_tensors, shared_grids
 from kqat.transforms.limits import missing_kernel, missing_width
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
-from kqat.transforms.signs import NUMBERS, REPLACED, SIGN_INPUT, can_make_signs, has_relu, reads_signs
+from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
 
@@ -30,6 +30,7 @@ class Planner:
 
     def __init__(self, graph: Graph, settings: Settings):
         self.graph, self.settings = graph, settings
+        self._usual_bits = settings.bits.activations if settings.bits.activations > 1 else NUMBERS
         self.names = graph.names
         self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
@@ -49,8 +50,9 @@ class Planner:
         self._drop_idle_passthrough()
         self.members = self.groups.sets(graph.specs)
         self.made = {self._tail(node): node for node in self._quantized()}
-        self.wishes = self._tensor_bits()
-        self.replaced = {node.path for node in self._quantized() if self._loses_relu(node)}
+        signs = Signs(graph, self.modes, self.chains, self.members)
+        self.wishes = self._tensor_bits(signs)
+        self.replaced = signs.without_relu(self.made, self.groups, self.wishes)
         self.nonnegative = nonnegative_tensors(graph, self.chains, self.replaced)
         live = [n for n in graph.nodes if self.modes[n.path] in ("quantized", "passthrough")]
         missing = {n.path: missing_width(n.op, self._widest(n)) for n in live}
@@ -62,45 +64,17 @@ class Planner:
         around = {self.groups.find(t) for t in (*self._values(node), self._tail(node))}
         return max(self.wishes.get(group, self._usual_bits) for group in around)
 
-    @property
-    def _usual_bits(self) -> int:
-        """Width of tensors that nothing else is known about."""
-        return NUMBERS if self.settings.bits.activations == 1 else self.settings.bits.activations
-
-    # Signs.
-
     def wants_signs(self) -> list[str]:
-        """Returns the layers that are to read signs, and would read numbers."""
-        ends = self.first | self.last
-        wanted = [n for n in self._quantized() if reads_signs(n) and n.path not in ends]
+        """Returns the layers that are to read signs, and would read numbers that no rule asks for."""
         if self.settings.bits.activations != 1:
             return []
-        found = [n for n in wanted if any(self._has_numbers(self.groups.find(t)) for t in n.inputs)]
-        return list(dict.fromkeys(node.path for node in found))
+        nodes = [n for n in self._quantized() if reads_signs(n) and n.path not in self.first | self.last]
+        return list(dict.fromkeys(n.path for n in nodes if any(map(self._has_numbers, n.inputs))))
 
-    def _has_numbers(self, group: Tensor) -> bool:
-        """Tells whether a set of tensors holds numbers that no rule asks for."""
+    def _has_numbers(self, tensor: Tensor) -> bool:
+        group = self.groups.find(tensor)
         explicit = any(self._explicit(node) for node in self._makers(group))
         return self.wishes.get(group, self._usual_bits) != 1 and not explicit
-
-    def _takes_signs(self, group: Tensor) -> bool:
-        """Tells whether all that make a set of tensors have thresholds, and all that read it read signs."""
-        makers, values = self._makers(group), set(self.members[group])
-        inside = {node.path for node in makers} | set(self.into)
-        readers = [node for tensor in values for node in self.readers[tensor] if node.path not in inside]
-        # Within a chain, what is between a layer and its tail belongs to the layer.
-        passing = [n for n in readers if self.modes[n.path] == "passthrough"]
-        others = [n for n in readers if n not in passing]
-        sound = bool(makers) and all(can_make_signs(node) for node in makers)
-        return sound and all(self.modes[n.path] == "quantized" and reads_signs(n) for n in others)
-
-    def _loses_relu(self, node: Node) -> bool:
-        """Tells whether signs are made of the output of a layer with a ReLU."""
-        group = self.groups.find(self._tail(node))
-        if not has_relu(node, self.chains.get(node.path, [])):
-            return False
-        turned = any(kind_of(n.op) == SIGN_INPUT for t in self.members[group] for n in self.readers[t])
-        return turned or self.wishes.get(group) == 1
 
     def plan(self) -> Plan:
         """Returns the plan.
@@ -203,7 +177,7 @@ class Planner:
         explicit = rule.activation_bits if rule is not None else None
         return explicit if explicit is not None else self.settings.bits.activations
 
-    def _tensor_bits(self) -> dict[Tensor, int]:
+    def _tensor_bits(self, signs: Signs) -> dict[Tensor, int]:
         """Returns the width of each group of tensors: the widest that any member asks for."""
         wishes: dict[Tensor, int] = {}
         edge = set(self.graph.input_names) | set(tensors_in(self.graph.outputs))
@@ -226,7 +200,8 @@ class Planner:
             if not any(self._explicit(node) for node in self._makers(group)):
                 wishes[group] = max(wishes.get(group, 0), edge_bits)
         numbers = max(self.settings.boundary_bits, 2)
-        return {g: numbers if bits == 1 and not self._takes_signs(g) else bits for g, bits in wishes.items()}
+        binary = {g for g, bits in wishes.items() if bits == 1 and signs.can_be(g, self._makers(g))}
+        return {g: numbers if bits == 1 and g not in binary else bits for g, bits in wishes.items()}
 
     def _explicit(self, node: Node) -> bool:
         rule = self._rule_for(node)

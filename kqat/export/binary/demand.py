@@ -54,9 +54,7 @@ class Demand:
         return found is not None and not (found.pads and found.pad_values)
 
     def _ask(self, node: Node) -> None:
-        if node.path in self.binary:
-            self.signs.update(node.inputs)
-        elif self.passes_signs(node):
+        if node.path in self.binary or self.passes_signs(node):
             self.signs.update(node.inputs)
         else:
             self.numbers.update(node.inputs)

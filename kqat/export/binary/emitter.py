@@ -7,9 +7,9 @@ import numpy as np
 from keras import layers
 
 from kqat.core.binary_reference import words
-from kqat.export.binary.demand import Demand
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat.export.binary.integer import compare_integers, integer_layer, write_levels
+from kqat.export.binary.demand import Demand
+from kqat.export.binary.integer import compare_integers, integer_layer, is_binary, write_levels
 from kqat.export.binary.operators import (
     Bits,
     Filters,
@@ -24,10 +24,8 @@ from kqat.export.binary.tail import Comparison, compare, is_pooling, thresholds
 from kqat.export.binary.thresholds import with_shifts
 from kqat.export.writing.arrays import to_numpy_step
 from kqat.export.writing.emitter import Emitter, places
-from kqat.export.writing.manual import float_layer
 from kqat.export.writing.report import LayerLine, layer_line
 from kqat.export.writing.writer import Ref
-from kqat.layers.quantized import Quantized
 from kqat.layers.registry import is_a
 from kqat.lowering.base import BINARY, FLOAT, Step
 from kqat.lowering.pooling import Window
@@ -58,7 +56,7 @@ class BinaryEmitter(Emitter):
         self.written: set[Tensor] = set()
 
     def _recognize(self, node: Node) -> None:
-        integer = isinstance(node.op, Quantized) and node.op.is_integer and node.op.is_binary
+        integer = is_binary(node.op)
         if node.path in self.binary or not (integer or is_planned(node.op)):
             return
         try:
@@ -68,7 +66,9 @@ class BinaryEmitter(Emitter):
             else:
                 found = binary_layer(node.op, len(self.graph.specs[node.inputs[0]].shape))
             if found.pads and not found.pad_values and not self.zero_padding:
-                raise NotBinary("padding='same' with zeros, which the target does not have; use pad_values=1.0")
+                raise NotBinary(
+                    "padding='same' with zeros, which the target does not have; use pad_values=1.0"
+                )
             self.binary[node.path] = found
         except NotBinary as reason:
             self.misses[node.path] = str(reason)
@@ -106,18 +106,12 @@ class BinaryEmitter(Emitter):
                         self.writer, self.bits[tensor], shape, f"{node.op.name}/x"
                     )
 
-    def _emit_manual(self, node: Node, x: Ref):
-        layer = node.op
-        if layer.input_quantizer is None or not input_is_sign(layer):
-            return super()._emit_manual(node, x)
+    def _manual_input(self, layer, x: Ref) -> Ref:
+        if not input_is_sign(layer):
+            return super()._manual_input(layer, x)
         with self.writer.owned(BINARY, layer.name):
             signs = write_signs(self.writer, x, f"{layer.name}/signs")
-            x = write_reals(self.writer, signs, x.shape, f"{layer.name}/input")
-        self.notes.append(
-            f"{layer.name}: float kernel on signs, {self.misses.get(node.path, 'real weights')}"
-        )
-        plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
-        return self._emit_float(plain, [x], *places(node))
+            return write_reals(self.writer, signs, x.shape, f"{layer.name}/input")
 
     def _bits(self, tensor: Tensor) -> Bits:
         if tensor not in self.bits:
@@ -186,6 +180,7 @@ class BinaryEmitter(Emitter):
             shape = lambda sides: (*sides, words(layer.channels))  # noqa: E731
             out = lambda sides: self.writer.activation(name, shape(sides), dtype="int32")  # noqa: E731
             result = Bits(write_convolution(self.writer, bits, layer, filters, out, name), layer.channels)
+        result = replace(result, integer=node.path in self.steps)
         if comparison.flipped.any():
             result = replace(result, flipped=comparison.flipped)
         for follower in tail.nodes:

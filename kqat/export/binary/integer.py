@@ -5,12 +5,21 @@ import numpy as np
 from kqat.export.binary.operators import Bits, Filters, write_convolution
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, geometry
 from kqat.export.binary.tail import Comparison
+from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
 from kqat.lowering.base import Step
 from kqat.lowering.requantize import bounds
 from kqat.transforms.graph import Graph, Node
 
 _PADS = ("ZeroPadding1D", "ZeroPadding2D", "Pad")
+
+
+def is_binary(op) -> bool:
+    """Tells whether an operation is a layer of integers whose inputs and weights are signs."""
+    if not isinstance(op, Quantized) or not op.is_integer:
+        return False
+    widths = [quantizer.bits for quantizer in op.weight_quantizers.values()]
+    return widths == [1] and op.reads_signs
 
 
 def integer_layer(node: Node, step: Step, graph: Graph) -> BinaryLayer:

@@ -7,6 +7,7 @@ import numpy as np
 from kqat.core.binary_reference import pack_signs, words
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.export.writing.writer import Ref, Writer
+from kqat.lowering.signs import SIGNS
 
 QUANTIZE, DEQUANTIZE, BCONV, BMAXPOOL = "LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d"
 _PADDING = {"same": 0, "valid": 1}
@@ -21,12 +22,14 @@ class Bits:
         channels: Number of signs in a pixel.
         flipped: Which channels hold the opposite sign; `None` for none.
         image: Whether the model's tensor is this one with rows, columns and channels in one axis.
+        integer: Whether layers of integers read them: as numbers they are int8 then.
     """
 
     ref: Ref
     channels: int
     flipped: np.ndarray | None = None
     image: bool = False
+    integer: bool = False
 
     def flattened(self) -> "Bits":
         """Returns the same bits for a layer that reads the tensor flattened."""
@@ -40,14 +43,15 @@ def write_signs(writer: Writer, x: Ref, name: str) -> Bits:
         x = writer.reshape(x, (x.shape[0], *(1,) * (4 - len(x.shape)), *x.shape[1:]), f"{name}/lifted")
     out = writer.activation(name, (*x.shape[:-1], words(channels)), dtype="int32")
     writer.custom(QUANTIZE, [x], [out])
-    return Bits(out, channels)
+    return Bits(out, channels, integer=x.grid is not None)
 
 
 def write_reals(writer: Writer, bits: Bits, shape, name: str) -> Ref:
-    """Writes signs as float -1.0 and 1.0 in the model's shape."""
+    """Writes signs as -1.0 and 1.0 in the model's shape, as float or in int8."""
     if bits.flipped is not None:
         raise ValueError("Flipped signs cannot be written as numbers. Received: flipped channels. Use signs.")
-    out = writer.activation(f"{name}/image", (*bits.ref.shape[:-1], bits.channels))
+    grid, zero_point = (SIGNS, 0) if bits.integer else (None, None)
+    out = writer.activation(f"{name}/image", (*bits.ref.shape[:-1], bits.channels), grid, zero_point)
     writer.custom(DEQUANTIZE, [bits.ref], [out])
     return out if tuple(shape) == out.shape else writer.reshape(out, shape, name)
 

@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
-_PROBES = np.array([-3.0, -1.0, -0.5, -1e-30, 0.0, 1e-30, 0.5, 1.0, 3.0], np.float32)
+from kqat.quantizers.step import StepFunction, step_function
+
 _OTHERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv1D)
 _OTHERS = (*_OTHERS, keras.layers.SeparableConv2D, keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
-_SIGNS = np.where(_PROBES >= 0, 1.0, -1.0)
 
 
 @dataclass(frozen=True)
@@ -66,30 +66,16 @@ class NotBinary(Exception):
     """Why a layer of signs has no binary convolution."""
 
 
+def input_step(layer) -> StepFunction | None:
+    """Returns the step that the input quantizer of a layer is, if it has one that is."""
+    quantizer = getattr(layer, "input_quantizer", None)
+    return None if quantizer is None else step_function(quantizer, layer.get_build_config()["input_shape"])
+
+
 def input_is_sign(layer) -> bool:
     """Tells whether a layer rounds its input to -1 and 1, at 0 or at thresholds of its channels."""
-    quantizer = getattr(layer, "input_quantizer", None)
-    if quantizer is None:
-        return False
-    *_, channels = shape = layer.get_build_config()["input_shape"]
-    column = (-1, *(1,) * (len(shape) - 1))
-    probes = np.broadcast_to(_PROBES.reshape(column), (len(_PROBES), *(1,) * (len(shape) - 2), channels))
-    limits = threshold(layer)
-    probes = np.ascontiguousarray(probes) if limits is None else probes + limits
-    found = ops.convert_to_numpy(apply(quantizer, probes.astype(np.float32)))
-    # Next to a threshold that is not 0 the smallest probes are the threshold itself, and rounded up.
-    clear = np.ones(len(_PROBES), bool) if limits is None else np.abs(_PROBES) >= 0.5
-    return bool(np.all(found[clear] == _SIGNS.reshape(column)[clear]))
-
-
-def threshold(layer) -> np.ndarray | None:
-    """Returns the learned threshold of each channel, or `None` where 0 is the threshold."""
-    variable = getattr(layer.input_quantizer, "threshold", None)
-    if variable is None:
-        return None
-    channels = layer.get_build_config()["input_shape"][-1]
-    values = ops.convert_to_numpy(variable).reshape(-1)
-    return np.broadcast_to(values, (channels,)) if values.size in (1, channels) else None
+    step = input_step(layer)
+    return step is not None and step.is_sign
 
 
 def apply(quantizer, x) -> Any:

@@ -1,11 +1,11 @@
-"""Learned thresholds of inputs as a layer in front: what is compared with them is compared with 0 behind it."""
+"""Learned thresholds of inputs as a layer in front, behind which the threshold is 0."""
 
 from dataclasses import replace
 
 import keras
 import numpy as np
 
-from kqat.export.binary.recognize import is_planned, threshold
+from kqat.export.binary.recognize import input_step, is_planned
 from kqat.transforms.graph import Graph, Node, substitute
 
 
@@ -13,7 +13,7 @@ def with_shifts(graph: Graph) -> Graph:
     """Returns the graph with a layer that subtracts in front of each layer whose thresholds are not 0."""
     result = replace(graph, nodes=[], specs=dict(graph.specs))
     for node in graph.nodes:
-        limits = threshold(node.op) if is_planned(node.op) else None
+        limits = input_step(node.op).threshold if is_planned(node.op) else None
         if limits is None:
             result.nodes.append(node)
             continue

@@ -15,8 +15,8 @@ from kqat.core.errors import FileError
 from kqat.export.running.runtime import DEFAULT_BATCH, Delegation, Port, left_behind
 from kqat.export.running.structure import check_structure
 
-_NUMPY = {schema.TensorType.FLOAT32: "float32", schema.TensorType.INT8: "int8", schema.TensorType.INT32: "int32",
-          schema.TensorType.UINT8: "uint8", schema.TensorType.INT64: "int64"}  # fmt: skip
+_KNOWN = ("float32", "int8", "int32", "uint8", "int64")
+_NUMPY = {getattr(schema.TensorType, name.upper()): name for name in _KNOWN}
 _PADDINGS = ("same", "valid")
 
 

@@ -15,7 +15,7 @@ from tests.export.binary import nets
 
 
 def check(model):
-    """The interpreter and the golden operators give the sums of the model: whole numbers, so the very same."""
+    """The interpreter and the golden operators give the sums of the model: whole numbers, the very same."""
     nets.train(model)
     export, x = kqat.export_lce(model), nets.data(model)
     expected = keras.ops.convert_to_numpy(model(x, training=False))
