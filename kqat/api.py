@@ -41,7 +41,9 @@ def quantize(
     Args:
         model: Built Keras 3 model: Sequential, functional, subclassed or nested; or a functional or
             Sequential model of tf_keras. It is not changed.
-        bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8.
+        bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8. With
+            activations of 1 bit, layers between the first and the last read signs; ReLUs in front of these
+            are left out, and tensors that others read too keep `boundary_bits`.
         weight_bits: Width of the weights, in place of `bits`.
         activation_bits: Width of the activations, in place of `bits`.
         boundary_bits: Width of the model's inputs and outputs and, where `bits` is lower, of the first

@@ -1,4 +1,4 @@
-"""Signs between integer kernels: LiteRT computes exactly the signs of the golden sums, all of it delegated."""
+"""Signs between integer kernels: LiteRT computes exactly the signs of golden sums, all of it delegated."""
 
 import keras
 import numpy as np
