@@ -104,8 +104,8 @@ def report(results) -> str:
         [
             markdown(head, rows),
             "",
-            f"Round trip through `.keras`: {trip['different weights']} of {trip['weights']} binary weights and "
-            f"{trip['different outputs']} outputs differ. Size against larq: "
+            f"Round trip through `.keras`: {trip['different weights']} of {trip['weights']} binary weights "
+            f"and {trip['different outputs']} outputs differ. Size against larq: "
             f"{results['kqat']['bytes'] / results['larq']['bytes']:.3f}.",
             "",
             f"Machine: {machine()}.",

@@ -19,6 +19,7 @@ from kqat.export.packing.expand import expand_file
 from kqat.export.reading import read_file
 from kqat.export.running.binary import BinaryRuntime
 from kqat.export.running.isolated import load
+from kqat.export.running.lce import LceRuntime
 from kqat.export.running.runtime import DEFAULT_BATCH, Port
 from kqat.export.tflite import Export
 
@@ -85,11 +86,7 @@ def verify(
 def _runtime(content: bytes, isolated: bool):
     if b"LceBconv2d" in content:
         installed = find_spec("larq_compute_engine") is not None
-        return (
-            import_module("kqat.legacy.lce_runtime").LceRuntime(content)
-            if installed
-            else BinaryRuntime(content)
-        )
+        return LceRuntime(content) if installed else BinaryRuntime(content)
     return load(content, isolated)
 
 

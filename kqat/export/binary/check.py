@@ -46,11 +46,11 @@ def check_binary(content: bytes, emitter) -> Opened:
         layer = emitter.binary.get(node.path)
         if layer is None:
             continue
-        written = filters.get(node.op.name, [])
+        written = filters.get(node.path, [])
         if len(written) != calls[node.path]:
-            fail(node.op.name, "binary convolutions missing", calls[node.path], len(written))
+            fail(node.path, "binary convolutions missing", calls[node.path], len(written))
         for tensor in written:
-            _check_signs(node.op.name, layer.signs, tensor)
+            _check_signs(node.path, layer.signs, tensor)
     return file
 
 

@@ -65,7 +65,7 @@ class BinaryEmitter(Emitter):
                 found = integer_layer(node, step, self.graph)
             else:
                 found = binary_layer(node.op, len(self.graph.specs[node.inputs[0]].shape))
-            if found.pads and not found.pad_values and not self.zero_padding:
+            if found.pads_zeros and not self.zero_padding:
                 raise NotBinary(
                     "padding='same' with zeros, which the target does not have; use pad_values=1.0"
                 )
@@ -77,7 +77,7 @@ class BinaryEmitter(Emitter):
         if node.outputs and node.outputs[0] in self.written:
             return
         if node.path in self.binary:
-            with self.writer.owned(BINARY, node.op.name):
+            with self.writer.owned(BINARY, node.path):
                 self._emit_binary(node, self.binary[node.path])
         elif self.demand.passes_signs(node):
             with self.writer.owned(BINARY, node.op.name):
@@ -138,7 +138,7 @@ class BinaryEmitter(Emitter):
             return self._emit_integer(node, layer, bits, tail)
         comparison = None
         if self.demand.only_signs(tail.end) and self._can_pool(tail):
-            zeros = layer.pads and not layer.pad_values
+            zeros = layer.pads_zeros
             comparison = compare(layer, tail, exact_parity=not zeros)
         if comparison is not None and comparison.flipped.any() and not self.demand.may_flip(tail.end):
             comparison = None
@@ -171,7 +171,7 @@ class BinaryEmitter(Emitter):
     def _write_signs(self, node: Node, layer: BinaryLayer, bits: Bits, tail, comparison: Comparison) -> None:
         """Writes a convolution whose result is signs, and the poolings behind it."""
         name, signs = node.op.name, layer.signs * comparison.turned
-        if layer.pads and not layer.pad_values:  # its kernels have numbers as output only
+        if layer.pads_zeros:  # its kernels have numbers as output only
             filters = Filters(signs, None, np.ones_like(comparison.lowest), 0.5 - comparison.lowest)
             result = self._convolve(layer, bits, filters, f"{name}/sums")
             result = write_signs(self.writer, result, name)

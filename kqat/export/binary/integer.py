@@ -82,10 +82,9 @@ def write_levels(writer, step: Step, layer: BinaryLayer, bits: Bits, name: str):
     real = bias * np.float64(step.inputs[0].scale) * scale
     constants = scale.astype(np.float32), real.astype(np.float32)
     filters = Filters(layer.signs, None, *constants)
-    pads = layer.pads and not layer.pad_values
 
     def emit(out):
-        if pads:  # its kernels have float32 as output only
+        if layer.pads_zeros:  # its kernels have float32 as output only
             sums = lambda sides: writer.activation(f"{name}/real", (*sides, layer.channels))  # noqa: E731
             x = write_convolution(writer, bits, layer, filters, sums, name)
             writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", 1)

@@ -52,7 +52,12 @@ class BinaryLayer:
     @property
     def pads(self) -> bool:
         """Whether anything lies beyond the border."""
-        return self.padding == "same" and self.signs.shape[:2] != (1, 1)
+        return self.padding == "same"
+
+    @property
+    def pads_zeros(self) -> bool:
+        """Whether it is 0 that lies there."""
+        return self.pads and not self.pad_values
 
     def sides(self, sides) -> list[int]:
         """Returns rows and columns of the result for those of the input."""
@@ -144,7 +149,8 @@ def geometry(layer, signs: np.ndarray, scale: np.ndarray, bias: np.ndarray | Non
     if len(layer.kernel_size) == 1:
         signs = signs[np.newaxis]
     strides, dilation = ((1,) * (2 - len(v)) + tuple(v) for v in (layer.strides, layer.dilation_rate))
-    return BinaryLayer(layer, signs, scale, bias, strides, dilation, layer.padding, pad_values, rank)
+    padding = "valid" if signs.shape[:2] == (1, 1) else layer.padding  # a window of one pixel needs no border
+    return BinaryLayer(layer, signs, scale, bias, strides, dilation, padding, pad_values, rank)
 
 
 def _require_kernel(layer) -> None:

@@ -2,7 +2,7 @@
 
 A manual layer says nothing about the grid of its output, so there is no integer kernel for it. The file does
 what the layer does in Keras: it rounds the input, and multiplies with a kernel that is rounded already.
-Inputs that are one of two values, such as signs, are a comparison and a choice. So are the sums of signs whole
+Inputs that are one of two values, such as signs, are a comparison and a choice. Sums of signs are whole
 numbers, which float kernels add exactly.
 """
 

@@ -57,6 +57,7 @@ CONVOLUTIONS = {
     "dilated": {"dilation_rate": 2},
     "same, dilated": {"padding": "same", "dilation_rate": 2},
     "1x1": {"kernel_size": 1, "strides": 2},
+    "1x1, same": {"kernel_size": 1, "strides": 2, "padding": "same"},
     "bias": {"use_bias": True, "bias_initializer": "random_normal"},
     "relu": {"activation": "relu", "use_bias": True},
     "scaled": {"kernel_quantizer": Sign(axis=(-1,)), "kernel_initializer": lambda *a, **k: powers_of_two(*a)},
