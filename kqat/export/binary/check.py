@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from kqat.core.binary_reference import unpack_signs
+from kqat.core.lce_reference import unpack_signs
 from kqat.export.binary.operators import BCONV
 from kqat.export.checks.ends import check_ends
 from kqat.export.checks.floats import check_floats

@@ -1,10 +1,10 @@
-"""The custom operators of Larq Compute Engine; `kqat.core.binary_reference` says what they compute."""
+"""The custom operators of Larq Compute Engine; `kqat.core.lce_reference` says what they compute."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kqat.core.binary_reference import pack_signs, words
+from kqat.core.lce_reference import pack_signs, words
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.signs import SIGNS

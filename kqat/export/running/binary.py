@@ -10,7 +10,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
 
-from kqat.core import binary_reference as golden
+from kqat.core import lce_reference as golden
 from kqat.core.errors import FileError
 from kqat.export.running.runtime import DEFAULT_BATCH, Delegation, Port, left_behind
 from kqat.export.running.structure import check_structure
