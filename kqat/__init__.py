@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from kqat.core.after_import import after_import
 
 if TYPE_CHECKING:
-    from kqat import callbacks, layers, quantizers, runtime
+    from kqat import callbacks, constraints, context, layers, metrics, optimizers, quantizers, runtime
     from kqat.api import plan, quantize, strip_fake_quant
+    from kqat.context import quantized_scope
     from kqat.export.c_array import export_c_array
     from kqat.export.dynamic import export_dynamic
     from kqat.export.lce import export_lce
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from kqat.packed import load_packed, save_packed
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
+    from kqat.transforms.h5_weights import load_h5_weights
     from kqat.transforms.summary import summary
     from kqat.transforms.transfer import transfer_weights
 
@@ -28,6 +30,8 @@ __all__ = [
     "Export",
     "calibrate",
     "callbacks",
+    "constraints",
+    "context",
     "convert",
     "export_c_array",
     "export_dynamic",
@@ -35,10 +39,14 @@ __all__ = [
     "export_tflite",
     "export_weight_only",
     "layers",
+    "load_h5_weights",
     "load_model",
     "load_packed",
+    "metrics",
+    "optimizers",
     "plan",
     "quantize",
+    "quantized_scope",
     "quantizers",
     "register",
     "runtime",
@@ -49,7 +57,9 @@ __all__ = [
     "verify",
 ]
 
-_SUBPACKAGES = {"callbacks", "layers", "quantizers", "runtime"}
+_SUBPACKAGES = {
+    *("callbacks", "constraints", "context", "layers", "metrics", "optimizers", "quantizers", "runtime"),
+}
 _HOME = {
     "Export": "kqat.export.tflite",
     "calibrate": "kqat.transforms.calibrate",
@@ -59,10 +69,12 @@ _HOME = {
     "export_lce": "kqat.export.lce",
     "export_tflite": "kqat.export.tflite",
     "export_weight_only": "kqat.export.weight_only",
+    "load_h5_weights": "kqat.transforms.h5_weights",
     "load_model": "kqat.saving",
     "load_packed": "kqat.packed",
     "plan": "kqat.api",
     "quantize": "kqat.api",
+    "quantized_scope": "kqat.context",
     "register": "kqat.layers.own",
     "save_packed": "kqat.packed",
     "strip_fake_quant": "kqat.api",

@@ -2,7 +2,10 @@
 
 import keras
 
+import kqat.constraints  # noqa: F401  (registers the constraints)
 import kqat.layers  # noqa: F401  (registers the layers)
+import kqat.metrics  # noqa: F401  (registers the metrics)
+import kqat.optimizers  # noqa: F401  (registers the optimizers)
 import kqat.quantizers  # noqa: F401  (registers the quantizers)
 from kqat.core.recursion import deep_recursion
 

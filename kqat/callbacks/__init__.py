@@ -1,8 +1,19 @@
 """Keras callbacks of quantization-aware training."""
 
 from kqat.callbacks.bit_schedule import BitSchedule
+from kqat.callbacks.error_decay import ErrorDecay
+from kqat.callbacks.flip_ratio import FlipRatioMonitor
+from kqat.callbacks.hyperparameter import HyperparameterScheduler
 from kqat.callbacks.monitor import QuantizationMonitor
 from kqat.callbacks.schedule import QuantizationSchedule
 from kqat.callbacks.tflite_checkpoint import TFLiteCheckpoint
 
-__all__ = ["BitSchedule", "QuantizationMonitor", "QuantizationSchedule", "TFLiteCheckpoint"]
+__all__ = [
+    "BitSchedule",
+    "ErrorDecay",
+    "FlipRatioMonitor",
+    "HyperparameterScheduler",
+    "QuantizationMonitor",
+    "QuantizationSchedule",
+    "TFLiteCheckpoint",
+]

@@ -1,11 +1,15 @@
 """What the layers with quantizers chosen by hand have in common."""
 
 from typing import Any
+from weakref import WeakSet
 
 import keras
 
 from kqat import constraints, quantizers
 from kqat.layers.substitute import call_with
+
+# Every layer whose weights exist, for looking at all of them at once.
+BUILT: WeakSet = WeakSet()
 
 
 class ManualQuantization(keras.layers.Layer):
@@ -15,25 +19,45 @@ class ManualQuantization(keras.layers.Layer):
 
     Args:
         *args: Arguments of the Keras layer.
-        kernel_quantizer: Name, configuration or object; `None` leaves the kernel in float. Separable layers
-            take `depthwise_quantizer` and `pointwise_quantizer` in its place.
+        kernel_quantizer: Name, configuration or object; `None` leaves the kernel in float.
+        depthwise_quantizer: In its place, for the depthwise kernel of separable layers.
+        pointwise_quantizer: In its place, for their pointwise kernel.
         input_quantizer: Likewise for the input.
         bits: Width of quantizers given by name that have a choice, 1 to 16.
         metrics: `["flip_ratio"]` for the weights, where their quantizer has it.
         **kwargs: Keyword arguments of the Keras layer. A constraint may be `"weight_clip"`.
+
+    Raises:
+        ValueError: A quantizer is for a weight that the layer does not have.
     """
 
     float_class: type[keras.layers.Layer]
     weight_axes: dict[str, tuple[int, ...]] = {"kernel": (-1,)}
 
-    def __init__(self, *args, input_quantizer=None, bits=8, metrics=None, **kwargs):
-        chosen = {name: kwargs.pop(quantizer_of(name), None) for name in self.weight_axes}
+    def __init__(
+        self,
+        *args,
+        kernel_quantizer=None,
+        depthwise_quantizer=None,
+        pointwise_quantizer=None,
+        input_quantizer=None,
+        bits=8,
+        metrics=None,
+        **kwargs,
+    ):
+        chosen = {
+            "kernel_quantizer": kernel_quantizer,
+            "depthwise_quantizer": depthwise_quantizer,
+            "pointwise_quantizer": pointwise_quantizer,
+        }
+        self._check_names(chosen)
         for key in [key for key in kwargs if key.endswith("_constraint")]:
             kwargs[key] = constraints.get(kwargs[key])
         super().__init__(*args, **kwargs)
         for name, axes in self.weight_axes.items():
-            settings = {"bits": bits, "axis": axes, "signed": True, "narrow_range": True, "metrics": metrics}
-            setattr(self, quantizer_of(name), quantizers.get(chosen[name], **settings))
+            settings = {"bits": bits, "axis": axes, "signed": True, "narrow_range": True}
+            quantizer = quantizers.get(chosen[quantizer_of(name)], **settings)
+            setattr(self, quantizer_of(name), _counting(quantizer, metrics))
         self.input_quantizer = quantizers.get(input_quantizer, bits=bits)
 
     @property
@@ -54,6 +78,7 @@ class ManualQuantization(keras.layers.Layer):
             weight.precision = quantizer.bits  # by which an optimizer knows binary weights
         if self.input_quantizer is not None and not self.input_quantizer.built:
             self.input_quantizer.build(tuple(input_shape))
+        BUILT.add(self)
 
     def call(self, inputs, training=False):
         """Returns the layer's output on quantized inputs and weights."""
@@ -80,6 +105,15 @@ class ManualQuantization(keras.layers.Layer):
                 config[key] = None
         return self.float_class.from_config(config)
 
+    def _check_names(self, chosen: dict) -> None:
+        known = [quantizer_of(name) for name in self.weight_axes]
+        wrong = [key for key, value in chosen.items() if value is not None and key not in known]
+        if wrong:
+            raise ValueError(
+                f"{type(self).__name__} has no such weight. Received: {', '.join(wrong)}. Use "
+                f"{', '.join(known)}."
+            )
+
     def get_config(self):
         """Returns the configuration, quantizers included."""
         names = ("input_quantizer", *map(quantizer_of, self.weight_axes))
@@ -87,6 +121,13 @@ class ManualQuantization(keras.layers.Layer):
             **super().get_config(),
             **{name: quantizers.serialize(getattr(self, name)) for name in names},
         }
+
+
+def _counting(quantizer, metrics):
+    """Returns a quantizer that counts what is asked for, unless it was told already."""
+    if metrics and isinstance(quantizer, quantizers.Estimator) and not quantizer.quantizer_metrics:
+        quantizer.count(metrics)
+    return quantizer
 
 
 def quantizer_of(weight: str) -> str:

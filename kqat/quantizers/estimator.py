@@ -33,6 +33,11 @@ class Estimator(Quantizer):
     def __init__(self, metrics=None, **kwargs):
         kwargs = {"bits": self.lowest_bits, **kwargs}
         super().__init__(signed=True, narrow_range=True, **kwargs)
+        self.quantizer_metrics, self.flips = (), None
+        self.count(metrics)
+
+    def count(self, metrics) -> None:
+        """Turns metrics on, before the quantizer is built."""
         self.quantizer_metrics = _checked(metrics)
         self.flips = FlipCounter(name="flips") if self.quantizer_metrics else None
 

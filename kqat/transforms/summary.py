@@ -69,6 +69,11 @@ class Totals:
         """Bytes of all weights relative to float32; 1 for a model without weights."""
         return self.bytes / self.float32_bytes if self.float32_bytes else 1.0
 
+    @property
+    def binary_macs(self) -> int:
+        """Multiply-accumulates of signs with signs, which XNOR gates and bit counts compute."""
+        return self.macs_by_bits.get((1, 1), 0)
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -265,6 +270,8 @@ def _footer(totals: Totals) -> list[str]:
         f"MACs (weight bits x activation bits): {totals.macs:,}"
         + "".join(f"; {_width(w)} x {_width(a)}: {n:,}" for (w, a), n in totals.macs_by_bits.items()),
     ]
+    if totals.binary_macs:
+        lines.append(f"binary MACs: {totals.binary_macs:,}, {totals.binary_macs / totals.macs:.2%} of all")
     if totals.unknown_macs:
         lines.append(f"MACs unknown: {', '.join(totals.unknown_macs)}")
     return lines

@@ -71,6 +71,8 @@ def _value(kind: str, key: str, value):
             f"A {kind} has an activation that the two versions of Keras define otherwise. Received: "
             f"{key}={value!r}. Use keras.ops for the formula that is meant."
         )
+    if isinstance(value, dict) and key.endswith("_quantizer"):
+        return {"class_name": value["class_name"], "config": value["config"]}  # None is a choice there
     if isinstance(value, dict) and "class_name" in value and key not in _NESTED:
         return {"class_name": value["class_name"], "config": _plain(value.get("config") or {})}
     if key == "axis" and isinstance(value, list | tuple) and len(value) == 1:

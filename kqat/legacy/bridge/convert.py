@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat import layers
 from kqat.core.errors import ConversionError
 from kqat.core.optional import require
 from kqat.core.recognize import is_tf_keras
@@ -17,7 +18,8 @@ LIBRARIES = ("keras", "tf_keras")
 def convert(model, to: str, custom_objects: dict | None = None):
     """Returns a model of one Keras version as one of the other: architecture and weights.
 
-    Nested models are flattened. The result is not compiled.
+    Nested models are flattened. The result is not compiled. Layers of larq become those of kqat with the same
+    name and the same quantizers.
 
     Args:
         model: Built model of Keras 3, or Sequential or functional model of tf_keras.
@@ -39,10 +41,16 @@ def convert(model, to: str, custom_objects: dict | None = None):
         return model
     if to == "keras":
         _require_model(model)
-        return Writer(keras, to_keras.operation, custom_objects).write(read_tf_keras(model))
+        classes = {**_quant_layers(), **(custom_objects or {})}
+        return Writer(keras, to_keras.operation, classes).write(read_tf_keras(model))
     require_tf_keras()
     tf_keras = require("tf_keras", extra="tfmot")
     return Writer(tf_keras, to_tensorflow.operation, custom_objects).write(read_keras(model))
+
+
+def _quant_layers() -> dict[str, type]:
+    """Returns the counterparts of larq's layers, by name."""
+    return {name: getattr(layers, name) for name in layers.__all__ if name.startswith("Quant")}
 
 
 def _require_model(model) -> None:

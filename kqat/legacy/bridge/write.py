@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from kqat.core.errors import ConversionError
+from kqat.layers.manual import ManualQuantization
 from kqat.legacy.bridge.configs import CHANGED, translate
 from kqat.legacy.bridge.record import Call, Part, Place, Port, Record
 from kqat.transforms.graph import unused
@@ -79,14 +80,16 @@ class Writer:
     def _load(self, part: Part, number: int) -> None:
         """Assigns the weights once the first call has built the layer."""
         layer = self.layers[number]
-        here = [tuple(weight.shape) for weight in layer.weights]
+        weights = layer.float_weights() if isinstance(layer, ManualQuantization) else layer.weights
+        here = [tuple(weight.shape) for weight in weights]
         there = [weight.shape for weight in part.weights]
         if here != there:
             raise ConversionError(
                 f"Layer '{part.name}' ({part.kind}) has other weights in the other version of Keras. "
                 f"Received: shapes {there} for {here}. Use layers with the same weights in both."
             )
-        layer.set_weights(part.weights)
+        for weight, value in zip(weights, part.weights, strict=True):
+            weight.assign(value)
 
 
 def make(library: ModuleType, kind: str, config: dict, name: str | None = None, target=None):

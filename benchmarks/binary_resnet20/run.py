@@ -1,0 +1,119 @@
+"""How accurate is ResNet-20 with one-bit weights and activations on CIFAR-10?"""
+
+import argparse
+import csv
+import pathlib
+import time
+
+import keras
+import numpy as np
+
+from benchmarks.binary_resnet20.data import Augmented, normalize
+from benchmarks.binary_resnet20.model import build
+from benchmarks.results import Results, markdown
+from examples import datasets
+from examples.runtime import top1
+from kqat.callbacks import ErrorDecay
+
+
+def main(argv=None):
+    """Trains, or goes on training, and records the curve and the accuracy on all test images."""
+    args = parse(argv)
+    results = Results(args.out / "results.json", settings(args))
+    done = results.stage("training", lambda: train(args))
+    print(report(args, done, results.data["machine"]))
+    return done
+
+
+def parse(argv):
+    """Returns the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/binary_resnet20"))
+    parser.add_argument("--epochs", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=390, help="batches in an epoch; 390 are all images")
+    parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--rate", type=float, default=0.1)
+    parser.add_argument("--decay", type=float, default=1e-4, help="of the weights")
+    parser.add_argument("--quantizer", default="ir_sign")
+    parser.add_argument("--activation", choices=("hard_tanh", "rprelu"), default="hard_tanh")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--evaluate", type=int, default=1, help="epochs between two looks at the test images")
+    return parser.parse_args(argv)
+
+
+def settings(args):
+    """Returns what the result depends on."""
+    return {key: value for key, value in vars(args).items() if key not in ("out", "evaluate")}
+
+
+def train(args):
+    """Trains from where the last run was interrupted; returns the last line of the curve."""
+    keras.utils.set_random_seed(args.seed)
+    (x, y), (x_test, y_test) = datasets.load("cifar10")
+    model = build(args.quantizer, args.activation)
+    total = args.epochs * args.steps
+    rate = keras.optimizers.schedules.CosineDecay(args.rate, total)
+    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=args.decay)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer, loss, metrics=["accuracy"])
+    curve = Curve(args.out / "curve.csv", normalize(x_test), y_test, args)
+    data = Augmented(normalize(x), y, args.batch, args.steps, args.seed, curve.epochs)
+    callbacks = [keras.callbacks.BackupAndRestore(args.out / "backup"), curve]
+    if args.quantizer == "ir_sign":
+        callbacks.append(ErrorDecay(args.epochs))
+    model.fit(data, epochs=args.epochs, shuffle=False, verbose=0, callbacks=callbacks)
+    model.save(args.out / "model.keras")
+    accuracy = top1(model.predict(normalize(x_test), batch_size=500, verbose=0), y_test)
+    return {"accuracy": accuracy, "passes": total * args.batch / len(y)}
+
+
+class Curve(keras.callbacks.Callback):
+    """Appends a line for each epoch to a CSV file.
+
+    Args:
+        path: The file.
+        x: Test images.
+        y: Their labels.
+        args: Options of the command line.
+    """
+
+    columns = ("epoch", "loss", "accuracy", "test_accuracy", "seconds")
+
+    def __init__(self, path, x, y, args):
+        super().__init__()
+        self.path, self.x, self.y, self.args = path, x, y, args
+        self.start = time.perf_counter()
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            path.write_text(",".join(self.columns) + "\n")
+
+    @property
+    def epochs(self):
+        """The number of epochs that the file knows."""
+        return sum(1 for _ in self.path.open()) - 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        logs = logs or {}
+        last = epoch + 1 == self.args.epochs
+        test = ""
+        if last or (epoch + 1) % self.args.evaluate == 0:
+            test = f"{top1(self.model.predict(self.x, batch_size=500, verbose=0), self.y):.4f}"
+        seconds = time.perf_counter() - self.start
+        row = [epoch, f"{logs['loss']:.4f}", f"{logs['accuracy']:.4f}", test, f"{seconds:.0f}"]
+        with self.path.open("a", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerow(row)
+
+
+def report(args, done, machine):
+    """Returns the result and every tenth of the curve as Markdown."""
+    with (args.out / "curve.csv").open() as file:
+        rows = [row for row in csv.DictReader(file) if row["test_accuracy"]]
+    chosen = sorted({int(i) for i in np.linspace(0, len(rows) - 1, min(11, len(rows)))})
+    lines = [[rows[i][key] for key in ("epoch", "loss", "accuracy", "test_accuracy")] for i in chosen]
+    table = markdown(["epoch", "loss", "training accuracy", "test accuracy"], lines)
+    head = f"{done['accuracy']:.2%} after {done['passes']:.2f} passes over the training images"
+    return f"{machine}\n\n{head}\n\n{table}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""Does MyBnnNet train on Keras 3 with kqat as well as on tf_keras with larq?
+
+Each library runs in an environment of its own; the initial weights and the order of the images are the same.
+"""
+
+import argparse
+import importlib
+import pathlib
+import statistics
+
+import numpy as np
+
+from benchmarks.results import Results, markdown
+from examples import datasets
+
+HOMES = {"kqat": "examples.mybnnnet_keras", "larq": "examples.mybnnnet"}
+
+
+def main(argv=None):
+    """Trains with one library, or compares what both have left."""
+    args = parse(argv)
+    if args.library is None:
+        print(report({name: opened(args, name) for name in HOMES}, args.seeds))
+        return
+    example = importlib.import_module(
+        HOMES[args.library]
+    )  # larq's decides on tf_keras before TensorFlow loads
+    results = opened(args, args.library)
+    (x, y), test = ((2 * images - 1, labels) for images, labels in datasets.load("fashion-mnist"))
+    for seed in args.seeds:
+        done = results.stage(f"seed{seed}", lambda seed=seed: train(example, (x, y), test, seed, args))
+        print(f"{args.library}, seed {seed}: {done['accuracy']:.2%}", flush=True)
+
+
+def parse(argv):
+    """Returns the command line's options."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--library", choices=tuple(HOMES), help="train with it; else compare the results")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/mybnnnet"))
+    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    return parser.parse_args(argv)
+
+
+def opened(args, library):
+    """Returns the results file of a library."""
+    settings = {"library": library, "epochs": args.epochs, "batch": args.batch}
+    return Results(args.out / f"{library}.json", settings)
+
+
+def train(example, train_set, test_set, seed, args):
+    """Trains with Adam for some epochs; returns the accuracy on all test images after each."""
+    (x, y), rng = train_set, np.random.default_rng(seed)
+    model = example.build(x.shape[1:])
+    for layer in model.layers:
+        if hasattr(layer, "kernel_quantizer"):
+            layer.kernel.assign(glorot(rng, layer.kernel.shape))
+    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    curve = []
+    for _ in range(args.epochs):
+        order = rng.permutation(len(x))
+        model.fit(x[order], y[order], batch_size=args.batch, shuffle=False, verbose=0)
+        predicted = np.asarray(model.predict(test_set[0], batch_size=500, verbose=0)).argmax(-1)
+        curve.append(float((predicted == test_set[1]).mean()))
+    return {"accuracy": curve[-1], "curve": curve}
+
+
+def glorot(rng, shape):
+    """Returns weights of Glorot's uniform distribution."""
+    *window, inputs, outputs = (int(size) for size in shape)
+    limit = np.sqrt(6 / (np.prod(window) * (inputs + outputs)))
+    return rng.uniform(-limit, limit, tuple(shape)).astype(np.float32)
+
+
+def report(results, seeds):
+    """Returns the comparison as Markdown."""
+    found = {name: [one[f"seed{seed}"]["accuracy"] for seed in seeds] for name, one in results.items()}
+    rows = [[f"seed {seed}", *(f"{found[name][i]:.2%}" for name in found)] for i, seed in enumerate(seeds)]
+    means = {name: statistics.fmean(values) for name, values in found.items()}
+    rows.append(["mean", *(f"{value:.2%}" for value in means.values())])
+    head = "\n".join(f"{name}: {one.data['machine']}" for name, one in results.items())
+    gap = 100 * (means["kqat"] - means["larq"])
+    return f"{head}\n\n{markdown(['', *found], rows)}\n\nkqat to larq: {gap:+.2f} points"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""Weights that read as quantized within a scope."""
+
+import keras
+import numpy as np
+from keras import ops
+
+import kqat
+
+
+def numpy(x):
+    return np.array(ops.convert_to_numpy(x))
+
+
+def net():
+    layers = kqat.layers
+    return keras.Sequential(
+        [
+            keras.Input((6, 6, 2)),
+            layers.QuantConv2D(4, 3, kernel_quantizer="ste_sign", kernel_constraint="weight_clip"),
+            layers.QuantSeparableConv2D(
+                3, 2, depthwise_quantizer="ste_tern", pointwise_quantizer="approx_sign"
+            ),
+            keras.layers.Flatten(),
+            layers.QuantDense(3, input_quantizer="ste_sign", kernel_quantizer="magnitude_aware_sign"),
+        ]
+    )
+
+
+def kernels(model):
+    conv, separable, _, dense = model.layers
+    return [
+        numpy(k) for k in (conv.kernel, separable.depthwise_kernel, separable.pointwise_kernel, dense.kernel)
+    ]
+
+
+def test_weights_are_quantized_inside_and_latent_outside():
+    model = net()
+    latent = kernels(model)
+    with kqat.quantized_scope(True):
+        conv, depthwise, pointwise, dense = kernels(model)
+        inside = [w for w in model.get_weights() if w.shape == conv.shape][0]
+        with kqat.quantized_scope(False):
+            for old, new in zip(latent, kernels(model), strict=True):
+                np.testing.assert_array_equal(old, new)
+        np.testing.assert_array_equal(kernels(model)[0], conv)
+    np.testing.assert_array_equal(inside, np.where(latent[0] >= 0, 1, -1))
+    assert set(np.unique(depthwise)) <= {-1, 0, 1}
+    np.testing.assert_array_equal(pointwise, np.where(latent[2] >= 0, 1, -1))
+    assert len(np.unique(np.abs(dense))) == 3  # a scale for each unit
+    for old, new in zip(latent, kernels(model), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_a_file_that_is_saved_inside_holds_binary_weights_and_computes_the_same(tmp_path):
+    model, x = net(), np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype("float32")
+    before = model.predict(x, verbose=0)
+    with kqat.quantized_scope(True):
+        model.save(tmp_path / "binary.keras")
+    loaded = kqat.load_model(tmp_path / "binary.keras")
+    np.testing.assert_array_equal(np.abs(numpy(loaded.layers[0].kernel)), 1)
+    # The mean of weights of one magnitude is that magnitude, up to the rounding of the sum.
+    np.testing.assert_allclose(loaded.predict(x, verbose=0), before, rtol=1e-5)
+
+
+def test_weights_that_are_set_inside_stay():
+    model = net()
+    weights = [np.ones_like(w) for w in kernels(model)]
+    with kqat.quantized_scope(True):
+        model.layers[0].kernel.assign(-weights[0])
+    np.testing.assert_array_equal(kernels(model)[0], -weights[0])
+
+
+def test_the_scope_ends_after_an_error():
+    model = net()
+    latent = kernels(model)
+    try:
+        with kqat.quantized_scope(True):
+            raise KeyError
+    except KeyError:
+        pass
+    np.testing.assert_array_equal(kernels(model)[0], latent[0])
