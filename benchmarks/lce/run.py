@@ -11,9 +11,9 @@ import keras
 import numpy as np
 
 import kqat
-from benchmarks.lce.net import build, twin
+import kqat.legacy  # noqa: F401  (before TensorFlow decides on a version of Keras)
 from benchmarks.results import Results, machine, markdown
-from examples import datasets
+from examples import datasets, mybnnnet, mybnnnet_keras
 from kqat.core.optional import require
 
 BINARY = "LceBconv2d"
@@ -39,12 +39,22 @@ def main(argv=None):
 def train(x, y, args, path) -> dict:
     """Trains the Keras 3 net and saves it."""
     keras.utils.set_random_seed(args.seed)
-    model = build(x.shape[1:])
+    model = mybnnnet_keras.build(x.shape[1:])
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     history = model.fit(x, y, batch_size=64, epochs=args.epochs, verbose=2)
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
     return {"accuracy": history.history["accuracy"][-1]}
+
+
+def twin(model):
+    """Returns larq's MyBnnNet with the weights of the Keras 3 one."""
+    copy = mybnnnet.build(model.input_shape[1:], model.output_shape[-1])
+    weights = []
+    for layer in model.layers:
+        weights += layer.float_weights() if hasattr(layer, "float_weights") else layer.weights
+    copy.set_weights([keras.ops.convert_to_numpy(weight) for weight in weights])
+    return copy
 
 
 def round_trip(model, x) -> dict:

@@ -6,8 +6,8 @@ import keras
 import numpy as np
 from keras import layers
 
-from kqat.core.lce_reference import words
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
+from kqat.core.lce_reference import words
 from kqat.export.binary.demand import Demand
 from kqat.export.binary.integer import compare_integers, integer_layer, is_binary, write_levels
 from kqat.export.binary.operators import (
