@@ -14,5 +14,5 @@ class SignInput(keras.layers.Rescaling):
     """
 
     def __init__(self, **kwargs):
-        kwargs.pop("scale", None), kwargs.pop("offset", None)
-        super().__init__(scale=1.0, **kwargs)
+        given = {key: value for key, value in kwargs.items() if key not in ("scale", "offset")}
+        super().__init__(scale=1.0, **given)

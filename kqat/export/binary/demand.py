@@ -29,7 +29,7 @@ class Demand:
         for node in graph.nodes:
             if node.path in binary:
                 integer = isinstance(node.op, Quantized)  # what follows is part of the layer, or rounds
-                tail = Tail([], node.outputs[0]) if integer else find_tail(graph, node)
+                tail = Tail(node.outputs[0]) if integer else find_tail(graph, node)
                 self.tails[node.outputs[0]] = tail
                 inside.update({reader.outputs[0]: tail.end for reader in tail.nodes})
         for node in reversed(graph.nodes):

@@ -13,6 +13,7 @@ from kqat.export.binary.integer import compare_integers, integer_layer, is_binar
 from kqat.export.binary.operators import (
     Bits,
     Filters,
+    flattened_layer,
     write_convolution,
     write_max_pool,
     write_padding,
@@ -131,8 +132,7 @@ class BinaryEmitter(Emitter):
     def _emit_binary(self, node: Node, layer: BinaryLayer) -> None:
         bits = self._bits(node.inputs[0])
         if bits.image:
-            image = bits.ref.shape[1:3]
-            layer = replace(layer, signs=layer.signs.reshape(*image, bits.channels, layer.channels))
+            layer = flattened_layer(layer, bits)
         tail = self.demand.tails[node.outputs[0]]
         if node.path in self.steps:
             return self._emit_integer(node, layer, bits, tail)
@@ -203,7 +203,7 @@ class BinaryEmitter(Emitter):
             multiplier, bias = multiplier * gain, (bias - mean) * gain + beta
             target = tail.nodes[0].outputs[0]
             self.written.add(target)
-        filters = Filters(layer.signs, None, multiplier.astype(np.float32), bias.astype(np.float32))
+        filters = Filters(layer.signs, None, np.asarray(multiplier, np.float32), np.asarray(bias, np.float32))
         result = self._convolve(layer, bits, filters, node.op.name)
         shape = self.graph.specs[node.outputs[0]].shape
         if tuple(shape) != result.shape:

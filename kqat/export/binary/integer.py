@@ -80,7 +80,7 @@ def write_levels(writer, step: Step, layer: BinaryLayer, bits: Bits, name: str):
     scale = np.float64(step.weights.scale)
     bias = np.zeros(layer.channels) if step.weights.bias is None else np.float64(step.weights.bias)
     real = bias * np.float64(step.inputs[0].scale) * scale
-    constants = scale.astype(np.float32), real.astype(np.float32)
+    constants = np.asarray(scale, np.float32), np.asarray(real, np.float32)
     filters = Filters(layer.signs, None, *constants)
 
     def emit(out):

@@ -38,7 +38,7 @@ class Bits:
 
 def write_signs(writer: Writer, x: Ref, name: str) -> Bits:
     """Writes the signs of a float or int8 tensor of 2 to 4 dimensions."""
-    channels = x.shape[-1]
+    channels = int(x.shape[-1] or 0)
     if len(x.shape) != 4:
         x = writer.reshape(x, (x.shape[0], *(1,) * (4 - len(x.shape)), *x.shape[1:]), f"{name}/lifted")
     out = writer.activation(name, (*x.shape[:-1], words(channels)), dtype="int32")
@@ -106,7 +106,7 @@ def write_convolution(writer: Writer, bits: Bits, layer: BinaryLayer, filters: F
     if bits.flipped is not None:
         signs = np.where(bits.flipped[:, np.newaxis], -signs, signs)
     packed = pack_signs(signs.transpose(3, 0, 1, 2))
-    constants = [writer.constant(f"{name}/filters", packed)]
+    constants: list[Ref | None] = [writer.constant(f"{name}/filters", packed)]
     for what in ("multiplier", "bias", "thresholds"):
         values = getattr(filters, what)
         constants.append(None if values is None else writer.constant(f"{name}/{what}", values))
@@ -118,3 +118,9 @@ def write_convolution(writer: Writer, bits: Bits, layer: BinaryLayer, filters: F
         pad_values=layer.pad_values if layer.padding == "same" else 0, padding=_PADDING[layer.padding],
     )  # fmt: skip
     return result
+
+
+def flattened_layer(layer: BinaryLayer, bits: Bits) -> BinaryLayer:
+    """Returns a dense layer on a flattened image as a convolution of the size of the image."""
+    shape = (*(int(side or 0) for side in bits.ref.shape[1:3]), bits.channels, layer.channels)
+    return replace(layer, signs=layer.signs.reshape(shape))

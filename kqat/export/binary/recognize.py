@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.weighted import pair
 from kqat.quantizers.step import StepFunction, step_function
 
 _OTHERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv1D)
@@ -148,7 +149,7 @@ def geometry(layer, signs: np.ndarray, scale: np.ndarray, bias: np.ndarray | Non
     pad_values = int(getattr(layer, "pad_values", 0.0))
     if len(layer.kernel_size) == 1:
         signs = signs[np.newaxis]
-    strides, dilation = ((1,) * (2 - len(v)) + tuple(v) for v in (layer.strides, layer.dilation_rate))
+    strides, dilation = pair(layer.strides), pair(layer.dilation_rate)
     padding = "valid" if signs.shape[:2] == (1, 1) else layer.padding  # a window of one pixel needs no border
     return BinaryLayer(layer, signs, scale, bias, strides, dilation, padding, pad_values, rank)
 

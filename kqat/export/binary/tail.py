@@ -48,18 +48,18 @@ class Tail:
     """The calls behind a binary convolution that nothing else reads.
 
     Args:
+        end: The tensor that the last one makes, or the convolution.
         nodes: In order; elementwise ones and max poolings.
-        end: The tensor that the last one makes.
     """
 
+    end: Tensor
     nodes: list[Node] = field(default_factory=list)
-    end: Tensor | None = None
 
 
 def find_tail(graph: Graph, node: Node) -> Tail:
     """Returns what follows a convolution up to the first tensor that is read twice, or otherwise."""
     readers, outputs = graph.consumers(), set(tensors_in(graph.outputs))
-    tail = Tail([], node.outputs[0])
+    tail = Tail(node.outputs[0])
     while tail.end not in outputs and len(readers[tail.end]) == 1:
         (reader,) = readers[tail.end]
         if reader.inputs != [tail.end] or not (is_elementwise(reader, graph) or is_pooling(reader)):
