@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from kqat.context import quantized_scope
     from kqat.export.c_array import export_c_array
     from kqat.export.dynamic import export_dynamic
+    from kqat.export.lce import export_lce
     from kqat.export.tflite import Export, export_tflite
     from kqat.export.verify import verify
     from kqat.export.weight_only import export_weight_only
     from kqat.layers.own import register
     from kqat.legacy.bridge import convert
-    from kqat.legacy.lce import export_lce
     from kqat.packed import load_packed, save_packed
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
@@ -66,7 +66,7 @@ _HOME = {
     "convert": "kqat.legacy.bridge",
     "export_c_array": "kqat.export.c_array",
     "export_dynamic": "kqat.export.dynamic",
-    "export_lce": "kqat.legacy.lce",
+    "export_lce": "kqat.export.lce",
     "export_tflite": "kqat.export.tflite",
     "export_weight_only": "kqat.export.weight_only",
     "load_h5_weights": "kqat.transforms.h5_weights",

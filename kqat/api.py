@@ -15,6 +15,7 @@ from kqat.transforms.insert import Builder
 from kqat.transforms.plan import Plan, check_patterns, settings
 from kqat.transforms.planner import Planner
 from kqat.transforms.precision import check_variables
+from kqat.transforms.signs import sign_readers, with_sign_inputs
 from kqat.transforms.splitting.split import split
 from kqat.transforms.strip import strip_fake_quant as strip
 
@@ -40,7 +41,9 @@ def quantize(
     Args:
         model: Built Keras 3 model: Sequential, functional, subclassed or nested; or a functional or
             Sequential model of tf_keras. It is not changed.
-        bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8.
+        bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8. With
+            activations of 1 bit, layers between the first and the last read signs; ReLUs in front of these
+            are left out, and tensors that others read too keep `boundary_bits`.
         weight_bits: Width of the weights, in place of `bits`.
         activation_bits: Width of the activations, in place of `bits`.
         boundary_bits: Width of the model's inputs and outputs and, where `bits` is lower, of the first
@@ -155,7 +158,11 @@ def _planned(model, *, engine="auto", recipe=None, **options):
     config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
-    return graph, Planner(graph, config).plan(), origins
+    planner = Planner(graph, config)
+    if wanted := planner.wants_signs():
+        graph = with_sign_inputs(graph, wanted)
+        planner = Planner(graph, config)
+    return graph, planner.plan(), origins
 
 
 def _is_ours(layer) -> bool:
@@ -177,6 +184,7 @@ def _replayed(graph, recipe: Plan, options: dict):
     recipe.check()
     whole = {layer.path for layer in recipe if layer.mode == "float"}
     graph, origins = split(graph, lambda node: node.path not in whole)
+    graph = with_sign_inputs(graph, sign_readers(recipe))
     ours = {node.path for node in graph.nodes} | set(graph.input_names.values())
     theirs = {layer.path for layer in recipe}
     if theirs - ours:  # a layer that was split, and then edited back to float, is whole again

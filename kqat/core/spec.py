@@ -133,6 +133,7 @@ class LayerPlan:
         into: For a fused layer, the path of the layer that it became part of.
         weights: Treatment of each weight.
         output: Treatment of the output.
+        activation_replaced: Whether the layer's activation is left out for the signs that are made behind it.
     """
 
     path: str
@@ -143,6 +144,7 @@ class LayerPlan:
     into: str | None = None
     weights: dict[str, WeightPlan] = field(default_factory=dict)
     output: TensorPlan | None = None
+    activation_replaced: bool = False
 
     def __post_init__(self):
         if self.mode not in MODES:

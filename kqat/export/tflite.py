@@ -90,7 +90,7 @@ def export_tflite(
                 f"Unknown {name}. Received: {name}={value!r}. Use one of {nearest(value, known)}."
             )
     graph = trace(model)
-    _require_ranges(graph)
+    require_ranges(graph)
     _require_integer_types(graph)
     missing = _missing_lowerings(graph)
     if missing and fallback == "converter":
@@ -113,7 +113,8 @@ def export_tflite(
     return Export(content, report, written)
 
 
-def _require_ranges(graph: Graph) -> None:
+def require_ranges(graph: Graph) -> None:
+    """Raises where a quantizer of activations has no range yet."""
     pairs = [(node.op.name, _activation_quantizer(node.op)) for node in graph.nodes]
     missing = [name for name, quantizer in pairs if quantizer is not None and not quantizer.is_calibrated]
     if missing:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import keras
@@ -16,7 +17,9 @@ from kqat.export.comparing.layers import LayerComparison, output_scales
 from kqat.export.comparing.report import OutputReport, VerifyReport
 from kqat.export.packing.expand import expand_file
 from kqat.export.reading import read_file
+from kqat.export.running.binary import BinaryRuntime
 from kqat.export.running.isolated import load
+from kqat.export.running.lce import LceRuntime
 from kqat.export.running.runtime import DEFAULT_BATCH, Port
 from kqat.export.tflite import Export
 
@@ -82,7 +85,8 @@ def verify(
 
 def _runtime(content: bytes, isolated: bool):
     if b"LceBconv2d" in content:
-        return import_module("kqat.legacy.lce_runtime").LceRuntime(content)
+        installed = find_spec("larq_compute_engine") is not None
+        return LceRuntime(content) if installed else BinaryRuntime(content)
     return load(content, isolated)
 
 

@@ -35,3 +35,12 @@ def own_activation(op: keras.Operation) -> str:
     if isinstance(op, kl.Activation) or not hasattr(op, "activation") or is_own_layer(op):
         return "linear"
     return activation_name(op.activation)
+
+
+def clamp_of(layer) -> str:
+    """Returns what a `Quantized` layer clamps its output to: `"linear"`, `"relu"` or `"relu6"`."""
+    if layer.activation_replaced:
+        return "linear"
+    if layer.activation is not None:
+        return fused_activation(layer.activation) or "linear"
+    return own_activation(layer.operation)

@@ -34,6 +34,16 @@ class Binding:
         return [f for f in (*self.inputs, self.output) if f is not None]
 
     @property
+    def makes_signs(self) -> bool:
+        """Whether the output is rounded to -1 and 1."""
+        return self.output is not None and self.output.makes_signs
+
+    @property
+    def reads_signs(self) -> bool:
+        """Whether all inputs are -1 and 1."""
+        return bool(self.inputs) and all(f is not None and f.makes_signs for f in self.inputs)
+
+    @property
     def is_complete(self) -> bool:
         """Whether the grids of the output and of all inputs that hold values are known."""
         return self._known and self.output is not None

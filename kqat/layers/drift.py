@@ -42,7 +42,7 @@ class Drift:
 
 
 @contextlib.contextmanager
-def without_activation(operation: keras.Operation):
+def without_activation(operation: keras.Operation | None):
     """Lets a layer leave out the activation function of its own, if it has one. For eager calls."""
     own = getattr(operation, "activation", None)
     if own is None:

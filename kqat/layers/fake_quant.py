@@ -98,10 +98,19 @@ class FakeQuant(keras.layers.Layer):
     def saturates(self) -> bool:
         """Whether an integer type of the runtime saturates at the ends of the grid, as the runtime relies on.
 
-        A grid of signs has no 0; those of 9 to 15 bits end within int16; PACT's leaves out its lowest value.
+        Those of 9 to 15 bits end within int16; PACT's leaves out its lowest value; of one bit only signs do.
         """
         bits = self.quantizer.bits
-        return 2 <= bits <= 8 or (bits == 16 and not isinstance(self.quantizer, quantizers.PACT))
+        return (
+            2 <= bits <= 8
+            or self.makes_signs
+            or (bits == 16 and not isinstance(self.quantizer, quantizers.PACT))
+        )
+
+    @property
+    def makes_signs(self) -> bool:
+        """Whether what comes out is -1 and 1."""
+        return isinstance(self.quantizer, quantizers.Sign) and not self.quantizer.scaled
 
     def makers(self) -> list[Quantized]:
         """Returns the quantized layers whose outputs this one rounds."""

@@ -7,6 +7,7 @@ from keras import ops
 from kqat.lowering.base import Weights
 from kqat.lowering.channelwise import affine_form
 from kqat.lowering.fold import Norm, fold
+from kqat.lowering.signs import fold_signs
 
 PRODUCT_LEVELS = 127.0
 
@@ -34,6 +35,8 @@ def integer_weights(layer, input_scale, output_scale) -> Weights | None:
     own = affine_form(layer.operation, *layer.drift_variables)
     if own is not None:
         ones = ops.ones_like(own.mean)
+        if layer.makes_signs:  # products of 2 and a level are even, as the file wants them
+            return fold_signs(ones * 2.0, ones * 0.5, None, own, input_scale, 8)
         unit, values = ones / PRODUCT_LEVELS, ones * PRODUCT_LEVELS
         return fold(values, unit, None, own, input_scale, output_scale, 8, layer.storage)
     if not layer.weight_quantizers:
@@ -43,4 +46,6 @@ def integer_weights(layer, input_scale, output_scale) -> Weights | None:
     weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
     values, scale = quantizer.to_levels(weight), quantizer.grid(weight).scale
     bias = layer.bias_tensor()
+    if layer.makes_signs:
+        return fold_signs(values, scale, bias, norm, input_scale, quantizer.bits)
     return fold(values, scale, bias, norm, input_scale, output_scale, quantizer.bits, layer.storage)

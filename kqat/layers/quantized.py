@@ -6,13 +6,14 @@ import keras
 from keras import ops
 
 from kqat import quantizers
-from kqat.layers.activations import fused_activation, own_activation
+from kqat.layers.activations import clamp_of
 from kqat.layers.batchnorm import normalize
 from kqat.layers.binding import Binding, is_symbolic
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
 from kqat.layers.registry import is_a
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
+from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, shape_to_build, template_from_config, template_to_config
 from kqat.lowering.accumulator import exact_forward
@@ -38,6 +39,8 @@ class Quantized(keras.layers.Layer):
         template: Call arguments `(args, kwargs)`, with `Input(i)` for the i-th tensor; by default the
             inputs as they come.
         origin: Where the wrapped layer came from, if it is part of a layer that was split in two.
+        activation_replaced: Whether the activation, its own or `activation`, is left out, because signs are
+            made of what comes before it. `strip_fake_quant` puts it back.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Quantized(keras.layers.Layer):
         activation=None,
         template=None,
         origin=None,
+        activation_replaced=False,
         **kwargs,
     ):
         kwargs.setdefault("name", operation.name)
@@ -58,6 +62,7 @@ class Quantized(keras.layers.Layer):
         self.weight_quantizers = {k: quantizers.get(v) for k, v in (weight_quantizers or {}).items()}
         self.batchnorm = batchnorm
         self.activation = activation
+        self.activation_replaced = bool(activation_replaced)
         self.__dict__["_template"] = template
         self.__dict__["_origin"] = origin
         self.__dict__["_binding"] = Binding()
@@ -148,7 +153,18 @@ class Quantized(keras.layers.Layer):
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
         narrow = all(quantizer.bits <= 8 for quantizer in self.weight_quantizers.values())
         known = self._binding.is_complete and all(f.saturates for f in self._binding.around)
-        return known and narrow and self.lowering is not None
+        kernel = self.lowering
+        return known and narrow and kernel is not None and (kernel.makes_signs or not self.makes_signs)
+
+    @property
+    def makes_signs(self) -> bool:
+        """Whether the output is -1 and 1."""
+        return self._binding.makes_signs
+
+    @property
+    def reads_signs(self) -> bool:
+        """Whether all inputs are -1 and 1."""
+        return self._binding.reads_signs
 
     @property
     def storage(self) -> int:
@@ -191,10 +207,8 @@ class Quantized(keras.layers.Layer):
 
     @property
     def fused_activation(self) -> str:
-        """`"linear"`, `"relu"` or `"relu6"`: what the operation clamps its output to."""
-        if self.activation is not None:
-            return fused_activation(self.activation) or "linear"
-        return own_activation(self.operation)
+        """`"linear"`, `"relu"` or `"relu6"`: what the operation clamps its output to; or `"sign"`."""
+        return "sign" if self.makes_signs else clamp_of(self)
 
     @property
     def output_name(self) -> str:
@@ -221,14 +235,16 @@ class Quantized(keras.layers.Layer):
     def _simulate(self, inputs, training):
         """The wrapped layers on fake-quantized weights; while a range is observed, on float weights."""
         args, kwargs = self.arguments(inputs)
+        bare = self.activation_replaced or self.makes_signs
         if self.operation is self.norm_layer():
             output = normalize(self.operation, inputs, training, self.batchnorm_frozen)
         else:
-            output = self._operate(training, args, kwargs)
+            with without_activation(self.operation if bare else None):
+                output = self._operate(training, args, kwargs)
         if self.batchnorm is not None:
             drift = None if self.observing else self.drift
             output = normalize(self.batchnorm, output, training, self.batchnorm_frozen, drift)
-        return output if self.activation is None else self.activation(output)
+        return output if self.activation is None or bare else self.activation(output)
 
     def _operate(self, training, args, kwargs):
         """The operation, before BatchNorm."""
@@ -276,24 +292,9 @@ class Quantized(keras.layers.Layer):
 
     def get_config(self):
         """Returns the configuration, wrapped layers and quantizers included."""
-        save = keras.saving.serialize_keras_object
-        return {
-            **super().get_config(),
-            "operation": save(self.operation),
-            "weight_quantizers": {k: quantizers.serialize(v) for k, v in self.weight_quantizers.items()},
-            "batchnorm": None if self.batchnorm is None else save(self.batchnorm),
-            "activation": None if self.activation is None else save(self.activation),
-            "template": template_to_config(self._template),
-            "origin": self._origin,
-        }
+        return {**super().get_config(), **saved_form(self), "template": template_to_config(self._template)}
 
     @classmethod
     def from_config(cls, config):
         """Returns the layer that `get_config` described."""
-        config = dict(config)
-        load = keras.saving.deserialize_keras_object
-        for key in ("operation", "batchnorm", "activation"):
-            if isinstance(config[key], dict):
-                config[key] = load(config[key])
-        config["template"] = template_from_config(config["template"])
-        return cls(**config)
+        return cls(**loaded_form(config), template=template_from_config(config["template"]))

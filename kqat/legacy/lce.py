@@ -1,20 +1,16 @@
 """Writes models with larq's layers for Larq Compute Engine, and counts what became binary."""
 
-from collections import Counter
 from pathlib import Path
-
-from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import ExportError
 from kqat.core.optional import require
+from kqat.export.running.lce import operators
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
 
 TARGETS = ("arm", "xcore")
 BCONV = "LceBconv2d"
-CUSTOM = schema.BuiltinOperator.CUSTOM
-_BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
 def export_lce(model, path=None, target: str = "arm") -> Export:
@@ -55,18 +51,6 @@ def is_binary(layer) -> bool:
     return getattr(layer, "input_quantizer", None) is not None and (
         getattr(layer, "kernel_quantizer", None) is not None
     )
-
-
-def operators(content: bytes) -> Counter:
-    """Returns how often each operator occurs in a file, custom ones by their own name."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    names = [_name(code) for code in model.operatorCodes]
-    return Counter(names[operator.opcodeIndex] for operator in model.subgraphs[0].operators)
-
-
-def _name(code) -> str:
-    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
-    return code.customCode.decode() if builtin == CUSTOM else _BUILTINS[builtin]
 
 
 def _line(layer) -> LayerLine:

@@ -21,6 +21,8 @@ class Affine(Lowering):
     shape `(channels,)`. A float one is written as MUL and ADD.
     """
 
+    makes_signs = True
+
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
         require_last_axis(step.op, len(x.shape))

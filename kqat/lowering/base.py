@@ -5,7 +5,8 @@ from typing import Any
 
 import keras
 
-INTEGER, FLOAT, BORDER = "integer", "float", "border"  # what an operator of a file computes with
+# What an operator of a file computes with; binary ones read and write signs, floats or integers.
+INTEGER, FLOAT, BORDER, BINARY = "integer", "float", "border", "binary"
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Step:
         op: The user's layer or `keras.ops` operation; its own activation is already taken out.
         inputs: `Grid` of each tensor input, in call order; `None` for a float tensor.
         output: `Grid` of the output; `None` when the operation stays float.
-        activation: Fused activation: `"linear"`, `"relu"` or `"relu6"`.
+        activation: Fused activation: `"linear"`, `"relu"` or `"relu6"`; `"sign"` where the output is signs.
         weights: `Weights` of a weighted operation; a dictionary of them, by attribute, where the arithmetic
             is float (see `float_body`); else `None`.
         args: Positional call arguments; a tensor is represented by its position in `inputs`
@@ -64,6 +65,7 @@ class Lowering:
 
     needs_grids = False  # whether it cannot write an operation that was left in float
     reads_masks = False  # whether it knows the call argument `mask`
+    makes_signs = False  # whether its output may be signs
 
     def prepare(self, op: keras.Operation, args, kwargs) -> None:
         """Looks at a symbolic call of a built operation, before `serves` is asked."""

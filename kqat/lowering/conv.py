@@ -23,6 +23,8 @@ _PAD_VERSION, _CONV_VERSION, _GROUPED_VERSION = 2, 3, 6
 class Conv(Lowering):
     """Written as CONV_2D; a 1-D convolution runs on one row, causal padding is a PAD before it."""
 
+    makes_signs = True
+
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
         op = step.op

@@ -15,6 +15,8 @@ _VERSION = 7
 class Dense(Lowering):
     """Written as FULLY_CONNECTED, per channel."""
 
+    makes_signs = True
+
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
         levels = to_levels(x, step.inputs[0])

@@ -23,6 +23,8 @@ _VERSION = 3
 class Depthwise(Lowering):
     """Written as DEPTHWISE_CONV_2D; output channel `c * depth_multiplier + m` reads input channel `c`."""
 
+    makes_signs = True
+
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
         op = step.op

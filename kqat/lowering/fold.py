@@ -88,7 +88,7 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
     """
     layout = ops.shape(scale)
     flat = ops.reshape(scale, (-1,))
-    parts, gain = _bias_parts(bias, norm)
+    parts, gain = bias_parts(bias, norm)
     wanted = flat if gain is None else flat * ops.abs(gain)
     per_unit = output_scale / input_scale
     limits = LIMITS[storage]
@@ -108,7 +108,7 @@ def fold(values, scale, bias, norm: Norm | None, input_scale, output_scale, bits
     return Weights(values, step, sum(rounded[1:], rounded[0]) if rounded else None, bits)
 
 
-def _bias_parts(bias, norm):
+def bias_parts(bias, norm):
     """Returns the real bias as separately rounded addends, and BatchNorm's gain."""
     if norm is None:
         return ([] if bias is None else [ops.reshape(bias, (-1,))]), None

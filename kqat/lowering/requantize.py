@@ -50,8 +50,11 @@ def requantize(acc, multiplier, grid: Grid, activation: str = "linear"):
         acc: Whole numbers, float32.
         multiplier: `(sx * sw) / so`, float32, a scalar or one per channel (last axis).
         grid: The output grid.
-        activation: Fused activation, `"linear"`, `"relu"` or `"relu6"`.
+        activation: Fused activation, `"linear"`, `"relu"` or `"relu6"`; `"sign"` for the sign alone.
     """
+    if activation == "sign":
+        one = ops.ones_like(acc)
+        return ops.where(acc >= 0, one, -one)
     low, high = bounds(grid, activation)
     levels = ops.round(ops.multiply(acc, multiplier))
     return ops.multiply(ops.minimum(ops.maximum(levels, low), high), grid.scale)

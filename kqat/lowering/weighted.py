@@ -8,6 +8,7 @@ import numpy as np
 from kqat.core.grid import INT8_MAX
 from kqat.lowering.base import Step
 from kqat.lowering.int16.border import is_wide, require_sums, write_wide
+from kqat.lowering.signs import odd_bias, sums_are_even, write_signs
 
 FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 
@@ -52,6 +53,8 @@ def write_output(writer, step: Step, shape, name: str, emit_op):
         name: Its name.
         emit_op: Called with the tensor to write and the fused activation's name in the schema.
     """
+    if step.activation == "sign":
+        return write_signs(writer, step, shape, name, emit_op)
     activation = fused_activation(step)
     if step.output is not None:
         write = partial(write_wide, writer) if is_wide(step) else writer.quantized_output
@@ -104,6 +107,8 @@ def write_integers(writer, step: Step, values, axis: int, name: str):
             f"{np.abs(values).max():g}. Use weight bits 1 to 8, narrow range."
         )
     bias = np.zeros(values.shape[axis]) if step.weights.bias is None else np.float64(step.weights.bias)
+    if step.activation == "sign" and sums_are_even(step):
+        bias = odd_bias(bias)
     if is_wide(step):
         require_sums(step, values, axis, bias)
     elif np.abs(bias).max(initial=0) >= 2**31:

@@ -17,7 +17,9 @@ class Sign(Quantizer):
     Gradient: `scale * dy` where `|x| <= 1`, else 0, plus that of the scale, `sign(x) * sum(dy *
     sign(x)) / n` over the n elements that share it.
 
-    The grid is reported with the levels -1 and 1; level 0 does not occur.
+    The grid of weights is reported with the levels -1 and 1; level 0 does not occur. That of activations has
+    steps of 1/2, and the levels -2 and 2 occur: an integer kernel reaches them by saturation (see
+    `lowering.signs`).
 
     Args:
         bits: Always 1.
@@ -42,7 +44,7 @@ class Sign(Quantizer):
     def grid(self, x=None) -> Grid:
         one = ops.ones_like(ops.convert_to_tensor(self.levels))
         if not self.scaled:
-            return Grid(one, -one, one)
+            return Grid(one, -one, one) if x is not None else Grid(one * 0.5, one * -2.0, one * 2.0)
         if x is None:
             raise ValueError(
                 "This scale depends on the weights. Received: x=None. Use grid(x) with the weight's values."

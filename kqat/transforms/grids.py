@@ -63,12 +63,20 @@ def shared_grids(graph: Graph, modes: dict[str, str], tails: dict[str, Tensor]) 
     return groups
 
 
-def nonnegative_tensors(graph: Graph, chains: dict[str, list[Node]]) -> set[Tensor]:
-    """Returns the tensors that can never be negative."""
+def nonnegative_tensors(graph: Graph, chains: dict[str, list[Node]], bare=()) -> set[Tensor]:
+    """Returns the tensors that can never be negative.
+
+    Args:
+        graph: The graph.
+        chains: What was fused into each layer.
+        bare: Paths of layers whose activation is left out.
+    """
     known: set[Tensor] = set()
     for node in graph.nodes:
         treatment = treatment_for(node.op)
         if treatment is None:
+            continue
+        if node.path in bare:
             continue
         chain = chains.get(node.path, [])
         relu = own_activation(node.op) in ("relu", "relu6") or fused_activation(node.op)

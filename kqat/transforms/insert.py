@@ -134,6 +134,7 @@ class Builder:
             activation=self._named_clone(relu[0]) if relu else None,
             template=_template(node),
             origin=self.origins.get(node.path),
+            activation_replaced=plan.activation_replaced,
             name=plan.name,
         )
 

@@ -4,6 +4,7 @@ import keras
 
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
+from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
@@ -14,6 +15,7 @@ from kqat.transforms.grids import nonnegative_tensors, shared_grids
 from kqat.transforms.limits import missing_kernel, missing_width
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
+from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
 
 WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
 
@@ -28,6 +30,7 @@ class Planner:
 
     def __init__(self, graph: Graph, settings: Settings):
         self.graph, self.settings = graph, settings
+        self._usual_bits = settings.bits.activations if settings.bits.activations > 1 else NUMBERS
         self.names = graph.names
         self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
@@ -44,11 +47,13 @@ class Planner:
         self._mark_fused()
         self.tails = {path: chain[-1].outputs[0] for path, chain in self.chains.items()}
         self.groups = shared_grids(graph, self.modes, self.tails)
-        self.nonnegative = nonnegative_tensors(graph, self.chains)
         self._drop_idle_passthrough()
         self.members = self.groups.sets(graph.specs)
         self.made = {self._tail(node): node for node in self._quantized()}
-        self.wishes = self._tensor_bits()
+        signs = Signs(graph, self.modes, self.chains, self.members)
+        self.wishes = self._tensor_bits(signs)
+        self.replaced = signs.without_relu(self.made, self.groups, self.wishes)
+        self.nonnegative = nonnegative_tensors(graph, self.chains, self.replaced)
         live = [n for n in graph.nodes if self.modes[n.path] in ("quantized", "passthrough")]
         missing = {n.path: missing_width(n.op, self._widest(n)) for n in live}
         self.blocked |= {path: reason for path, reason in missing.items() if reason}
@@ -57,7 +62,19 @@ class Planner:
     def _widest(self, node: Node) -> int:
         """Returns the width of the widest tensor around a layer."""
         around = {self.groups.find(t) for t in (*self._values(node), self._tail(node))}
-        return max(self.wishes.get(group, self.settings.bits.activations) for group in around)
+        return max(self.wishes.get(group, self._usual_bits) for group in around)
+
+    def wants_signs(self) -> list[str]:
+        """Returns the layers that are to read signs, and would read numbers that no rule asks for."""
+        if self.settings.bits.activations != 1:
+            return []
+        nodes = [n for n in self._quantized() if reads_signs(n) and n.path not in self.first | self.last]
+        return list(dict.fromkeys(n.path for n in nodes if any(map(self._has_numbers, n.inputs))))
+
+    def _has_numbers(self, tensor: Tensor) -> bool:
+        group = self.groups.find(tensor)
+        explicit = any(self._explicit(node) for node in self._makers(group))
+        return self.wishes.get(group, self._usual_bits) != 1 and not explicit
 
     def plan(self) -> Plan:
         """Returns the plan.
@@ -160,7 +177,7 @@ class Planner:
         explicit = rule.activation_bits if rule is not None else None
         return explicit if explicit is not None else self.settings.bits.activations
 
-    def _tensor_bits(self) -> dict[Tensor, int]:
+    def _tensor_bits(self, signs: Signs) -> dict[Tensor, int]:
         """Returns the width of each group of tensors: the widest that any member asks for."""
         wishes: dict[Tensor, int] = {}
         edge = set(self.graph.input_names) | set(tensors_in(self.graph.outputs))
@@ -182,7 +199,9 @@ class Planner:
             group = self.groups.find(tensor)
             if not any(self._explicit(node) for node in self._makers(group)):
                 wishes[group] = max(wishes.get(group, 0), edge_bits)
-        return wishes
+        numbers = max(self.settings.boundary_bits, 2)
+        binary = {g for g, bits in wishes.items() if bits == 1 and signs.can_be(g, self._makers(g))}
+        return {g: numbers if bits == 1 and g not in binary else bits for g, bits in wishes.items()}
 
     def _explicit(self, node: Node) -> bool:
         rule = self._rule_for(node)
@@ -198,7 +217,7 @@ class Planner:
         if group not in self.live or not self._is_real(tensor):
             return None
         makers = self._makers(group)
-        bits = self.wishes.get(group, self.settings.bits.activations)
+        bits = self.wishes.get(group, self._usual_bits)
         fixed = self._fixed_range(makers, group)
         if fixed and bits == 8:
             return TensorPlan(8, "fixed", fixed[0] < 0, self._grid_name(group, own_name), fixed)
@@ -242,10 +261,13 @@ class Planner:
         common = (path, self.names[path], kind_of(node.op), mode)
         reason = self.reasons[path]
         if mode == "fused":
-            return LayerPlan(*common, reason, into=self.into[path])
+            left_out = self.into[path] in self.replaced and fused_activation(node.op)
+            return LayerPlan(*common, REPLACED if left_out else reason, into=self.into[path])
         if mode == "quantized":
             output = self._tensor_plan(self._tail(node), node, self.names[path])
-            return LayerPlan(*common, self._why(node), weights=self._weight_plans(node), output=output)
+            weights, replaced = self._weight_plans(node), path in self.replaced
+            reason = self._why(node)
+            return LayerPlan(*common, reason, weights=weights, output=output, activation_replaced=replaced)
         output = None
         if mode == "float":
             read = [t for t in node.outputs if any(self.modes[r.path] != "float" for r in self.readers[t])]

@@ -8,6 +8,7 @@ import keras
 from kqat.core.recursion import deep_recursion
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
+from kqat.layers.sign_input import SignInput
 from kqat.layers.template import template_from_config
 from kqat.lowering.base import Input
 from kqat.transforms.copying import clone_layer, copy_value, copy_weights
@@ -69,8 +70,8 @@ class _Stripper:
 
     def _add(self, node: Node) -> None:
         args, kwargs = substitute((node.args, node.kwargs), {t: self.values[t] for t in node.inputs})
-        if isinstance(node.op, FakeQuant):
-            outputs = args[0]
+        if _only_rounds(node.op):
+            outputs = keras.tree.flatten(args)[0]
         elif isinstance(node.op, Quantized):
             outputs = self._unwrapped(node, args)
         elif (between := _Parts.among((args, kwargs))) is not None:  # inside of a split layer
@@ -132,7 +133,7 @@ class _Stripper:
 
 def _paths(node: Node) -> list[str]:
     """Returns the paths of the float layers that a node becomes: its own, or those inside the wrapper."""
-    if isinstance(node.op, FakeQuant):
+    if _only_rounds(node.op):
         return []
     if not isinstance(node.op, Quantized):
         return [node.path]
@@ -141,6 +142,12 @@ def _paths(node: Node) -> list[str]:
     followers = [follower.name for follower in (block.batchnorm, block.activation) if follower is not None]
     prefix = node.path.removesuffix(node.path.rsplit("/", 1)[-1])
     return [prefix + part for part in (name, *followers)]
+
+
+def _only_rounds(op) -> bool:
+    """Tells whether an operation hands its input on but for rounding."""
+    inner = op.operation if isinstance(op, Quantized) else op
+    return isinstance(inner, FakeQuant | SignInput)
 
 
 def float_class(op: keras.Operation):

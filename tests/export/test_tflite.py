@@ -167,7 +167,6 @@ def test_writing_is_whole_and_readable(float_model, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"bits": 1, "boundary_bits": 1}, "x_quant of 1 bits.*Use activation bits 2 to 8"),
         ({"bits": 12}, "x_quant of 12 bits.*Use activation bits 2 to 8, or 16"),
         ({"bits": (8, 16), "quantizer": "pact"}, "x_quant of 16 bits.*quantizer='ema'"),
         ({"bits": 16}, r"dense of 16 bits.*Use weight bits 1 to 8, for example bits=\(8, 16\)"),

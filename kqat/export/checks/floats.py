@@ -2,7 +2,7 @@
 
 from kqat.export.checks.opened import FileOperator, Opened, fail
 from kqat.export.writing.plan import Operator, Plan
-from kqat.lowering.base import BORDER, FLOAT
+from kqat.lowering.base import BINARY, BORDER, FLOAT
 
 _FLOATS = ("float32", "float16", "float64", "bfloat16")
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
@@ -22,6 +22,8 @@ def _has_float(file: Opened, indices) -> bool:
 
 
 def _may(planned: Operator, operator: FileOperator, read: bool, written: bool) -> bool:
+    if planned.kind == BINARY:
+        return True
     if planned.kind == BORDER:
         return operator.builtin in _BORDERS
     # A border inside of a float layer would be one that nobody planned.

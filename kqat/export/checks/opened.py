@@ -43,7 +43,7 @@ class FileTensor:
 
 @dataclass(frozen=True)
 class FileOperator:
-    """An operator as the file has it; fields as in `plan.Operator`."""
+    """An operator as the file has it; fields as in `plan.Operator`, custom ones by their own name."""
 
     builtin: str
     version: int
@@ -89,7 +89,9 @@ def _operator(table: dict[str, Any], codes) -> FileOperator:
     code = codes[table.get("code", 0)]
     number = max(code.get("builtin", 0), code.get("deprecated", 0))
     inputs, outputs = (tuple(int(i) for i in table.get(side, ())) for side in ("inputs", "outputs"))
-    return FileOperator(_BUILTINS.get(number, str(number)), code.get("version", 1), inputs, outputs)
+    kind = _BUILTINS.get(number, str(number))
+    kind = code.get("custom_code", kind) if kind == "CUSTOM" else kind
+    return FileOperator(kind, code.get("version", 1), inputs, outputs)
 
 
 def fail(layer: str, problem: str, expected: Any, received: Any) -> None:

@@ -8,7 +8,7 @@ from kqat import __version__
 from kqat.core.errors import ExportError
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
-from kqat.export.writing.manual import float_layer, write_input
+from kqat.export.writing.manual import float_layer, write_input, write_padding
 from kqat.export.writing.plan import Plan
 from kqat.export.writing.report import layer_line
 from kqat.export.writing.writer import Ref, Writer
@@ -23,6 +23,7 @@ from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.rescale import same_grid
+from kqat.quantizers.step import step_function
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
@@ -121,6 +122,9 @@ class Emitter:
             )
         step = to_numpy_step(layer.step())
         self.lines.append(layer_line(layer, step))
+        return self._write_step(layer, step, inputs)
+
+    def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref:
         known = set(self.writer.widths)
         if isinstance(layer.lowering, FloatBody):
             self.notes.append(f"{layer.name}: float between exact borders, {layer.lowering.reason}")
@@ -136,16 +140,23 @@ class Emitter:
         """Writes a layer with quantizers of its own as a float kernel on rounded values."""
         layer: Any = node.op
         if layer.input_quantizer is not None:
-            with self.writer.owned(BORDER, layer.name):
-                x = write_input(self.writer, x, to_numpy_grid(layer.input_quantizer.grid()), layer.name)
+            x = self._manual_input(layer, x)
+        if getattr(layer, "pads_itself", False):
+            with self.writer.owned(FLOAT, layer.name):
+                x = write_padding(self.writer, x, layer)
         self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
         plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
-        return self._emit_float(plain, [x], *_places(node))
+        return self._emit_float(plain, [x], *places(node))
+
+    def _manual_input(self, layer, x: Ref) -> Ref:
+        is_step = step_function(layer.input_quantizer, layer.get_build_config()["input_shape"]) is not None
+        with self.writer.owned(FLOAT if is_step else BORDER, layer.name):
+            return write_input(self.writer, x, layer)
 
     def _emit_plain(self, node: Node, inputs: list[Ref]):
         """Writes an operation without weights on integers, or one that stays float."""
         treatment = treatment_for(node.op)
-        args, kwargs = _places(node)
+        args, kwargs = places(node)
         grids = [ref.grid for ref in inputs]
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
@@ -199,7 +210,7 @@ def _with_linear_activation(op):
     return linear
 
 
-def _places(node: Node):
+def places(node: Node):
     """Returns the call arguments of a node with `Input` for its tensors."""
     position = {tensor: Input(i) for i, tensor in enumerate(node.inputs)}
     return substitute((node.args, node.kwargs), position)

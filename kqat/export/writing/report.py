@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kqat.lowering.base import Weights
+from kqat.lowering.signs import are_signs
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,9 @@ class Report:
         lines = [f"{self.bytes} bytes; " + ", ".join(f"{k} x{v}" for k, v in sorted(self.operators.items()))]
         for layer in self.layers:
             weights = (
-                "" if layer.weight_bits is None else f"{layer.weights} weights of {layer.weight_bits} bits, "
+                ""
+                if layer.weight_bits is None
+                else f"{layer.weights} weights of {layer.weight_bits} bit{'s' * (layer.weight_bits > 1)}, "
             )
             levels = layer.activation_levels
             output = "float output" if levels is None else f"output of {levels} levels"
@@ -67,6 +70,6 @@ def layer_line(layer, step) -> LayerLine:
         layer.name,
         type(layer.operation).__name__,
         max((weights.bits for weights in stored), default=None),
-        int(step.output.levels) + 1,
+        2 if are_signs(step.output) else int(step.output.levels) + 1,
         sum(int(np.size(weights.values)) for weights in stored),
     )

@@ -2,6 +2,7 @@
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 
 _ALIGNMENT = 16
 _ENUMS = {
@@ -52,10 +53,23 @@ def options_table(name: str, fields: dict):
     return options
 
 
-def operator_code(builtin: str, version: int):
-    """Returns the entry of a built-in operator in the model's list of operator codes."""
+def flexbuffer_map(options: dict[str, int]) -> list[int]:
+    """Returns the options of an operator of another library, as bytes; none for no options."""
+    if not options:
+        return []
+    builder = flexbuffers.Builder()
+    with builder.Map():
+        for key, value in sorted(options.items()):
+            builder.Int(key, value)
+    return list(builder.Finish())
+
+
+def operator_code(kind: str, version: int):
+    """Returns the entry of an operator in the model's list; what the schema does not know is a custom one."""
     code = schema.OperatorCodeT()
-    code.builtinCode = getattr(schema.BuiltinOperator, builtin)
+    code.builtinCode = getattr(schema.BuiltinOperator, kind, schema.BuiltinOperator.CUSTOM)
+    if code.builtinCode == schema.BuiltinOperator.CUSTOM:
+        code.customCode = kind
     code.deprecatedBuiltinCode = min(code.builtinCode, 127)
     code.version = version
     return code

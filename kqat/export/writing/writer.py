@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.export.writing.tables import (
     AlignedBuffer,
+    flexbuffer_map,
     operator_code,
     options_table,
     quantization_table,
@@ -187,15 +188,31 @@ class Writer:
             version: Version of the operator.
             **fields: Fields of the options table; enum values by name (`padding="SAME"`).
         """
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._codes.setdefault((builtin, version), len(self._codes))
-        operator.inputs = [-1 if ref is None else ref.index for ref in inputs]
-        operator.outputs = [ref.index for ref in outputs]
+        operator = self._append(builtin, version, inputs, outputs)
         if options is not None:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = options_table(options, fields)
+
+    def custom(self, name: str, inputs: Sequence[Ref | None], outputs: Sequence[Ref], **options: int) -> None:
+        """Appends an operator of another library, which a runtime knows by its name.
+
+        Args:
+            name: Its name, for example `"LceBconv2d"`.
+            inputs: Tensors; `None` for an optional input left out.
+            outputs: Tensors.
+            **options: Whole numbers, stored as a flexbuffer map.
+        """
+        operator = self._append(name, 1, inputs, outputs)
+        operator.customOptions = flexbuffer_map(options)
+
+    def _append(self, kind: str, version: int, inputs, outputs) -> schema.OperatorT:
+        operator = schema.OperatorT()
+        operator.opcodeIndex = self._codes.setdefault((kind, version), len(self._codes))
+        operator.inputs = [-1 if ref is None else ref.index for ref in inputs]
+        operator.outputs = [ref.index for ref in outputs]
         self._operators.append(operator)
-        self.log.append((self.owner, builtin, version, tuple(operator.inputs), tuple(operator.outputs)))
+        self.log.append((self.owner, kind, version, tuple(operator.inputs), tuple(operator.outputs)))
+        return operator
 
     def reshape(self, x: Ref, shape, name: str) -> Ref:
         """Appends a RESHAPE; the result keeps the grid and the zero point of `x`."""

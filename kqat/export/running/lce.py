@@ -3,10 +3,13 @@
 from collections import Counter
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.optional import require
 from kqat.export.running.runtime import Delegation, Port
-from kqat.legacy.lce import operators
+
+CUSTOM = schema.BuiltinOperator.CUSTOM
+_BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
 class LceRuntime:
@@ -52,3 +55,15 @@ def _ports(what: str, shapes, types, scales, zero_points) -> tuple[Port, ...]:
         Port(f"{what}_{i}", (None, *shape[1:]), np.dtype(kind).name, scale, zero_point or 0)
         for i, (shape, kind, scale, zero_point) in rows
     )
+
+
+def operators(content: bytes) -> Counter:
+    """Returns how often each operator occurs in a file, custom ones by their own name."""
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    names = [_name(code) for code in model.operatorCodes]
+    return Counter(names[operator.opcodeIndex] for operator in model.subgraphs[0].operators)
+
+
+def _name(code) -> str:
+    builtin = max(code.builtinCode, code.deprecatedBuiltinCode)
+    return code.customCode.decode() if builtin == CUSTOM else _BUILTINS[builtin]

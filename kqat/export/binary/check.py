@@ -1,0 +1,66 @@
+"""Every binary layer of the model is one binary convolution of the file, with the signs of its kernel."""
+
+from collections import Counter
+
+import numpy as np
+
+from kqat.core.lce_reference import unpack_signs
+from kqat.export.binary.operators import BCONV
+from kqat.export.checks.ends import check_ends
+from kqat.export.checks.floats import check_floats
+from kqat.export.checks.grids import check_grids
+from kqat.export.checks.opened import Opened, fail
+from kqat.export.checks.operators import check_operators
+from kqat.export.checks.tensors import check_tensors
+from kqat.export.checks.versions import check_versions
+from kqat.export.checks.weights import check_biases, check_weights
+
+_CHECKS = (
+    check_operators, check_tensors, check_ends, check_grids, check_weights, check_biases, check_floats,
+    check_versions,
+)  # fmt: skip
+
+
+def check_binary(content: bytes, emitter) -> Opened:
+    """Compares a file with what was planned.
+
+    Args:
+        content: The file.
+        emitter: Who wrote it (`BinaryEmitter`).
+
+    Returns:
+        The opened file.
+
+    Raises:
+        ExportError: Something is not as planned; the message names the layer.
+    """
+    file = Opened(content)
+    for check in _CHECKS:
+        check(file, emitter.plan)
+    filters: dict[str, list] = {}
+    for planned, found in zip(emitter.plan.operators, file.operators, strict=True):
+        if found.builtin == BCONV:
+            filters.setdefault(planned.layer, []).append(file.tensors[found.inputs[1]])
+    calls = Counter(node.path for node in emitter.graph.nodes if node.path in emitter.binary)
+    for node in emitter.graph.nodes:
+        layer = emitter.binary.get(node.path)
+        if layer is None:
+            continue
+        written = filters.get(node.path, [])
+        if len(written) != calls[node.path]:
+            fail(node.path, "binary convolutions missing", calls[node.path], len(written))
+        for tensor in written:
+            _check_signs(node.path, layer.signs, tensor)
+    return file
+
+
+def _check_signs(name: str, signs: np.ndarray, tensor) -> None:
+    """Compares filters with a kernel, up to a change of sign of an input and of an output channel."""
+    packed = tensor.data.view("<i4").reshape(tensor.shape)
+    found = unpack_signs(packed, signs.size // np.prod(tensor.shape[:3], dtype=int)).transpose(1, 2, 3, 0)
+    if found.size != signs.size:
+        fail(name, "filters of another size", signs.size, found.size)
+    product = found * signs.reshape(found.shape)
+    relative = product * product[:1, :1, :1] * product[:1, :1, :, :1] * product[0, 0, 0, 0]
+    if not np.all(relative == 1):
+        fail(name, "other signs of its kernel", "those of the model", f"{int(np.sum(relative != 1))} others")
