@@ -19,7 +19,6 @@ typedef struct LiteRtOptionsT* LiteRtOptions;
 typedef struct LiteRtOpaqueOptionsT* LiteRtOpaqueOptions;
 typedef struct LiteRtCompiledModelT* LiteRtCompiledModel;
 typedef struct LiteRtTensorBufferT* LiteRtTensorBuffer;
-typedef struct LiteRtTensorBufferRequirementsT* LiteRtTensorBufferRequirements;
 typedef struct LiteRtEnvOptionT LiteRtEnvOption;  // never made here: environments get no options
 
 constexpr int kLiteRtHwAcceleratorCpu = 1;
@@ -32,9 +31,6 @@ constexpr LiteRtElementType kLiteRtElementTypeInt64 = 4;
 constexpr LiteRtElementType kLiteRtElementTypeBool = 6;
 constexpr LiteRtElementType kLiteRtElementTypeInt16 = 7;
 constexpr LiteRtElementType kLiteRtElementTypeInt8 = 9;
-
-typedef int LiteRtTensorBufferType;
-constexpr LiteRtTensorBufferType kLiteRtTensorBufferTypeHostMemory = 1;
 
 typedef int LiteRtTensorBufferLockMode;
 constexpr LiteRtTensorBufferLockMode kLiteRtTensorBufferLockModeRead = 0;
@@ -85,7 +81,6 @@ LiteRtStatus LiteRtAddCustomOpKernelOption(LiteRtOptions options, const char* na
                                            const LiteRtCustomOpKernel* kernel, void* user_data);
 LiteRtStatus LiteRtCreateOpaqueOptions(const char* identifier, void* payload, void (*destroy)(void* payload),
                                        LiteRtOpaqueOptions* options);
-void LiteRtDestroyOpaqueOptions(LiteRtOpaqueOptions options);
 
 LiteRtStatus LiteRtCreateCompiledModel(LiteRtEnvironment environment, LiteRtModel model, LiteRtOptions options,
                                        LiteRtCompiledModel* compiled);
@@ -94,24 +89,14 @@ LiteRtStatus LiteRtGetCompiledModelInputTensorLayout(LiteRtCompiledModel compile
                                                      LiteRtLayout* layout);
 LiteRtStatus LiteRtGetCompiledModelOutputTensorLayouts(LiteRtCompiledModel compiled, size_t signature, size_t count,
                                                        LiteRtLayout* layouts, bool update_allocation);
-LiteRtStatus LiteRtGetCompiledModelInputBufferRequirements(LiteRtCompiledModel compiled, size_t signature,
-                                                           size_t input, LiteRtTensorBufferRequirements* found);
-LiteRtStatus LiteRtGetCompiledModelOutputBufferRequirements(LiteRtCompiledModel compiled, size_t signature,
-                                                            size_t output, LiteRtTensorBufferRequirements* found);
-LiteRtStatus LiteRtGetTensorBufferRequirementsBufferSize(LiteRtTensorBufferRequirements requirements, size_t* size);
 LiteRtStatus LiteRtCompiledModelResizeInputTensor(LiteRtCompiledModel compiled, size_t signature, size_t input,
                                                   const int* dimensions, size_t rank);
 LiteRtStatus LiteRtRunCompiledModel(LiteRtCompiledModel compiled, size_t signature, size_t num_inputs,
                                     LiteRtTensorBuffer* inputs, size_t num_outputs, LiteRtTensorBuffer* outputs);
-// Only with the option `error_reporter_mode = 2`; the text is the caller's to free.
-LiteRtStatus LiteRtCompiledModelGetErrorMessages(LiteRtCompiledModel compiled, char** messages);
 
 // The memory stays the caller's if `deallocate` is null; aligned to kLiteRtHostMemoryAlignment.
 LiteRtStatus LiteRtCreateTensorBufferFromHostMemory(const LiteRtRankedTensorType* type, void* memory, size_t size,
                                                     void (*deallocate)(void* memory), LiteRtTensorBuffer* buffer);
-LiteRtStatus LiteRtCreateManagedTensorBuffer(LiteRtEnvironment environment, LiteRtTensorBufferType buffer_type,
-                                             const LiteRtRankedTensorType* type, size_t size,
-                                             LiteRtTensorBuffer* buffer);
 LiteRtStatus LiteRtGetTensorBufferTensorType(LiteRtTensorBuffer buffer, LiteRtRankedTensorType* type);
 LiteRtStatus LiteRtGetTensorBufferSize(LiteRtTensorBuffer buffer, size_t* size);
 LiteRtStatus LiteRtLockTensorBuffer(LiteRtTensorBuffer buffer, void** memory, LiteRtTensorBufferLockMode mode);
@@ -121,32 +106,26 @@ void LiteRtDestroyTensorBuffer(LiteRtTensorBuffer buffer);
 }  // extern "C"
 
 // Every function above, without its prefix LiteRt.
-#define KQAT_LITERT_FUNCTIONS(X)            \
-  X(CreateEnvironment)                      \
-  X(DestroyEnvironment)                     \
-  X(CreateModelFromBuffer)                  \
-  X(DestroyModel)                           \
-  X(CreateOptions)                          \
-  X(DestroyOptions)                         \
-  X(SetOptionsHardwareAccelerators)         \
-  X(AddOpaqueOptions)                       \
-  X(AddCustomOpKernelOption)                \
-  X(CreateOpaqueOptions)                    \
-  X(DestroyOpaqueOptions)                   \
-  X(CreateCompiledModel)                    \
-  X(DestroyCompiledModel)                   \
-  X(GetCompiledModelInputTensorLayout)      \
-  X(GetCompiledModelOutputTensorLayouts)    \
-  X(GetCompiledModelInputBufferRequirements)  \
-  X(GetCompiledModelOutputBufferRequirements) \
-  X(GetTensorBufferRequirementsBufferSize)  \
-  X(CompiledModelResizeInputTensor)         \
-  X(RunCompiledModel)                       \
-  X(CompiledModelGetErrorMessages)          \
-  X(CreateTensorBufferFromHostMemory)       \
-  X(CreateManagedTensorBuffer)              \
-  X(GetTensorBufferTensorType)              \
-  X(GetTensorBufferSize)                    \
-  X(LockTensorBuffer)                       \
-  X(UnlockTensorBuffer)                     \
+#define KQAT_LITERT_FUNCTIONS(X)         \
+  X(CreateEnvironment)                   \
+  X(DestroyEnvironment)                  \
+  X(CreateModelFromBuffer)               \
+  X(DestroyModel)                        \
+  X(CreateOptions)                       \
+  X(DestroyOptions)                      \
+  X(SetOptionsHardwareAccelerators)      \
+  X(AddOpaqueOptions)                    \
+  X(AddCustomOpKernelOption)             \
+  X(CreateOpaqueOptions)                 \
+  X(CreateCompiledModel)                 \
+  X(DestroyCompiledModel)                \
+  X(GetCompiledModelInputTensorLayout)   \
+  X(GetCompiledModelOutputTensorLayouts) \
+  X(CompiledModelResizeInputTensor)      \
+  X(RunCompiledModel)                    \
+  X(CreateTensorBufferFromHostMemory)    \
+  X(GetTensorBufferTensorType)           \
+  X(GetTensorBufferSize)                 \
+  X(LockTensorBuffer)                    \
+  X(UnlockTensorBuffer)                  \
   X(DestroyTensorBuffer)
