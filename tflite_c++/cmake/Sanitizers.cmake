@@ -1,0 +1,6 @@
+# Every report of a sanitizer ends the program: a test that passes had none.
+if(KQAT_SANITIZE)
+  set(_sanitize -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -g)
+  add_compile_options(${_sanitize})
+  add_link_options(${_sanitize})
+endif()

@@ -1,0 +1,34 @@
+// What makes a file a packed one; kqat/export/packing/form.py has the definition.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "flatbuffer/model.h"
+
+namespace kqat::packing {
+
+constexpr char kEntry[] = "kqat_packed";
+
+// What the metadata entry lists: bits by tensor index, and the version that each operator code returns to.
+struct Lists {
+  std::vector<std::pair<int64_t, int64_t>> tensors;
+  std::vector<std::pair<int64_t, int64_t>> versions;
+};
+
+// Whether a file says that it is packed, also if it is damaged.
+bool IsPacked(const std::vector<uint8_t>& bytes);
+
+// Returns the size of the file proper, without the 16 bytes that vouch for it.
+//
+// Throws Error: it is not what was written.
+size_t Unsealed(const std::vector<uint8_t>& bytes);
+
+// Returns the contents of the metadata entry, which lies in a buffer of its own.
+Lists ReadLists(const flatbuffer::Model& model);
+
+// Throws Error with `problem` unless `condition` holds.
+void RequireSound(bool condition, const char* problem);
+
+}  // namespace kqat::packing
