@@ -27,9 +27,10 @@ int Checked(int threads) {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
-  const int workers = Checked(threads) - 1;
-  for (int i = 0; i < workers; ++i) workers_.emplace_back([this] { Work(); });
+ThreadPool::ThreadPool(int threads) : threads_(Checked(threads)) {}
+
+void ThreadPool::Start() {
+  while (static_cast<int>(workers_.size()) < threads_ - 1) workers_.emplace_back([this] { Work(); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -42,11 +43,12 @@ ThreadPool::~ThreadPool() {
 }
 
 void ThreadPool::For(int64_t chunks, const std::function<void(int64_t)>& body) {
-  if (workers_.empty() || chunks < 2) {
+  if (threads_ == 1 || chunks < 2) {
     for (int64_t i = 0; i < chunks; ++i) body(i);
     return;
   }
   std::lock_guard<std::mutex> loop(loop_);
+  Start();
   {
     std::lock_guard<std::mutex> lock(mutex_);
     body_ = &body;

@@ -11,8 +11,8 @@
 
 namespace kqat::lce {
 
-// Keeps `threads - 1` threads waiting; the caller of For() is the last one. One loop runs at a time: callers on several
-// threads wait for each other.
+// `threads - 1` threads that wait for loops; the caller of For() is the last one. They start with the first loop, so that
+// a process may still fork before. One loop runs at a time: callers on several threads wait for each other.
 class ThreadPool {
  public:
   // Throws Error: less than 1 or more than kMaxThreads threads.
@@ -21,7 +21,7 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+  int threads() const { return threads_; }
 
   // Calls body(0), ..., body(chunks - 1), in any order and on any thread, and returns when all have returned. The body
   // must not throw.
@@ -30,9 +30,11 @@ class ThreadPool {
   static constexpr int kMaxThreads = 256;
 
  private:
+  void Start();
   void Work();
   void Take();
 
+  const int threads_;
   std::vector<std::thread> workers_;
   std::mutex loop_;   // held by the caller of For
   std::mutex mutex_;  // guards what follows, where it is not atomic
