@@ -19,9 +19,26 @@ typedef struct LiteRtOptionsT* LiteRtOptions;
 typedef struct LiteRtOpaqueOptionsT* LiteRtOpaqueOptions;
 typedef struct LiteRtCompiledModelT* LiteRtCompiledModel;
 typedef struct LiteRtTensorBufferT* LiteRtTensorBuffer;
-typedef struct LiteRtEnvOptionT LiteRtEnvOption;  // never made here: environments get no options
 
 constexpr int kLiteRtHwAcceleratorCpu = 1;
+
+typedef struct {
+  int type;
+  union {
+    int64_t int_value;
+    const void* ptr_value;
+  };
+} LiteRtAny;
+constexpr int kLiteRtAnyTypeInt = 2;
+
+typedef struct {
+  int tag;
+  LiteRtAny value;
+} LiteRtEnvOption;
+static_assert(sizeof(LiteRtEnvOption) == 24, "LiteRtEnvOption is laid out differently here than in LiteRT");
+constexpr int kLiteRtEnvOptionTagAutoRegisterAccelerators = 24;
+constexpr int kLiteRtEnvOptionTagMinLoggerSeverity = 25;
+constexpr int kLiteRtLogSeverityError = 3;
 
 typedef int LiteRtElementType;
 constexpr LiteRtElementType kLiteRtElementTypeFloat32 = 1;

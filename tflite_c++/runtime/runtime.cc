@@ -18,6 +18,19 @@ constexpr size_t kLargestBatch = 1 << 20;
 // LiteRT takes options of the CPU as a text in TOML under this name.
 constexpr char kCpuOptions[] = "xnnpack";
 
+// Registers the CPU only, since looking for GPU libraries takes time and prints, and prints errors only.
+litert::Environment MakeEnvironment() {
+  LiteRtEnvOption options[2] = {};
+  options[0].tag = kLiteRtEnvOptionTagAutoRegisterAccelerators;
+  options[0].value.int_value = kLiteRtHwAcceleratorCpu;
+  options[1].tag = kLiteRtEnvOptionTagMinLoggerSeverity;
+  options[1].value.int_value = kLiteRtLogSeverityError;
+  for (LiteRtEnvOption& option : options) option.value.type = kLiteRtAnyTypeInt;
+  LiteRtEnvironment raw = nullptr;
+  litert::Check(litert::Api().CreateEnvironment(2, options, &raw), "create an environment");
+  return litert::Environment(raw);
+}
+
 litert::Options MakeOptions(const Settings& settings) {
   const litert::Functions& api = litert::Api();
   LiteRtOptions raw = nullptr;
@@ -107,15 +120,13 @@ void Runtime::State::ReadPorts() {
 
 void Runtime::State::Compile() {
   const litert::Functions& api = litert::Api();
-  LiteRtEnvironment raw_environment = nullptr;
-  litert::Check(api.CreateEnvironment(0, nullptr, &raw_environment), "create an environment");
-  environment.reset(raw_environment);
+  environment = MakeEnvironment();
   LiteRtModel raw_model = nullptr;
-  litert::Check(api.CreateModelFromBuffer(raw_environment, bytes.data(), bytes.size(), &raw_model), "read the file");
+  litert::Check(api.CreateModelFromBuffer(environment.get(), bytes.data(), bytes.size(), &raw_model), "read the file");
   model.reset(raw_model);
   options = MakeOptions(settings);
   LiteRtCompiledModel raw_compiled = nullptr;
-  litert::Check(api.CreateCompiledModel(raw_environment, raw_model, options.get(), &raw_compiled), "prepare the file");
+  litert::Check(api.CreateCompiledModel(environment.get(), raw_model, options.get(), &raw_compiled), "prepare the file");
   compiled.reset(raw_compiled);
 }
 
