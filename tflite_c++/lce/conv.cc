@@ -11,6 +11,7 @@ namespace kqat::lce {
 namespace {
 
 constexpr int64_t kMaxBytes = int64_t{1} << 31;
+constexpr int64_t kMaxSide = 1 << 16;
 constexpr int64_t kChunkPixels = 64;  // enough to use a block's weights well, few enough to share out
 
 const ConvSpec& Checked(const ConvSpec& spec) {
@@ -61,7 +62,10 @@ BinaryConv::Block BinaryConv::MakeBlock(int group, int first, int channels, cons
 
 void BinaryConv::Resize(int64_t batch, int64_t height, int64_t width) {
   if (batch == batch_ && height == rows_.in && width == columns_.in) return;
-  Require(batch >= 0 && height >= 1 && width >= 1, "A binary convolution needs images. Use a file that LCE wrote.");
+  if (batch < 0 || std::min(height, width) < 1 || std::max(height, width) > kMaxSide) {
+    throw Error("A binary convolution cannot take images of this size. Received: " + std::to_string(height) + "x" +
+                std::to_string(width) + ". Use sides of 1 to " + std::to_string(kMaxSide) + ".");
+  }
   const Axis rows = Axis::Of(height, spec_.kernel_height, spec_.stride_height, spec_.dilation_height, spec_.padding);
   const Axis columns = Axis::Of(width, spec_.kernel_width, spec_.stride_width, spec_.dilation_width, spec_.padding);
   const int64_t in = Product({batch, rows.padded(), columns.padded(), spec_.words_in(), 4});
@@ -77,7 +81,8 @@ void BinaryConv::Resize(int64_t batch, int64_t height, int64_t width) {
   row_words_ = columns.padded() * spec_.words_in();
   image_words_ = rows.padded() * row_words_;
   const bool pads = rows.padded() != rows.in || columns.padded() != columns.in;
-  padded_.assign(pads ? batch * image_words_ : 0, 0);
+  padded_.clear();
+  padded_words_ = static_cast<size_t>(pads ? batch * image_words_ : 0);
   FindRuns();
   zeros_ = spec_.zero_padded() ? ZeroPadding(spec_, rows, columns) : ZeroPadding();
 }
@@ -113,10 +118,11 @@ void BinaryConv::Run(const uint32_t* input, void* output, ThreadPool& pool) {
   });
 }
 
-// The frame around the images stays as Resize left it.
+// The frame around the images is written once, here: loading a file should not take the memory to run it.
 void BinaryConv::Pad(const uint32_t* input, ThreadPool& pool) {
   source_ = input;
-  if (padded_.empty()) return;
+  if (padded_words_ == 0) return;
+  if (padded_.empty()) padded_.assign(padded_words_, 0);
   source_ = padded_.data();
   const int64_t words = columns_.in * spec_.words_in();
   const int64_t lines = batch_ * rows_.in, lines_per_chunk = std::max<int64_t>(1, (int64_t{1} << 14) / words);

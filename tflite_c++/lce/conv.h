@@ -19,7 +19,7 @@ class BinaryConv {
 
   const ConvSpec& spec() const { return spec_; }
 
-  // Prepares for images of a size. Throws Error: they need more memory than a tensor of a file may have.
+  // Prepares for images of a size. Throws Error: they need more memory than 2 GiB, or are too wide.
   void Resize(int64_t batch, int64_t height, int64_t width);
 
   int64_t batch() const { return batch_; }
@@ -72,6 +72,7 @@ class BinaryConv {
   int64_t row_words_ = 0, image_words_ = 0;  // of what windows are read from
   std::vector<int64_t> run_offset_;
   int run_words_ = 0;
+  size_t padded_words_ = 0;  // 0 if windows never stick out
   std::vector<uint32_t> padded_;
   const uint32_t* source_ = nullptr;
   ZeroPadding zeros_;

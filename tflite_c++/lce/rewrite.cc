@@ -85,8 +85,8 @@ Rewritten Rewrite(std::vector<uint8_t> bytes, int threads) {
   const auto pool = std::make_shared<ThreadPool>(threads);
   const flatbuffer::View view(bytes.data(), bytes.size());
   const flatbuffer::Model model = flatbuffer::ReadModel(view);
-  if (!HasBinaryOperators(model)) return {std::move(bytes), {}};
   flatbuffer::CheckStructure(model);
+  if (!HasBinaryOperators(model)) return {std::move(bytes), {}};
   const Isa isa = Choose();
   Patch patch(bytes);  // a copy: the model still refers to the old bytes
   Rewritten result;

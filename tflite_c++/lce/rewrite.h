@@ -22,7 +22,7 @@ struct Rewritten {
   std::vector<litert::CustomOp> custom_ops;   // to be registered with it; ThrowIfFailed (custom_op.h) checks on them
 };
 
-// Returns a file, without binary operators unchanged, and the kernels that it needs. They share `threads` threads, which
+// Checks a file and returns it, without binary operators unchanged, and the kernels that it needs. They share `threads` threads, which
 // start with the first run, and use the instruction set that Choose (isa.h) returns.
 //
 // Throws Error: the file is damaged, or LCE would not compute it either.

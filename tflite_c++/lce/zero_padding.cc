@@ -37,14 +37,18 @@ ZeroPadding::ZeroPadding(const ConvSpec& spec, const Axis& rows, const Axis& col
 ZeroPadding::Classes ZeroPadding::Classify(const Axis& axis) {
   Classes classes;
   classes.examples.push_back(-1);
-  std::map<std::vector<bool>, int32_t> known{{std::vector<bool>(axis.taps, true), 0}};
+  std::map<std::vector<bool>, int32_t> known;
   for (int64_t i = 0; i < axis.out; ++i) {
+    if (axis.Inside(i, 0) && axis.Inside(i, axis.taps - 1)) {
+      classes.of.push_back(0);
+      classes.examples[0] = i;
+      continue;
+    }
     std::vector<bool> inside(axis.taps);
     for (int64_t tap = 0; tap < axis.taps; ++tap) inside[tap] = axis.Inside(i, tap);
     const auto [found, fresh] = known.emplace(inside, static_cast<int32_t>(classes.examples.size()));
     classes.of.push_back(found->second);
     if (fresh) classes.examples.push_back(i);
-    if (found->second == 0) classes.examples[0] = i;
   }
   return classes;
 }

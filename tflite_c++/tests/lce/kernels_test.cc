@@ -20,7 +20,7 @@ int Pick(Random& random, int low, int high) { return low + static_cast<int>(rand
 std::vector<uint32_t> RandomWords(Random& random, int64_t rows, int channels) {
   const int words = (channels + 31) / 32;
   std::vector<uint32_t> out(rows * words);
-  for (uint32_t& word : out) word = random();
+  for (uint32_t& word : out) word = static_cast<uint32_t>(random());
   if (channels % 32 != 0) {
     for (int64_t r = 0; r < rows; ++r) out[r * words + words - 1] &= (1u << channels % 32) - 1u;
   }
