@@ -32,6 +32,7 @@ class File:
         self._graph.tensors, self._graph.operators = [], []
         self._model.subgraphs = [self._graph]
         self.last = self.tensor("x", shape, dtype, grid)
+        self._graph.tensors[self.last].shapeSignature = [-1, *shape[1:]]  # any batch
         self._graph.inputs = [self.last]
 
     def tensor(self, name, shape, dtype, grid=None, data=None):
