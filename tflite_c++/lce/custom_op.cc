@@ -82,19 +82,13 @@ LiteRtStatus Run(void* user_data, size_t num_inputs, const LiteRtTensorBuffer* i
 }  // namespace
 
 litert::CustomOp MakeCustomOp(std::string name, std::unique_ptr<Op> op, std::shared_ptr<ThreadPool> pool) {
+  const auto state = std::make_shared<State>(State{name, std::move(op), std::move(pool), ""});
   litert::CustomOp custom;
-  custom.kernel = {Init, GetOutputLayouts, Run, Destroy};
-  custom.state = std::make_shared<State>(State{name, std::move(op), std::move(pool), ""});
   custom.name = std::move(name);
+  custom.kernel = {Init, GetOutputLayouts, Run, Destroy};
+  custom.state = state;
+  custom.failure = std::shared_ptr<std::string>(state, &state->failure);
   return custom;
-}
-
-void ThrowIfFailed(const std::vector<litert::CustomOp>& ops) {
-  for (const litert::CustomOp& op : ops) {
-    State& state = *static_cast<State*>(op.state.get());
-    if (state.failure.empty()) continue;
-    throw Error(std::exchange(state.failure, std::string()));
-  }
 }
 
 }  // namespace kqat::lce

@@ -19,7 +19,7 @@ bool HasBinaryOperators(const flatbuffer::Model& model);
 
 struct Rewritten {
   std::vector<uint8_t> bytes;                 // of the file to load
-  std::vector<litert::CustomOp> custom_ops;   // to be registered with it; ThrowIfFailed (custom_op.h) checks on them
+  std::vector<litert::CustomOp> custom_ops;   // to be registered with it
 };
 
 // Checks a file and returns it, without binary operators unchanged, and the kernels that it needs. They share `threads` threads, which

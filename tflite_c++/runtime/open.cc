@@ -7,20 +7,19 @@
 #include "runtime/rehearsal.h"
 
 namespace kqat::runtime {
+
 std::unique_ptr<Runtime> Open(const std::string& path, const OpenOptions& options) {
   return OpenBytes(files::ReadFile(path), options);
 }
 
 std::unique_ptr<Runtime> OpenBytes(std::vector<uint8_t> bytes, const OpenOptions& options) {
   bytes = packing::Expand(std::move(bytes));
-  Settings settings{options.threads, {}};
   lce::Rewritten rewritten = lce::Rewrite(std::move(bytes), options.threads);
   Require(rewritten.custom_ops.empty() || options.lcompute,
           "The file holds binary operators. Received: operators of Larq Compute Engine. Use --lcompute 1.");
-  bytes = std::move(rewritten.bytes);
-  settings.custom_ops = std::move(rewritten.custom_ops);
-  if (!options.trust) Rehearse(bytes, settings);
-  return std::make_unique<Runtime>(std::move(bytes), settings);
+  const Settings settings{options.threads, std::move(rewritten.custom_ops)};
+  if (!options.trust) Rehearse(rewritten.bytes, settings);
+  return std::make_unique<Runtime>(std::move(rewritten.bytes), settings);
 }
 
 }  // namespace kqat::runtime

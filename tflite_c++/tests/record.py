@@ -2,10 +2,12 @@
 
 For each case there are in the folder `NAME.tflite` and for each way to run it `NAME.batch`: the line
 `BATCH SAMPLES INPUTS OUTPUTS`, then the raw stored values in `NAME.batchB.inI` and `NAME.batchB.outO`.
+`pictures.idx` has the inputs as pictures, `labels.idx` the classes that `w8a8` sees in them.
 """
 
 import argparse
 import pathlib
+import struct
 
 import keras
 import numpy as np
@@ -36,13 +38,17 @@ def main(argv=None):
     folder = parser.parse_args(argv).folder
     folder.mkdir(parents=True, exist_ok=True)
     keras.utils.set_random_seed(0)
-    x = np.random.default_rng(0).uniform(size=(64, *SHAPE)).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 256, (64, *SHAPE), np.uint8)
+    x = pixels.astype(np.float32) / np.float32(255)
     net = convolutional()
     for name, (bits, options) in CASES.items():
         record(folder, name, export(net, bits, [x], options), [x[:SAMPLES]])
     pair = [x, np.random.default_rng(1).normal(size=(64, 5)).astype(np.float32)]
     content = export(two_inputs(), 8, pair, {})
     record(folder, "two_inputs", content, [part[:SAMPLES] for part in pair])
+    write_idx(folder / "pictures.idx", pixels[:SAMPLES, ..., 0])
+    best = np.argmax(kqat.runtime.load(folder / "w8a8.tflite")(x[:SAMPLES], batch_size=1), axis=-1)
+    write_idx(folder / "labels.idx", best.astype(np.uint8))
     (folder / "cases.txt").write_text("\n".join([*CASES, "two_inputs"]) + "\n")
 
 
@@ -96,6 +102,11 @@ def record(folder, name, content, inputs):
             for i, array in enumerate(arrays):
                 (folder / f"{name}.batch{batch}.{side}{i}").write_bytes(array.tobytes())
     (folder / f"{name}.batch").write_text("\n".join(lines) + "\n")
+
+
+def write_idx(path, array):
+    """Writes bytes in the format of MNIST."""
+    path.write_bytes(bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
 
 
 if __name__ == "__main__":

@@ -21,7 +21,8 @@ std::vector<uint8_t> Evaluate(const std::vector<uint8_t>& file, const std::vecto
   const flatbuffer::View view(file.data(), file.size());
   const flatbuffer::Model model = flatbuffer::ReadModel(view);
   flatbuffer::CheckStructure(model);
-  const flatbuffer::Subgraph& graph = model.subgraphs.at(0);
+  Require(!model.subgraphs.empty(), "The file computes nothing. Received: no graph. Use another.");
+  const flatbuffer::Subgraph& graph = model.subgraphs[0];
   std::map<int32_t, std::vector<uint8_t>> tensors;
   for (const flatbuffer::Operator& node : graph.operators) {
     Require(IsBinary(model.codes.at(node.code)), "Only binary operators run here. Received: another. Use LiteRT.");
@@ -35,7 +36,8 @@ std::vector<uint8_t> Evaluate(const std::vector<uint8_t>& file, const std::vecto
     op->Run(from.data(), to.data(), pool);
     tensors[node.outputs[0]] = std::move(to);
   }
-  return tensors[graph.outputs.at(0)];
+  Require(!graph.outputs.empty(), "The file computes nothing. Received: no outputs. Use another.");
+  return tensors[graph.outputs[0]];
 }
 
 }  // namespace kqat::lce

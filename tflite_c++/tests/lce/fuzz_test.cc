@@ -65,7 +65,7 @@ void Try(const Bytes& file, ThreadPool& pool, Tally* tally) {
 // Options alone, far more often than a whole file would hit them.
 void TryOptions(Random& random, int trials, Tally* tally) {
   // {"a": 1, "padding": 300} as FlexBuffers writes it, 16 bits wide.
-  const Bytes good = {'a', 0, 'p', 'a', 'd', 'd', 'i', 'n', 'g', 0, 2, 11, 10, 0, 3, 0, 1, 0, 2, 0, 1, 0, 44, 1, 5, 5, 4, 37, 1};
+  const Bytes good = {'a', 0, 'p', 'a', 'd', 'd', 'i', 'n', 'g', 0, 2, 11, 10, 0, 3, 0, 1, 0, 2, 0, 1, 0, 44, 1, 5, 5, 6, 37, 1};
   for (int i = 0; i < trials; ++i) {
     const Bytes bad = Damage(random, good);
     try {
