@@ -200,7 +200,8 @@ void BinaryConv::Finish(const Block& block, const int32_t* counts, int pixels, i
   if (spec_.output == Output::kBits) {
     return FinishBits(block, counts, pixels, static_cast<uint32_t*>(output) + index * depth);
   }
-  const Affine affine{block.multiplier.data(), block.bias.data(), low_, high_};
+  const bool clamps = low_ > 0 || high_ < 2 * spec_.window_bits();
+  const Affine affine{block.multiplier.data(), block.bias.data(), low_, high_, clamps};
   const int64_t at = index * depth + block.first;
   if (spec_.output == Output::kFloat) {
     kernels_.finish_float(counts, pixels, block.channels, affine, static_cast<float*>(output) + at, depth);

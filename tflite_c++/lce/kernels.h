@@ -30,6 +30,7 @@ struct Affine {
   const float* bias;
   int32_t low;
   int32_t high;
+  bool clamps;  // whether counts reach beyond low and high at all
 };
 
 struct Kernels {

@@ -128,8 +128,10 @@ inline __m256i Mask(int left) {
 
 inline __m256 Transform(const int32_t* counts, int c, const Affine& affine) {
   __m256i x = _mm256_slli_epi32(Load(counts + c), 1);
-  x = _mm256_min_epi32(x, _mm256_set1_epi32(affine.high));
-  x = _mm256_max_epi32(x, _mm256_set1_epi32(affine.low));
+  if (affine.clamps) {
+    x = _mm256_min_epi32(x, _mm256_set1_epi32(affine.high));
+    x = _mm256_max_epi32(x, _mm256_set1_epi32(affine.low));
+  }
   const __m256 product = _mm256_mul_ps(_mm256_cvtepi32_ps(x), _mm256_loadu_ps(affine.multiplier + c));
   return _mm256_add_ps(product, _mm256_loadu_ps(affine.bias + c));
 }
@@ -144,14 +146,13 @@ void FinishFloat(const int32_t* counts, int pixels, int channels, const Affine& 
   }
 }
 
-// Half away from zero: truncated, then a step outwards where half or more was cut off. NaN becomes -128, as in C++.
+// Half away from zero: what precedes one half is added outwards, which reaches the next whole number from one half on
+// and not before, and the rest is cut off. Values below the range of int32, and NaN, become its smallest; those above
+// stay below it.
 inline __m256i Round(__m256 y) {
-  y = _mm256_min_ps(_mm256_max_ps(y, _mm256_set1_ps(-128.0f)), _mm256_set1_ps(127.0f));
-  const __m256i whole = _mm256_cvttps_epi32(y);
-  const __m256 rest = _mm256_sub_ps(y, _mm256_cvtepi32_ps(whole));
-  const __m256i up = _mm256_castps_si256(_mm256_cmp_ps(rest, _mm256_set1_ps(0.5f), _CMP_GE_OQ));
-  const __m256i down = _mm256_castps_si256(_mm256_cmp_ps(rest, _mm256_set1_ps(-0.5f), _CMP_LE_OQ));
-  return _mm256_add_epi32(_mm256_sub_epi32(whole, up), down);  // a true comparison is -1
+  y = _mm256_min_ps(_mm256_set1_ps(127.0f), y);
+  const __m256 half = _mm256_or_ps(_mm256_and_ps(y, _mm256_set1_ps(-0.0f)), _mm256_set1_ps(0x1.fffffep-2f));
+  return _mm256_cvttps_epi32(_mm256_add_ps(y, half));
 }
 
 void FinishInt8(const int32_t* counts, int pixels, int channels, const Affine& affine, int8_t* out, ptrdiff_t stride) {

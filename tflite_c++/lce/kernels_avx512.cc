@@ -70,8 +70,10 @@ inline __mmask16 Tail(int channels, int c) {
 
 inline __m512 Transform(const int32_t* counts, int c, const Affine& affine) {
   __m512i x = _mm512_slli_epi32(_mm512_loadu_si512(counts + c), 1);
-  x = _mm512_min_epi32(x, _mm512_set1_epi32(affine.high));
-  x = _mm512_max_epi32(x, _mm512_set1_epi32(affine.low));
+  if (affine.clamps) {
+    x = _mm512_min_epi32(x, _mm512_set1_epi32(affine.high));
+    x = _mm512_max_epi32(x, _mm512_set1_epi32(affine.low));
+  }
   const __m512 product = _mm512_mul_ps(_mm512_cvtepi32_ps(x), _mm512_loadu_ps(affine.multiplier + c));
   return _mm512_add_ps(product, _mm512_loadu_ps(affine.bias + c));
 }
@@ -84,22 +86,21 @@ void FinishFloat(const int32_t* counts, int pixels, int channels, const Affine& 
   }
 }
 
-// Half away from zero: truncated, then a step outwards where half or more was cut off. NaN becomes -128, as in C++.
+// Half away from zero: what precedes one half is added outwards, which reaches the next whole number from one half on
+// and not before, and the rest is cut off. Values below the range of int32, and NaN, become its smallest; those above
+// stay below it.
 inline __m512i Round(__m512 y) {
-  y = _mm512_min_ps(_mm512_max_ps(y, _mm512_set1_ps(-128.0f)), _mm512_set1_ps(127.0f));
-  const __m512i whole = _mm512_cvttps_epi32(y);
-  const __m512 rest = _mm512_sub_ps(y, _mm512_cvtepi32_ps(whole));
-  const __m512i one = _mm512_set1_epi32(1);
-  const __mmask16 up = _mm512_cmp_ps_mask(rest, _mm512_set1_ps(0.5f), _CMP_GE_OQ);
-  const __mmask16 down = _mm512_cmp_ps_mask(rest, _mm512_set1_ps(-0.5f), _CMP_LE_OQ);
-  return _mm512_mask_sub_epi32(_mm512_mask_add_epi32(whole, up, whole, one), down, whole, one);
+  y = _mm512_min_ps(_mm512_set1_ps(127.0f), y);
+  const __m512i sign = _mm512_and_si512(_mm512_castps_si512(y), _mm512_set1_epi32(INT32_MIN));
+  const __m512i half = _mm512_or_si512(sign, _mm512_castps_si512(_mm512_set1_ps(0x1.fffffep-2f)));
+  return _mm512_cvttps_epi32(_mm512_add_ps(y, _mm512_castsi512_ps(half)));
 }
 
 void FinishInt8(const int32_t* counts, int pixels, int channels, const Affine& affine, int8_t* out, ptrdiff_t stride) {
   for (int p = 0; p < pixels; ++p) {
     for (int c = 0; c < channels; c += kLanes) {
       const __m512i rounded = Round(Transform(counts + p * kBlock, c, affine));
-      _mm512_mask_cvtepi32_storeu_epi8(out + p * stride + c, Tail(channels, c), rounded);
+      _mm512_mask_cvtsepi32_storeu_epi8(out + p * stride + c, Tail(channels, c), rounded);
     }
   }
 }

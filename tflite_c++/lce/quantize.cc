@@ -57,14 +57,17 @@ class Quantize : public Op {
 
   void Run(const void* input, void* output, ThreadPool& pool) override {
     auto* words = static_cast<uint32_t*>(output);
+    const bool joined = rows_.values % kWordBits == 0;  // no word ends with a row: rows are one long one
     ForRows(pool, rows_.rows, rows_.values, [&](int64_t first, int64_t last) {
-      for (int64_t row = first; row < last; ++row) RunRow(input, row * rows_.values, words + row * rows_.words);
+      const int64_t step = joined ? last - first : 1;
+      for (int64_t row = first; row < last; row += step) {
+        RunRow(input, row * rows_.values, step * rows_.values, words + row * rows_.words);
+      }
     });
   }
 
  private:
-  void RunRow(const void* input, int64_t at, uint32_t* words) const {
-    const int64_t n = rows_.values;
+  void RunRow(const void* input, int64_t at, int64_t n, uint32_t* words) const {
     switch (spec_.input) {
       case Value::kFloat: return kernels_.sign_float(static_cast<const float*>(input) + at, n, words);
       case Value::kInt8:
@@ -73,7 +76,7 @@ class Quantize : public Op {
       case Value::kBool: break;
     }
     const auto* x = static_cast<const uint8_t*>(input) + at;
-    std::fill_n(words, rows_.words, 0u);
+    std::fill_n(words, (n + kWordBits - 1) / kWordBits, 0u);
     for (int64_t c = 0; c < n; ++c) words[c / kWordBits] |= static_cast<uint32_t>(x[c] == 0) << (c % kWordBits);
   }
 
