@@ -10,7 +10,7 @@ KINDS = ("int8", "signs", "signs of int8")
 
 
 def content(kind, channels, side):
-    """Returns the `.tflite` file of a convolution over `channels` channels of an image of `side` pixels a side."""
+    """Returns the `.tflite` file of a convolution of a square image, of as many channels in as out."""
     file = _File()
     image, rng = [1, side, side, channels], np.random.default_rng(channels)
     words = [*image[:3], channels // 32]

@@ -1,11 +1,17 @@
-"""Times files in Larq Compute Engine's interpreter, for run.py: reads lines `PATH RUNS`, answers with microseconds."""
+"""Times files in Larq Compute Engine's interpreter, for run.py.
 
+Reads lines `PATH RUNS` and answers each with the median microseconds of the faster of LCE's optimized
+kernels. It runs in an environment of its own, which has larq-compute-engine.
+"""
+
+import importlib
 import statistics
 import sys
 import time
 
 import numpy as np
-from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+INTERPRETER = "larq_compute_engine.tflite.python.interpreter"
 
 
 def main():
@@ -18,7 +24,8 @@ def main():
 def median(path, runs, indirect):
     """Returns the median microseconds of a run with one of LCE's two optimized kernels."""
     with open(path, "rb") as file:
-        interpreter = Interpreter(file.read(), num_threads=1, use_indirect_bgemm=indirect)
+        interpreter_type = importlib.import_module(INTERPRETER).Interpreter
+        interpreter = interpreter_type(file.read(), num_threads=1, use_indirect_bgemm=indirect)
     (dtype,) = interpreter.input_types
     x = [np.random.default_rng(0).integers(-128, 128, interpreter.input_shapes[0]).astype(dtype)]
     interpreter.interpreter.predict(x)

@@ -1,4 +1,4 @@
-"""How fast are binary convolutions in C++, against int8 on XNNPACK and against Larq Compute Engine's own kernels?"""
+"""How fast are binary convolutions in C++, against int8 on XNNPACK and against Larq Compute Engine itself?"""
 
 import argparse
 import json
@@ -98,7 +98,8 @@ def in_turns(sides, rounds):
     found = []
     for number in range(rounds):
         order = list(sides) if number % 2 else list(sides)[::-1]
-        found.append({name: sides[name]() for name in order})
+        times = {name: sides[name]() for name in order}
+        found.append({name: times[name] for name in sides})
     return found
 
 

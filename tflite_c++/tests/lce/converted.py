@@ -33,7 +33,14 @@ def shake(model, rng):
         if isinstance(layer, layers.BatchNormalization):
             channels = layer.gamma.shape[0]
             gain = rng.choice([-1, 1], channels) * rng.uniform(0.5, 1.5, channels)
-            layer.set_weights([gain, rng.normal(size=channels), 5 * rng.normal(size=channels), rng.uniform(20, 80, channels)])
+            layer.set_weights(
+                [
+                    gain,
+                    rng.normal(size=channels),
+                    5 * rng.normal(size=channels),
+                    rng.uniform(20, 80, channels),
+                ]
+            )
 
 
 def binary(filters, kernel=3, **options):

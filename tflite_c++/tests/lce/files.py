@@ -86,7 +86,10 @@ class File:
         ]
         packed = [*shape[:-1], -(-shape[-1] // 32)] if bits else shape
         output = self.tensor(
-            f"conv{self.last}", packed, "int32" if bits else conv.output, conv.grid if conv.output == "int8" else None
+            f"conv{self.last}",
+            packed,
+            "int32" if bits else conv.output,
+            conv.grid if conv.output == "int8" else None,
         )
         options = {
             "channels_in": conv.filter.shape[3] * conv.groups,

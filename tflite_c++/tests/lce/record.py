@@ -1,8 +1,8 @@
-"""Writes files with binary operators, inputs for them, and what has to come out, for the C++ tests to compare with.
+"""Writes files with binary operators, inputs for them, and what has to come out, for the C++ tests.
 
 For each line `NAME TOLERANCE` of `cases.txt` there are `NAME.tflite`, `NAME.in` and `NAME.out`. What comes out
-is computed from the definitions in reference.py; where larq-compute-engine is installed, its own interpreter has to
-agree with them first, and models that its converter makes of larq layers are added.
+is computed from the definitions in reference.py. Where larq-compute-engine is installed, its own interpreter
+has to agree with them first, and models that its converter makes of larq layers are added.
 """
 
 import argparse
@@ -15,8 +15,8 @@ import reference as ref
 from files import File
 
 RANDOM_CASES = 120
-# Around images padded with zeros LCE's reference kernel rounds other sums than its default one, which is the one that
-# counts. Each of four roundings is off by half a unit of at most 2 * products * |multiplier| + |constant term|.
+# Around images padded with zeros LCE's reference kernel rounds other sums than its default one, which is the
+# one that counts. Each of four roundings is off by at most half a unit of 3 * products * |multiplier| + |bias|.
 ROUNDINGS = 4 * 2.0**-24
 REFERENCE = {"use_reference_bconv": True}
 
@@ -43,7 +43,7 @@ def main(argv=None):
         for name, content, x, y, tolerance in converted.cases():
             lines.append(write(arguments.folder, name, content, x, y, tolerance))
     (arguments.folder / "cases.txt").write_text("\n".join(lines) + "\n")
-    print(f"{len(lines)} cases, {'equal to' if has_lce else 'without'} larq-compute-engine, in {arguments.folder}")
+    print(f"{len(lines)} cases, {'equal to' if has_lce else 'without'} larq-compute-engine")
 
 
 def write(folder, name, content, x, y, tolerance=0.0):
@@ -55,7 +55,7 @@ def write(folder, name, content, x, y, tolerance=0.0):
 
 
 def listed():
-    """Returns settings that a draw might miss: every output with every padding, each pooling, each value type."""
+    """Returns settings that a draw might miss: each output with each padding, poolings, types of values."""
     base = {"image": (6, 7), "channels": (64, 64), "kernel": (3, 3)}
     for output, pad in itertools.product(("float32", "int8", "bits"), ("valid", "one", "zero")):
         yield base | {"output": output, "pad": pad}
@@ -94,7 +94,11 @@ def drawn(rng):
         "activation": int(rng.integers(0, 4)),
         "x": str(rng.choice(["float32", "int8"])),
     }
-    if settings["pad"] == "zero" and (output != "float32" or settings["activation"]) and channels_in // groups % 2:
+    if (
+        settings["pad"] == "zero"
+        and (output != "float32" or settings["activation"])
+        and channels_in // groups % 2
+    ):
         settings["pad"] = "one"  # LCE has no kernel for the rest
     return settings
 
@@ -115,7 +119,7 @@ def build(
     x="float32",
     y="float32",
 ):
-    """Returns a file quantize -> [conv] -> [pool] -> [dequantize], an input, the output that it gives, and its conv."""
+    """Returns a file quantize -> [conv] -> [pool] -> [dequantize], input, output, and the convolution."""
     shape = (batch, *image, channels[0])
     grid = (0.4, int(rng.integers(-100, 100)))
     data = values(rng, shape, x, grid[1])

@@ -68,7 +68,7 @@ def quantize(x: np.ndarray, zero_point: int = 0) -> np.ndarray:
 
 
 def windows(size: int, taps: int, stride: int, dilation: int, same: bool) -> np.ndarray:
-    """Returns where each window of an axis reads, `(outputs, taps)`; outside of the axis where it is padded."""
+    """Returns where each window of an axis reads, `(outputs, taps)`; beyond its ends where it is padded."""
     extent = (taps - 1) * dilation + 1
     outputs = -(-size // stride) if same else max(0, (size + stride - extent) // stride)
     before = max(0, (outputs - 1) * stride + extent - size) // 2
@@ -78,7 +78,9 @@ def windows(size: int, taps: int, stride: int, dilation: int, same: bool) -> np.
 def gather(signs: np.ndarray, rows: np.ndarray, columns: np.ndarray, outside: int) -> np.ndarray:
     """Returns the windows of images, `(batch, rows, columns, height, width, channels)`."""
     height, width = signs.shape[1:3]
-    inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[None, :, None, :]
+    inside = ((rows >= 0) & (rows < height))[:, None, :, None] & ((columns >= 0) & (columns < width))[
+        None, :, None, :
+    ]
     at = np.clip(rows, 0, height - 1)[:, None, :, None], np.clip(columns, 0, width - 1)[None, :, None, :]
     return np.where(inside[None, ..., None], signs[:, at[0], at[1]], outside)
 
@@ -127,14 +129,14 @@ def added_somewhere(conv: Conv, signs: np.ndarray) -> np.ndarray:
 
 
 def affine(conv: Conv, count: np.ndarray) -> np.ndarray:
-    """Returns clamp(2 * count) * multiplier + bias: constants in double, then float; product and sum rounded."""
+    """Returns clamp(2 * count) * multiplier + bias; constants come from double, product and sum round."""
     scale, zero_point = conv.grid if conv.output == "int8" else (1.0, 0)
     double = np.float64
     scale = double(np.float32(scale))
     multiplier = (-conv.multiplier.astype(double) / scale).astype(np.float32)
-    bias = ((conv.bias.astype(double) + conv.products * conv.multiplier.astype(double)) / scale + zero_point).astype(
-        np.float32
-    )
+    bias = (
+        (conv.bias.astype(double) + conv.products * conv.multiplier.astype(double)) / scale + zero_point
+    ).astype(np.float32)
     none = (-conv.products, conv.products)
     low, high = {0: none, 1: (0, none[1]), 2: (-1, 1), 3: (0, 6)}[conv.activation]
     low, high = max(low, none[0]), min(high, none[1])
