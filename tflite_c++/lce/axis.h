@@ -20,7 +20,8 @@ struct Axis {
   static Axis Of(int64_t in, int64_t taps, int64_t stride, int64_t dilation, Padding padding) {
     Axis axis{in, 0, 0, 0, taps, stride, dilation};
     const int64_t extent = (taps - 1) * dilation + 1;
-    axis.out = padding == Padding::kSame ? (in + stride - 1) / stride : std::max<int64_t>(0, (in + stride - extent) / stride);
+    const bool same = padding == Padding::kSame;
+    axis.out = std::max<int64_t>(0, same ? (in + stride - 1) / stride : (in + stride - extent) / stride);
     const int64_t missing = std::max<int64_t>(0, (axis.out - 1) * stride + extent - in);
     axis.before = missing / 2;
     axis.after = missing - axis.before;

@@ -30,8 +30,8 @@ class BinaryConv {
   int64_t output_bytes() const;
   int64_t output_depth() const;
 
-  // Computes `output` from `input`, words [batch, height, width, words_in]. Output: [batch, rows, columns, channels_out]
-  // floats or int8, or their words of bits.
+  // Computes `output` from `input`, words [batch, height, width, words_in]. The output is [batch, rows, columns,
+  // channels_out] floats or int8, or their words of bits.
   void Run(const uint32_t* input, void* output, ThreadPool& pool);
 
  private:

@@ -43,8 +43,8 @@ void CheckGroups(const ConvSpec& spec) {
     return;
   }
   throw Error("The groups of a binary convolution do not divide its channels. Received: " +
-              std::to_string(spec.channels_in) + " channels in, " + std::to_string(spec.channels_out) + " out, groups=" +
-              std::to_string(spec.groups) + ". Use groups of a multiple of 32 input channels.");
+              std::to_string(spec.channels_in) + " channels in, " + std::to_string(spec.channels_out) +
+              " out, groups=" + std::to_string(spec.groups) + ". Use groups of a multiple of 32 input channels.");
 }
 
 void CheckConstants(const ConvSpec& spec) {
@@ -54,7 +54,7 @@ void CheckConstants(const ConvSpec& spec) {
   const bool bits = spec.output == Output::kBits;
   const bool fit = bits ? spec.threshold.size() == channels
                         : spec.multiplier.size() == channels && spec.bias.size() == channels;
-  Require(fit, bits ? "A binary convolution with bits as output needs one threshold a channel. Use a file that LCE wrote."
+  Require(fit, bits ? "A binary convolution needs one threshold a channel to give bits. Use a file that LCE wrote."
                     : "A binary convolution needs one multiplier and one bias a channel. Use a file that LCE wrote.");
   Require(spec.output != Output::kInt8 || (std::isfinite(spec.scale) && spec.scale > 0.0f),
           "An int8 output needs a positive scale. Use a file that LCE wrote.");

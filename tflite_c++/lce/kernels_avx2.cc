@@ -1,5 +1,6 @@
 // AVX2 has no population count. Four bits of an activation choose a row of a table, and a byte shuffle looks four bits
-// of 32 channels' weights up in it: entry w of row a is the number of bits in which a and w differ. A lane is a channel.
+// of 32 channels' weights up in it: entry w of row a is the number of bits in which a and w differ. A lane is a
+// channel.
 #include <immintrin.h>
 
 #include "lce/kernels.h"

@@ -94,7 +94,9 @@ template <typename T>
 void Sign(const T* x, int64_t n, T zero, uint32_t* words) {
   for (int64_t first = 0; first < n; first += kWordBits) {
     uint32_t word = 0;
-    for (int64_t c = first; c < n && c < first + kWordBits; ++c) word |= static_cast<uint32_t>(x[c] < zero) << (c - first);
+    for (int64_t c = first; c < n && c < first + kWordBits; ++c) {
+      word |= static_cast<uint32_t>(x[c] < zero) << (c - first);
+    }
     *words++ = word;
   }
 }

@@ -1,4 +1,5 @@
-// LceBMaxPool2d: the largest of signs is -1 only where all are, a bitwise and. Pixels outside of the image do not count.
+// LceBMaxPool2d: the largest of signs is -1 only where all are, a bitwise and. Pixels outside of the image do not
+// count.
 #include <algorithm>
 #include <string>
 

@@ -130,7 +130,8 @@ void ReadFilter(const Reader& node, ConvSpec* spec) {
   spec->kernel_width = shape[2];
   const int words = static_cast<int>((int64_t{spec->channels_in} + 31) / 32);
   if (shape[3] < 1 || words % shape[3] != 0) {
-    node.Fail("a filter of " + std::to_string(shape[3]) + " words for channels_in=" + std::to_string(spec->channels_in));
+    const std::string channels = std::to_string(spec->channels_in);
+    node.Fail("a filter of " + std::to_string(shape[3]) + " words for channels_in=" + channels);
   }
   spec->groups = words / shape[3];
   spec->filter = node.Constant<uint32_t>(1, schema::kInt32);

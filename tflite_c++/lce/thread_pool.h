@@ -11,8 +11,8 @@
 
 namespace kqat::lce {
 
-// `threads - 1` threads that wait for loops; the caller of For() is the last one. They start with the first loop, so that
-// a process may still fork before. One loop runs at a time: callers on several threads wait for each other.
+// `threads - 1` threads that wait for loops; the caller of For() is the last one. They start with the first loop, so
+// that a process may still fork before. One loop runs at a time: callers on several threads wait for each other.
 class ThreadPool {
  public:
   // Throws Error: less than 1 or more than kMaxThreads threads.

@@ -10,7 +10,9 @@ std::vector<int32_t> OnesOfTaps(const ConvSpec& spec) {
   const int words = spec.words_per_group();
   std::vector<int32_t> ones(spec.filter.size() / words);
   for (size_t tap = 0; tap < ones.size(); ++tap) {
-    for (int w = 0; w < words; ++w) ones[tap] += static_cast<int32_t>(std::bitset<32>(spec.filter[tap * words + w]).count());
+    for (int w = 0; w < words; ++w) {
+      ones[tap] += static_cast<int32_t>(std::bitset<32>(spec.filter[tap * words + w]).count());
+    }
   }
   return ones;
 }

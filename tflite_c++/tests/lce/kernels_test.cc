@@ -94,7 +94,8 @@ bool UnusedBitsAreZero(const ConvSpec& s, const std::vector<uint8_t>& bytes, int
 
 std::string Describe(const ConvSpec& s) {
   char text[200];
-  std::snprintf(text, sizeof text, "in %d out %d kernel %dx%d stride %dx%d dilation %dx%d groups %d padding %d/%d act %d output %d",
+  std::snprintf(text, sizeof text,
+                "in %d out %d kernel %dx%d stride %dx%d dilation %dx%d groups %d padding %d/%d activation %d output %d",
                 s.channels_in, s.channels_out, s.kernel_height, s.kernel_width, s.stride_height, s.stride_width,
                 s.dilation_height, s.dilation_width, s.groups, static_cast<int>(s.padding), s.pad_with_one,
                 static_cast<int>(s.activation), static_cast<int>(s.output));

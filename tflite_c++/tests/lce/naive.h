@@ -23,10 +23,10 @@ inline int32_t Count(const ConvSpec& s, const Axis& rows, const Axis& columns, c
         count += per_group / 2;
         continue;
       }
-      const int64_t at = (rows.First(row) + y * rows.dilation) * columns.in + columns.First(column) + x * columns.dilation;
-      const uint32_t* weights = s.filter.data() +
-                                ((static_cast<int64_t>(channel) * s.kernel_height + y) * s.kernel_width + x) *
-                                    s.words_per_group();
+      const int64_t from_y = rows.First(row) + y * rows.dilation, from_x = columns.First(column) + x * columns.dilation;
+      const int64_t at = from_y * columns.in + from_x;
+      const int64_t tap = (static_cast<int64_t>(channel) * s.kernel_height + y) * s.kernel_width + x;
+      const uint32_t* weights = s.filter.data() + tap * s.words_per_group();
       for (int c = 0; c < per_group; ++c) {
         const bool activation = inside && Bit(image + at * s.words_in(), static_cast<int64_t>(group) * per_group + c);
         count += activation != Bit(weights, c);

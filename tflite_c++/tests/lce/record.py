@@ -1,6 +1,6 @@
 """Writes files with binary operators, inputs for them, and what has to come out, for the C++ tests.
 
-For each line `NAME TOLERANCE` of `cases.txt` there are `NAME.tflite`, `NAME.in` and `NAME.out`. What comes out
+For each line `NAME TOLERANCE` of `cases.txt` there are `NAME.tflite`, `NAME.in` and `NAME.out`. The output
 is computed from the definitions in reference.py. Where larq-compute-engine is installed, its own interpreter
 has to agree with them first, and models that its converter makes of larq layers are added.
 """
@@ -16,7 +16,7 @@ from files import File
 
 RANDOM_CASES = 120
 # Around images padded with zeros LCE's reference kernel rounds other sums than its default one, which is the
-# one that counts. Each of four roundings is off by at most half a unit of 3 * products * |multiplier| + |bias|.
+# one that counts. Each of four roundings is off by half a unit of 3 * products * |multiplier| + |bias|.
 ROUNDINGS = 4 * 2.0**-24
 REFERENCE = {"use_reference_bconv": True}
 
