@@ -63,10 +63,11 @@ void FinishFloat(const int32_t* counts, int pixels, int channels, const Affine& 
   }
 }
 
-// Half away from zero. Clamped first, so that the conversion is defined for every value; NaN becomes -128.
+// Half away from zero: what precedes one half is added outwards, and the rest cut off. Clamped first, so that the
+// conversion is defined for every value; NaN becomes -128.
 inline int8_t RoundToInt8(float y) {
   if (!(y > -128.0f)) return -128;
-  return y < 127.0f ? static_cast<int8_t>(std::round(y)) : int8_t{127};
+  return y < 127.0f ? static_cast<int8_t>(y + std::copysign(0x1.fffffep-2f, y)) : int8_t{127};
 }
 
 void FinishInt8(const int32_t* counts, int pixels, int channels, const Affine& affine, int8_t* out, ptrdiff_t stride) {
