@@ -106,7 +106,7 @@ Options ReadOptions(const uint8_t* data, size_t size) {
   return ReadMap(bytes, bytes.Follow(size - 2 - root_width, root_width), Width(type));
 }
 
-int Require(const Options& options, const std::string& name) {
+int OptionOf(const Options& options, const std::string& name) {
   const auto found = options.find(name);
   if (found == options.end()) {
     throw Error("A binary operator lacks an option. Received: no " + name + ". Use a file that LCE wrote.");

@@ -18,6 +18,6 @@ Options ReadOptions(const uint8_t* data, size_t size);
 // Returns an option that has to be there and to fit `int`.
 //
 // Throws Error: it is missing or does not fit.
-int Require(const Options& options, const std::string& name);
+int OptionOf(const Options& options, const std::string& name);
 
 }  // namespace kqat::lce

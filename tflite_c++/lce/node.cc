@@ -111,14 +111,14 @@ Activation ActivationOf(int option) {
 
 void ReadConvOptions(const Reader& node, ConvSpec* spec) {
   const Options options = node.options();
-  spec->channels_in = Require(options, "channels_in");
-  spec->stride_height = Require(options, "stride_height");
-  spec->stride_width = Require(options, "stride_width");
-  spec->dilation_height = Require(options, "dilation_height_factor");
-  spec->dilation_width = Require(options, "dilation_width_factor");
-  spec->padding = PaddingOf(node, Require(options, "padding"));
-  spec->pad_with_one = PadsWithOne(node, Require(options, "pad_values"));
-  spec->activation = ActivationOf(Require(options, "fused_activation_function"));
+  spec->channels_in = OptionOf(options, "channels_in");
+  spec->stride_height = OptionOf(options, "stride_height");
+  spec->stride_width = OptionOf(options, "stride_width");
+  spec->dilation_height = OptionOf(options, "dilation_height_factor");
+  spec->dilation_width = OptionOf(options, "dilation_width_factor");
+  spec->padding = PaddingOf(node, OptionOf(options, "padding"));
+  spec->pad_with_one = PadsWithOne(node, OptionOf(options, "pad_values"));
+  spec->activation = ActivationOf(OptionOf(options, "fused_activation_function"));
   if (spec->channels_in < 1) node.Fail("channels_in=" + std::to_string(spec->channels_in));
 }
 
@@ -192,11 +192,11 @@ std::unique_ptr<Op> ReadMaxPool(const Reader& node) {
   node.CheckWords(node.output());
   const Options options = node.options();
   MaxPoolSpec spec;
-  spec.filter_height = Require(options, "filter_height");
-  spec.filter_width = Require(options, "filter_width");
-  spec.stride_height = Require(options, "stride_height");
-  spec.stride_width = Require(options, "stride_width");
-  spec.padding = PaddingOf(node, Require(options, "padding"));
+  spec.filter_height = OptionOf(options, "filter_height");
+  spec.filter_width = OptionOf(options, "filter_width");
+  spec.stride_height = OptionOf(options, "stride_height");
+  spec.stride_width = OptionOf(options, "stride_width");
+  spec.padding = PaddingOf(node, OptionOf(options, "padding"));
   return MakeMaxPool(spec);
 }
 
