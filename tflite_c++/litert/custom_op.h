@@ -13,6 +13,8 @@ struct CustomOp {
   int version = 1;
   LiteRtCustomOpKernel kernel{};
   std::shared_ptr<void> state;  // handed to the kernel's functions as `user_data`
+  // Where the kernel notes why it cannot compute, since LiteRT ignores what it returns; may be null.
+  std::shared_ptr<std::string> failure = nullptr;
 };
 
 }  // namespace kqat::litert

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include "errors/error.h"
 #include "flatbuffer/structure.h"
@@ -77,6 +78,14 @@ std::vector<Port> MakePorts(const flatbuffer::Subgraph& graph, const std::vector
   return ports;
 }
 
+// Custom operators note why they could not compute; LiteRT itself goes on, or fails later and says less.
+void Check(LiteRtStatus status, const char* what, const Settings& settings) {
+  for (const litert::CustomOp& op : settings.custom_ops) {
+    if (op.failure && !op.failure->empty()) throw Error(std::exchange(*op.failure, std::string()));
+  }
+  litert::Check(status, what);
+}
+
 std::vector<LiteRtTensorBuffer> Buffers(const std::vector<Binding>& bindings) {
   std::vector<LiteRtTensorBuffer> buffers;
   for (const Binding& binding : bindings) buffers.push_back(binding.buffer());
@@ -126,7 +135,8 @@ void Runtime::State::Compile() {
   model.reset(raw_model);
   options = MakeOptions(settings);
   LiteRtCompiledModel raw_compiled = nullptr;
-  litert::Check(api.CreateCompiledModel(environment.get(), raw_model, options.get(), &raw_compiled), "prepare the file");
+  Check(api.CreateCompiledModel(environment.get(), raw_model, options.get(), &raw_compiled), "prepare the file",
+        settings);
   compiled.reset(raw_compiled);
 }
 
@@ -143,9 +153,9 @@ void Runtime::State::CheckInputShapes() {
 
 void Runtime::State::ReadOutputShapes() {
   std::vector<LiteRtLayout> layouts(outputs.size());
-  litert::Check(litert::Api().GetCompiledModelOutputTensorLayouts(compiled.get(), 0, layouts.size(), layouts.data(),
-                                                                  /*update_allocation=*/true),
-                "prepare the file for this batch");
+  Check(litert::Api().GetCompiledModelOutputTensorLayouts(compiled.get(), 0, layouts.size(), layouts.data(),
+                                                          /*update_allocation=*/true),
+        "prepare the file for this batch", settings);
   for (size_t i = 0; i < outputs.size(); ++i) {
     const LiteRtLayout& layout = layouts[i];
     Require(layout.rank <= kLiteRtTensorMaxRank && layout.rank == outputs[i].shape.size(),
@@ -209,9 +219,9 @@ void Runtime::Resize(size_t batch) {
 
 void Runtime::Run() {
   State& s = *state_;
-  litert::Check(litert::Api().RunCompiledModel(s.compiled.get(), 0, s.input_buffers.size(), s.input_buffers.data(),
-                                               s.output_buffers.size(), s.output_buffers.data()),
-                "run the file");
+  Check(litert::Api().RunCompiledModel(s.compiled.get(), 0, s.input_buffers.size(), s.input_buffers.data(),
+                                       s.output_buffers.size(), s.output_buffers.data()),
+        "run the file", s.settings);
 }
 
 }  // namespace kqat::runtime
