@@ -1,6 +1,7 @@
 # The whole set-up on a machine with Python 3.10 or newer and make:
 #   make demo   train, quantize at 8, 4 and 2 bits, export, verify, one table and one chart
-#   make test   everything CI runs
+#   make test   the tests of the Python package
+#   make cpp    build and test the C++ programs; needs the Debian packages that tflite_c++/README.md names
 PYTHON ?= python3
 VENV ?= .venv
 LARQ ?= .venv-larq
@@ -18,7 +19,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit backends larq examples docs clean
+.PHONY: help demo test lint types unit backends larq examples docs cpp clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -72,6 +73,12 @@ examples: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# Its tests compare with what Python and, where the environment is there, Larq Compute Engine compute.
+cpp: $(VENV)/.dev
+	cmake -S tflite_c++ -B build/cpp -DPython3_EXECUTABLE=$(abspath $(BIN)/python) -DKQAT_PYTHON=$(abspath $(BIN)/python)
+	cmake --build build/cpp -j2
+	ctest --test-dir build/cpp --output-on-failure
 
 clean:
 	rm -rf $(VENV) $(LARQ) build dist site demo
