@@ -37,11 +37,14 @@ def parse(argv):
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/cpp"))
     parser.add_argument("--build", type=pathlib.Path, default=pathlib.Path("build"), help="of tflite_c++")
     parser.add_argument(
-        "--data", type=pathlib.Path, default=pathlib.Path("/usr/share/datasets/fashion-mnist"), help="IDX files"
+        "--data",
+        type=pathlib.Path,
+        default=pathlib.Path("/usr/share/datasets/fashion-mnist"),
+        help="IDX files",
     )
-    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--qat-epochs", type=int, default=1)
-    parser.add_argument("--limit", type=int, help="train on only so many images")
+    parser.add_argument("--limit", type=int, default=10_000, help="training images")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--runs", type=int, default=1000, help="runs of each side in a round")
     return parser.parse_args(argv)
@@ -56,7 +59,15 @@ def measure(name, title, args):
     row = {"name": name, "title": title, "bytes": path.stat().st_size}
     row["python"] = json.loads(output([*command, "--images", images, "--labels", labels]))
     json_path = args.out / f"{name}.json"
-    command = [str(args.build / "kqat_label_image"), "--model", str(path), "--batch", images, "--json", str(json_path)]
+    command = [
+        str(args.build / "kqat_label_image"),
+        "--model",
+        str(path),
+        "--batch",
+        images,
+        "--json",
+        str(json_path),
+    ]
     output([*command, "--batch-labels", labels, "--outputs", str(cpp), "--batch-size", "1"])
     row["cpp"] = {"accuracy": json.loads(json_path.read_text())["accuracy"]}
     row["cpp"]["peak_bytes"] = timing.CppSide(args.build / "kqat_benchmark", path).measure(1)["peak_bytes"]
@@ -66,14 +77,19 @@ def measure(name, title, args):
 
 def output(command):
     """Returns what a command prints."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+    return subprocess.run(
+        command, check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    ).stdout
 
 
 def time_all(rows, args):
-    """Adds the median microseconds of both sides, and the median of their ratios within rounds, to each row."""
+    """Adds the median microseconds of both sides and of their ratios within rounds to each row."""
     for row in rows:
         path = args.out / f"{row['name']}.tflite"
-        sides = {"python": timing.PythonSide(path), "cpp": timing.CppSide(args.build / "kqat_benchmark", path)}
+        sides = {
+            "python": timing.PythonSide(path),
+            "cpp": timing.CppSide(args.build / "kqat_benchmark", path),
+        }
         rounds = timing.in_turns(sides, args.rounds, args.runs)
         for side in sides:
             row[side]["microseconds"] = statistics.median(r[side] for r in rounds)
@@ -82,7 +98,16 @@ def time_all(rows, args):
 
 def table(rows):
     """Returns the results as Markdown."""
-    header = ["file", "bytes", "top-1 Python", "top-1 C++", "outputs equal", "µs Python", "µs C++", "C++ / Python"]
+    header = [
+        "file",
+        "bytes",
+        "top-1 Python",
+        "top-1 C++",
+        "outputs equal",
+        "µs Python",
+        "µs C++",
+        "C++ / Python",
+    ]
     header += ["MiB Python", "MiB C++"]
     return markdown(header, [_cells(row) for row in rows])
 
@@ -90,7 +115,11 @@ def table(rows):
 def _cells(row):
     python, cpp = row["python"], row["cpp"]
     cells = [row["title"], f"{row['bytes']:,}", f"{python['accuracy']:.2%}", f"{cpp['accuracy']:.2%}"]
-    cells += ["all bits" if row["equal"] else "no", f"{python['microseconds']:.1f}", f"{cpp['microseconds']:.1f}"]
+    cells += [
+        "all bits" if row["equal"] else "no",
+        f"{python['microseconds']:.1f}",
+        f"{cpp['microseconds']:.1f}",
+    ]
     return [*cells, f"{row['ratio']:.2f}", *(f"{side['peak_bytes'] / 2**20:.0f}" for side in (python, cpp))]
 
 

@@ -55,7 +55,10 @@ class CppSide:
     def measure(self, runs):
         """Returns everything that kqat_benchmark measures."""
         done = subprocess.run(
-            [*self.command, "--runs", str(runs)], check=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [*self.command, "--runs", str(runs)],
+            check=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         return json.loads(done.stdout)
 

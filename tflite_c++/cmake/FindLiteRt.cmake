@@ -22,9 +22,6 @@ endif()
 
 if(LITERT_DIR AND EXISTS ${LITERT_DIR}/libLiteRt.so)
   message(STATUS "LiteRT: ${LITERT_DIR}/libLiteRt.so")
-  # Programs find the library through their own rpath; it is recorded although nothing is linked.
-  list(APPEND CMAKE_BUILD_RPATH ${LITERT_DIR})
-  list(APPEND CMAKE_INSTALL_RPATH ${LITERT_DIR})
 else()
   message(WARNING "libLiteRt.so was not found. Programs will look for it where KQAT_LITERT and the dynamic linker say. "
                   "To find it now: pip install 'ai-edge-litert==2.3.*' and -DPython3_EXECUTABLE=<that python>, or "

@@ -10,6 +10,7 @@ namespace kqat::image {
 
 Image Decode(const std::vector<uint8_t>& bytes) {
   Image image;
+  Require(!bytes.empty(), "The picture cannot be decoded. Received: an empty file. Copy it again.");
   Require(bytes.size() <= static_cast<size_t>(std::numeric_limits<int>::max()),
           "The picture is too large. Received: a file of more than 2 GiB. Use a smaller one.");
   const auto free_pixels = [](stbi_uc* pixels) { stbi_image_free(pixels); };

@@ -15,8 +15,10 @@ constexpr char kRemedy[] =
     "folder.";
 constexpr unsigned char kUntouched = 0xA5;
 
+// Returns the library, where the build found it unless a path is given, else where the dynamic linker does.
 void* Open(const std::string& path) {
-  void* library = dlopen(path.empty() ? "libLiteRt.so" : path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  void* library = dlopen(path.empty() ? KQAT_LITERT_FOUND : path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (!library && path.empty()) library = dlopen("libLiteRt.so", RTLD_NOW | RTLD_LOCAL);
   if (!library) throw Error("LiteRT cannot be loaded. Received: " + std::string(dlerror()) + "." + kRemedy);
   return library;
 }

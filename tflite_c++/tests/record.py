@@ -106,7 +106,9 @@ def record(folder, name, content, inputs):
 
 def write_idx(path, array):
     """Writes bytes in the format of MNIST."""
-    path.write_bytes(bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes())
+    path.write_bytes(
+        bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
+    )
 
 
 if __name__ == "__main__":
