@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -40,7 +41,7 @@ def step_function(quantizer, shape) -> StepFunction | None:
     """
     channels = shape[-1]
     variable = getattr(quantizer, "threshold", None)
-    limits = None if variable is None else ops.convert_to_numpy(variable).reshape(-1)
+    limits = ops.convert_to_numpy(variable).reshape(-1) if isinstance(variable, keras.Variable) else None
     if limits is not None and limits.size not in (1, channels):
         return None
     limits = None if limits is None else np.broadcast_to(limits, (channels,)).astype(np.float32)

@@ -82,11 +82,11 @@ bool HasBinaryOperators(const flatbuffer::Model& model) {
 }
 
 Rewritten Rewrite(std::vector<uint8_t> bytes, int threads) {
-  const auto pool = std::make_shared<ThreadPool>(threads);
   const flatbuffer::View view(bytes.data(), bytes.size());
   const flatbuffer::Model model = flatbuffer::ReadModel(view);
   flatbuffer::CheckStructure(model);
   if (!HasBinaryOperators(model)) return {std::move(bytes), {}};
+  const auto pool = std::make_shared<ThreadPool>(threads);
   const Isa isa = Choose();
   Patch patch(bytes);  // a copy: the model still refers to the old bytes
   Rewritten result;

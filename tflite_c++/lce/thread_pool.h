@@ -27,7 +27,7 @@ class ThreadPool {
   // must not throw.
   void For(int64_t chunks, const std::function<void(int64_t)>& body);
 
-  static constexpr int kMaxThreads = 256;
+  static constexpr int kMaxThreads = 1024;
 
  private:
   void Start();

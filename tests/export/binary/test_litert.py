@@ -1,0 +1,39 @@
+"""Layers of signs placed by hand in files for LiteRT: comparisons, and float kernels on signs."""
+
+import keras
+import numpy as np
+import pytest
+
+import kqat
+from kqat.core.errors import ExportError
+from kqat.export.running.runtime import Runtime
+from tests.export.binary import nets
+
+
+def mismatches(model):
+    nets.train(model)
+    x = nets.data(model)
+    (found,) = Runtime(kqat.export_tflite(model).content).run([x])
+    return int(np.sum(found != keras.ops.convert_to_numpy(model(x, training=False))))  # whole numbers
+
+
+@pytest.mark.parametrize(
+    "net", [nets.flattened, nets.sequence, nets.thresholds], ids=lambda net: net.__name__
+)
+def test_nets_compute_the_same(net):
+    assert mismatches(net()) == 0
+
+
+@pytest.mark.parametrize("convolution", ["same", "one", "one, strided"])
+def test_borders_compute_the_same(convolution):
+    assert mismatches(nets.between("bn", convolution)) == 0
+
+
+def test_heaviside_computes_the_same():
+    assert mismatches(nets.chain(nets.conv(5, input_quantizer="ste_heaviside"))) == 0
+
+
+def test_a_quantizer_without_a_form_is_an_error():
+    model = nets.chain(nets.conv(4, input_quantizer="ste_tern"))
+    with pytest.raises(ExportError, match="SteTern. Use one that rounds to a grid"):
+        kqat.export_tflite(model)
