@@ -155,6 +155,22 @@ def step(layer, optimizer, x, y):
     optimizer.apply_gradients(zip(tape.gradient(loss, values), variables, strict=True))
 
 
+def test_a_whole_network_takes_the_steps_of_larq():
+    theirs, ours = mybnnnet.build((18, 18, 1), classes=2), mybnnnet_keras.build((18, 18, 1), classes=2)
+    pairs = [pair for pair in zip(theirs.layers, ours.layers, strict=True) if hasattr(pair[0], "kernel")]
+    for old, new in pairs:
+        new.kernel.assign(np.array(old.kernel))
+    theirs.compile(tf_keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    ours.compile(keras.optimizers.Adam(1e-3), "sparse_categorical_crossentropy")
+    images = RNG.uniform(-1, 1, (10, 32, 18, 18, 1)).astype("float32")
+    for x in images:
+        y = (x.mean((1, 2, 3)) > 0).astype("int64")
+        theirs.train_on_batch(x, y)
+        ours.train_on_batch(x, y)
+        for old, new in pairs:
+            np.testing.assert_allclose(np.array(new.kernel), np.array(old.kernel), rtol=0, atol=1e-6)
+
+
 def test_flip_ratios_are_those_of_larq():
     theirs, ours = larq.metrics.FlipRatio(), kqat.metrics.FlipRatio()
     for seed in range(5):
