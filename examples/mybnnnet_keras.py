@@ -44,7 +44,7 @@ def build(image_shape, classes=10):
 def main(argv=None):
     """Runs the example; returns the accuracy on the test images."""
     parser = argparse.ArgumentParser(prog="mybnnnet_keras", description=__doc__)
-    parser.add_argument("--data", choices=datasets.NAMES, default="fashion-mnist")
+    parser.add_argument("--data", choices=datasets.NAMES[1:], default="fashion-mnist")
     parser.add_argument("--epochs", type=int, default=6)
     parser.add_argument("--path", default="mybnnnet.keras", help="where the trained model goes")
     args = parser.parse_args(argv)

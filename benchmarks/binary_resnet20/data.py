@@ -17,7 +17,7 @@ class Augmented(keras.utils.PyDataset):
     """Batches of one epoch after the other; what comes in an epoch depends on the seed and its number only.
 
     Args:
-        x: Normalized images, float32.
+        x: Images in [0, 1]; kept as bytes, and normalized batch by batch.
         y: Labels.
         batch: Images in a batch.
         steps: Batches in what counts as an epoch; the images are gone through in one order until all were
@@ -29,7 +29,7 @@ class Augmented(keras.utils.PyDataset):
     def __init__(self, x, y, batch, steps, seed=0, epoch=0):
         super().__init__()
         edge = (MARGIN, MARGIN)
-        self.x, self.y = np.pad(x, ((0, 0), edge, edge, (0, 0))), y
+        self.x, self.y = np.pad(np.rint(x * 255).astype(np.uint8), ((0, 0), edge, edge, (0, 0))), y
         self.batch, self.steps, self.seed, self.epoch = batch, steps, seed, epoch
 
     def __len__(self):
@@ -41,7 +41,7 @@ class Augmented(keras.utils.PyDataset):
         order = np.random.default_rng((self.seed, rounds)).permutation(len(self.y))
         rows = order[place * self.batch : (place + 1) * self.batch]
         rng = np.random.default_rng((self.seed, rounds, place))
-        return _cropped(self.x, rows, rng), self.y[rows]
+        return normalize(_cropped(self.x, rows, rng) / np.float32(255)), self.y[rows]
 
     def on_epoch_end(self):
         self.epoch += 1

@@ -57,7 +57,7 @@ def train(args):
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
     curve = Curve(args.out / "curve.csv", normalize(x_test), y_test, args)
-    data = Augmented(normalize(x), y, args.batch, args.steps, args.seed, curve.epochs)
+    data = Augmented(x, y, args.batch, args.steps, args.seed, curve.epochs)
     callbacks = [keras.callbacks.BackupAndRestore(args.out / "backup"), curve]
     if args.quantizer == "ir_sign":
         callbacks.append(ErrorDecay(args.epochs))

@@ -28,7 +28,7 @@ def net():
 
 def train(model, epochs=2):
     x = np.random.default_rng(0).normal(size=(64, 6)).astype("float32")
-    return model.fit(x, x[:, :1], batch_size=32, epochs=epochs, verbose=0)
+    return model.fit(x, x[:, :1], batch_size=32, epochs=epochs, shuffle=False, verbose=0)
 
 
 def test_bop_is_the_formula():

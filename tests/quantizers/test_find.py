@@ -2,7 +2,7 @@
 
 import keras
 
-from kqat import quantizers
+from kqat import layers, quantizers
 from kqat.quantizers.find import find, layers_of
 
 
@@ -76,3 +76,10 @@ def test_cycles_end():
 
 def test_model_without_quantizers():
     assert find(keras.Sequential([keras.layers.Dense(2)])) == []
+
+
+def test_kernels_of_separable_layers_are_found():
+    layer = layers.QuantSeparableConv2D(2, 3, depthwise_quantizer="ste_sign", pointwise_quantizer="ste_tern")
+    layer.build((None, 5, 5, 3))
+    places = {place.role: place.weight for place in find(layer)}
+    assert places == {"depthwise": layer.depthwise_kernel, "pointwise": layer.pointwise_kernel}

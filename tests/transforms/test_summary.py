@@ -245,3 +245,26 @@ def test_elementwise_layers_count_nothing():
     embedding.build((None, 3))
     for layer in (L.ReLU(), L.MaxPooling2D(), embedding, L.Add(), L.Flatten()):
         assert macs(layer, [(None, 4, 4, 2)], (None, 4, 4, 2)) == 0
+
+
+def test_binary_multiplications_are_counted():
+    signs = {"input_quantizer": "ste_sign", "use_bias": False}
+    layers = [
+        keras.Input((8, 8, 2)),
+        kqat.layers.QuantConv2D(4, 3, kernel_quantizer="ste_sign", use_bias=False, name="stem"),
+        kqat.layers.QuantConv2D(4, 3, kernel_quantizer="ste_sign", name="conv", **signs),
+        kqat.layers.QuantSeparableConv2D(
+            3, 2, depthwise_quantizer="ste_sign", pointwise_quantizer="ste_sign", name="separable", **signs
+        ),
+        L.Flatten(),
+        kqat.layers.QuantDense(5, kernel_quantizer="ste_tern", name="ternary", **signs),
+    ]
+    found = kqat.summary(keras.Sequential(layers))
+    conv, separable = 16 * 4 * 36, 9 * (4 * 4 + 4 * 3)
+    assert found.totals.macs_by_bits == {(1, 1): conv + separable, (1, 32): 36 * 4 * 18, (2, 1): 27 * 5}
+    assert found.totals.binary_macs == conv + separable
+    assert f"binary MACs: {conv + separable:,}, " in str(found)
+    assert found["separable"].weight_bytes == (4 * 4 + 4 * 3) / 8
+    assert found["ternary"].weight_bytes == 27 * 5 * 2 / 8
+    assert found.totals.parameters == 3 * 3 * 2 * 4 + 3 * 3 * 4 * 4 + 28 + 135
+    assert "binary" not in str(kqat.summary(keras.Sequential([keras.Input((4,)), L.Dense(2)])))

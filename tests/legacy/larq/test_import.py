@@ -50,9 +50,16 @@ def test_a_model_of_larq_becomes_one_of_kqat(bnn):
 def test_settings_of_layers_and_quantizers_come_along():
     image = L.Input((8, 8, 3))
     x = larq.layers.QuantConv2D(
-        4, 3, strides=2, padding="same", pad_values=1.0, kernel_quantizer=larq.quantizers.SteSign(clip_value=None),
-        input_quantizer=larq.quantizers.DoReFa(3), kernel_constraint=larq.constraints.WeightClip(0.5), name="c",
-    )(image)  # fmt: skip
+        4,
+        3,
+        strides=2,
+        padding="same",
+        pad_values=1.0,
+        kernel_quantizer=larq.quantizers.SteSign(clip_value=None),
+        input_quantizer=larq.quantizers.DoReFa(3),
+        kernel_constraint=larq.constraints.WeightClip(0.5),
+        name="c",
+    )(image)
     x = larq.layers.QuantDepthwiseConv2D(
         3, depthwise_quantizer="ste_tern", depthwise_constraint="weight_clip", name="d"
     )(x)
