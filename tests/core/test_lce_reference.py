@@ -60,7 +60,7 @@ def test_outputs():
     sums = 6 - 2 * pop
     gain, bias = np.float32([0.5, -1.0, 2.0]), np.float32([1.0, 0.25, -3.0])
     np.testing.assert_array_equal(golden.bconv_float(pop, gain, bias, 6), sums * gain + bias)
-    assert golden.bconv_int8(pop, gain, bias, 6, 0.5, -10).tolist() == [[-2, -10, -40]]  # -9.5 goes away from 0
+    assert golden.bconv_int8(pop, gain, bias, 6, 0.5, -10).tolist() == [[-2, -10, -40]]  # -9.5 rounds down
     assert golden.bconv_bits(pop, np.int32([0, 2, 7])).tolist() == [[0b010]]
 
 
