@@ -1,4 +1,4 @@
-"""MyNet on Fashion-MNIST, trained briefly at several widths: the files that the benchmark measures."""
+"""MyNet on Fashion-MNIST at several widths: the files that the benchmark measures."""
 
 import keras
 
@@ -7,8 +7,8 @@ from examples import datasets, mynet
 from examples.training import train
 
 DATA = "fashion-mnist"
-CALIBRATION = 1024
-# File name, title and how it is exported; the models are trained once per width.
+CALIBRATION = 256  # images
+# File name, bits, title and how it is exported.
 FILES = {
     "float": (None, "float", {}),
     "w8a8": (8, "W8A8", {}),
@@ -19,31 +19,23 @@ FILES = {
 }
 
 
-def make(folder, epochs, qat_epochs, limit):
-    """Writes the files that are not in the folder yet.
+def make(folder, epochs, images):
+    """Writes the files that are not in the folder yet: the float model trained, the others calibrated.
 
     Args:
         folder: Where they go.
         epochs: Of the float model.
-        qat_epochs: Of each quantized model, from the float one on.
-        limit: How many training images to use; what is measured here needs no good model.
+        images: How many training images an epoch has; what is measured here needs no good model.
     """
     missing = [name for name in FILES if not (folder / f"{name}.tflite").exists()]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)
     (x, y), _ = datasets.load(DATA)
-    x, y = x[:limit], y[:limit]
-    model = float_model(folder / "float.keras", x, y, epochs)
-    trained = {}
+    model = float_model(folder / "float.keras", x[:images], y[:images], epochs)
     for name in missing:
-        bits, title, options = FILES[name]
-        if bits is None:
-            kqat.export_tflite(model, folder / f"{name}.tflite")
-            continue
-        if bits not in trained:
-            trained[bits] = quantized(model, bits, title, x, y, qat_epochs)
-        kqat.export_tflite(trained[bits], folder / f"{name}.tflite", **options)
+        bits, _, options = FILES[name]
+        kqat.export_tflite(quantized(model, bits, x), folder / f"{name}.tflite", **options)
 
 
 def float_model(path, x, y, epochs):
@@ -56,8 +48,8 @@ def float_model(path, x, y, epochs):
     return model
 
 
-def quantized(model, bits, title, x, y, epochs):
-    """Returns the model quantized, calibrated and trained on."""
-    q = kqat.quantize(model, bits=bits)
-    kqat.calibrate(q, x[:CALIBRATION], verbose=0)
-    return train(q, x, y, epochs, title, rate=3e-4)
+def quantized(model, bits, x):
+    """Returns the model quantized and calibrated; itself where no bits are asked for."""
+    if bits is None:
+        return model
+    return kqat.calibrate(kqat.quantize(model, bits=bits), x[:CALIBRATION], verbose=0)

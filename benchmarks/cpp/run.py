@@ -18,7 +18,7 @@ def main(argv=None):
     args = parse(argv)
     from benchmarks.cpp import files
 
-    files.make(args.out, args.epochs, args.qat_epochs, args.limit)
+    files.make(args.out, args.epochs, args.images)
     rows = [measure(name, title, args) for name, (_, title, _) in files.FILES.items()]
     time_all(rows, args)
     text = f"{machine()}; batch 1, 1 thread, {args.rounds} rounds of {args.runs} runs\n\n{table(rows)}\n"
@@ -42,9 +42,8 @@ def parse(argv):
         default=pathlib.Path("/usr/share/datasets/fashion-mnist"),
         help="IDX files",
     )
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--qat-epochs", type=int, default=1)
-    parser.add_argument("--limit", type=int, default=10_000, help="training images")
+    parser.add_argument("--epochs", type=int, default=3, help="of the float model")
+    parser.add_argument("--images", type=int, default=10_000, help="training images of an epoch")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--runs", type=int, default=1000, help="runs of each side in a round")
     return parser.parse_args(argv)

@@ -3,7 +3,8 @@
 #   apt-get install g++-aarch64-linux-gnu qemu-user
 #   dpkg --add-architecture arm64 && apt-get update && apt-get install zlib1g-dev:arm64 libgtest-dev:arm64
 #   pip download --no-deps --only-binary :all: --platform manylinux_2_27_aarch64 ai-edge-litert==2.3.0 && unzip *.whl
-#   cmake -S tflite_c++ -B build-arm -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake -DLITERT_DIR=$PWD/ai_edge_litert
+#   cmake -S tflite_c++ -B build-arm -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake \
+#     -DLITERT_DIR=$PWD/ai_edge_litert
 set(CMAKE_SYSTEM_NAME Linux)
 set(CMAKE_SYSTEM_PROCESSOR aarch64)
 set(CMAKE_C_COMPILER aarch64-linux-gnu-gcc)

@@ -40,7 +40,8 @@ std::vector<uint8_t> ReadFile(const std::string& path) {
 
 void WriteFile(const std::string& path, const void* data, size_t size) {
   File file(std::fopen(path.c_str(), "wb"));
-  if (!file || std::fwrite(data, 1, size, file.get()) != size || std::fclose(file.release()) != 0) Fail(path, "written");
+  const bool written = file && std::fwrite(data, 1, size, file.get()) == size;
+  if (!written || std::fclose(file.release()) != 0) Fail(path, "written");
 }
 
 }  // namespace kqat::files

@@ -29,8 +29,8 @@ Range View::Elements(size_t position, size_t element_size) const {
 
 void View::Charge(size_t bytes) const {
   if (bytes > budget_) {
-    throw Error("The .tflite file is damaged. Received: tables that share their contents without end. Copy or export it "
-                "again.");
+    throw Error("The .tflite file is damaged. Received: tables that share their contents without end. Copy or export "
+                "it again.");
   }
   budget_ -= bytes;
 }

@@ -40,8 +40,8 @@ class View {
   // Returns where the elements of a vector lie, given the position of its length.
   Range Elements(size_t position, size_t element_size) const;
 
-  // Counts bytes that are copied out of the file. Tables may share vectors, so that a small file can ask for more memory
-  // than there is: throws Error once far more was copied than the file has.
+  // Counts bytes that are copied out of the file. Tables may share vectors, so that a small file can ask for more
+  // memory than there is: throws Error once far more was copied than the file has.
   void Charge(size_t bytes) const;
 
  private:

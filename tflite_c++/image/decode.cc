@@ -22,6 +22,8 @@ Image Decode(const std::vector<uint8_t>& bytes) {
     throw Error("The picture cannot be decoded: " + std::string(stbi_failure_reason()) + ". Received: " +
                 std::to_string(bytes.size()) + " bytes. Use a whole PNG, JPEG, BMP, PGM or PPM file.");
   }
+  Require(image.width > 0 && image.height > 0,
+          "The picture is empty. Received: a width or height of 0. Use a picture with pixels.");
   const size_t count = static_cast<size_t>(image.width) * static_cast<size_t>(image.height);
   image.values.assign(pixels.get(), pixels.get() + count * static_cast<size_t>(image.channels));
   return image;

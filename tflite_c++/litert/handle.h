@@ -18,6 +18,7 @@ using Model = std::unique_ptr<LiteRtModelT, Destroy<LiteRtModelT, &Functions::De
 using Options = std::unique_ptr<LiteRtOptionsT, Destroy<LiteRtOptionsT, &Functions::DestroyOptions>>;
 using CompiledModel =
     std::unique_ptr<LiteRtCompiledModelT, Destroy<LiteRtCompiledModelT, &Functions::DestroyCompiledModel>>;
-using TensorBuffer = std::unique_ptr<LiteRtTensorBufferT, Destroy<LiteRtTensorBufferT, &Functions::DestroyTensorBuffer>>;
+using TensorBuffer =
+    std::unique_ptr<LiteRtTensorBufferT, Destroy<LiteRtTensorBufferT, &Functions::DestroyTensorBuffer>>;
 
 }  // namespace kqat::litert

@@ -36,7 +36,8 @@ std::vector<std::pair<int64_t, int64_t>> Pairs(const json& lists, const char* na
   std::vector<std::pair<int64_t, int64_t>> pairs;
   std::set<int64_t> seen;
   for (const json& pair : *found) {
-    const bool sound = pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number_integer();
+    const bool sound =
+        pair.is_array() && pair.size() == 2 && pair[0].is_number_integer() && pair[1].is_number_integer();
     RequireSound(sound && seen.insert(pair[0].get<int64_t>()).second, "a metadata entry kqat_packed of odd form");
     pairs.emplace_back(pair[0].get<int64_t>(), pair[1].get<int64_t>());
   }

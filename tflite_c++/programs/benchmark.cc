@@ -63,7 +63,9 @@ class Bench {
     const measure::Timer timer;
     for (size_t i = 0; i < inputs_.size(); ++i) std::memcpy(runtime_.input(i), inputs_[i].data(), inputs_[i].size());
     runtime_.Run();
-    for (size_t i = 0; i < outputs_.size(); ++i) std::memcpy(outputs_[i].data(), runtime_.output(i), outputs_[i].size());
+    for (size_t i = 0; i < outputs_.size(); ++i) {
+      std::memcpy(outputs_[i].data(), runtime_.output(i), outputs_[i].size());
+    }
     return timer.Microseconds();
   }
 

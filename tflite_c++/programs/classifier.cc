@@ -23,7 +23,8 @@ Classifier::Classifier(std::unique_ptr<runtime::Runtime> runtime, Normalization 
           "The model does not take pictures. Received: other inputs than [batch, height, width, 1 or 3]. Use a "
           "classifier of pictures.");
   Require(normalization.std != 0.0f, "Pixels are divided by --std. Received: 0. Use 255 for values from 0 to 1.");
-  Require(runtime_->outputs()[0].SampleValues() > 0, "The model has no classes. Received: an empty output. Use another.");
+  Require(runtime_->outputs()[0].SampleValues() > 0,
+          "The model has no classes. Received: an empty output. Use another.");
 }
 
 std::vector<uint8_t> Classifier::Prepare(const image::Image& image) const {

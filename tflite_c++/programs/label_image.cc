@@ -85,8 +85,9 @@ void EvaluateAll(Classifier& classifier, const Arguments& args, const std::vecto
   const size_t batch = classifier.runtime().batch();
   std::printf("%zu samples", found.samples);
   if (found.accuracy) std::printf(", accuracy %.4f %%", 100 * *found.accuracy);
-  std::printf("\nlatency of a batch of %zu: mean %.1f us, median %.1f us, p95 %.1f us\n", batch, found.microseconds.mean,
-              found.microseconds.median, found.microseconds.p95);
+  const measure::Summary& us = found.microseconds;
+  std::printf("\nlatency of a batch of %zu: mean %.1f us, median %.1f us, p95 %.1f us\n", batch, us.mean, us.median,
+              us.p95);
   std::printf("peak memory %.1f MiB\n", static_cast<double>(measure::PeakBytes()) / (1 << 20));
   if (!args.outputs.empty()) files::WriteFile(args.outputs, found.outputs.data(), found.outputs.size());
   if (!args.json.empty()) {
@@ -96,8 +97,8 @@ void EvaluateAll(Classifier& classifier, const Arguments& args, const std::vecto
 }
 
 void Main(const Arguments& args) {
-  Require(args.image.empty() != args.batch.empty(), "What to look at? Received: both or neither of --image and --batch. "
-                                                    "Use one.");
+  Require(args.image.empty() != args.batch.empty(),
+          "What to look at? Received: both or neither of --image and --batch. Use one.");
   const std::vector<std::string> names =
       args.labels.empty() ? std::vector<std::string>() : data::ReadLabels(args.labels);
   Classifier classifier(runtime::Open(args.model, args.open), args.normalization);

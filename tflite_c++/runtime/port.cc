@@ -99,8 +99,9 @@ Port MakePort(const flatbuffer::Tensor& tensor, std::string name) {
     port.zero_point = points.empty() ? 0 : static_cast<int32_t>(points[0]);
   }
   if (schema::BitsOf(port.type) < 8 || port.shape.size() > kLiteRtTensorMaxRank) {
-    throw Error("'" + port.name + "' cannot be an input or output. Received: type " + schema::NameOf(port.type) + ", " +
-                std::to_string(port.shape.size()) + " dimensions. Use numbers of whole bytes and at most 8 dimensions.");
+    throw Error("'" + port.name + "' cannot be an input or output. Received: type " + schema::NameOf(port.type) +
+                ", " + std::to_string(port.shape.size()) +
+                " dimensions. Use numbers of whole bytes and at most 8 dimensions.");
   }
   return port;
 }

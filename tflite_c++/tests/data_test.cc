@@ -83,7 +83,7 @@ TEST(Idx, RefusesOtherTypesAndSizes) {
 
 TEST(Idx, MutationsAreErrorsOrData) {
   tests::Random random(2);
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     const Bytes mutated = tests::Mutated(i % 2 ? kIdx : Gzipped(kIdx), random);
     ErrorOf([&] { ReadIdx(mutated); });
   }
@@ -91,7 +91,8 @@ TEST(Idx, MutationsAreErrorsOrData) {
 
 TEST(DataSet, IdxWithLabels) {
   const Folder folder;
-  const std::string pictures = folder.Write("x.idx", kIdx), labels = folder.Write("y.idx", {0, 0, 8, 1, 0, 0, 0, 2, 5, 9});
+  const std::string pictures = folder.Write("x.idx", kIdx);
+  const std::string labels = folder.Write("y.idx", {0, 0, 8, 1, 0, 0, 0, 2, 5, 9});
   const auto set = Open(pictures, labels, {});
   ASSERT_EQ(set->size(), 2u);
   EXPECT_EQ(set->Picture(1).values, (Bytes{30, 40}));

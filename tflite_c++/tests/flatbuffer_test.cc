@@ -20,7 +20,8 @@ void Check(const Bytes& bytes) {
 
 // Reads a model whose bytes stay alive.
 struct Loaded {
-  explicit Loaded(Bytes content) : bytes(std::move(content)), view(bytes.data(), bytes.size()), model(ReadModel(view)) {}
+  explicit Loaded(Bytes content)
+      : bytes(std::move(content)), view(bytes.data(), bytes.size()), model(ReadModel(view)) {}
   Bytes bytes;
   View view;
   Model model;

@@ -41,6 +41,7 @@ TEST(Decode, ReadsPng) {
 TEST(Decode, DamageIsAnError) {
   EXPECT_NE(ErrorOf([] { Decode({}); }), "");
   EXPECT_NE(ErrorOf([] { Decode(Bytes(100)); }), "");
+  EXPECT_NE(ErrorOf([] { Decode(Netpbm("P6\n0 0\n255\n", {})); }).find("empty"), std::string::npos);
   EXPECT_NE(ErrorOf([] { Decode(Netpbm("P6\n9999999 9999999\n255\n", {})); }), "");
   EXPECT_NE(ErrorOf([] { Decode(Bytes(kPng.begin(), kPng.begin() + 45)); }), "");
 }
@@ -69,12 +70,12 @@ TEST(Resize, IsBilinearBetweenCenters) {
 TEST(Decode, MutationsAreErrorsOrPictures) {
   tests::Random random(1);
   int refused = 0;
-  for (int i = 0; i < 5000; ++i) {
+  for (int i = 0; i < 2000; ++i) {
     const Bytes seed = i % 2 ? kPng : Netpbm("P6\n2 2\n255\n", Bytes(12, 7));
     refused += !ErrorOf([&] { Decode(tests::Mutated(seed, random)); }).empty();
   }
-  EXPECT_GT(refused, 500);
-  EXPECT_LT(refused, 5000);
+  EXPECT_GT(refused, 200);
+  EXPECT_LT(refused, 2000);
 }
 
 }  // namespace
