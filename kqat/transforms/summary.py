@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
+from importlib import import_module
 
 import keras
 
+from kqat.core.recognize import is_tf_keras
 from kqat.core.table import TextTable
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
@@ -119,7 +121,8 @@ def summary(model: keras.Model) -> Summary:
     """Returns bits, parameters, bytes and multiply-accumulates of each layer of a model, and totals.
 
     Args:
-        model: A built model, quantized or not.
+        model: A built model, quantized or not; one of tf_keras, layers of larq included, is counted as its twin
+            in Keras 3.
 
     Returns:
         A `Summary`. Parameters are those of the float model: the state of quantizers is left out.
@@ -133,6 +136,8 @@ def summary(model: keras.Model) -> Summary:
         >>> kqat.summary(kqat.quantize(model, bits=8)).totals.macs_by_bits
         {(8, 8): 32}
     """
+    if is_tf_keras(model):
+        model = import_module("kqat.legacy.bridge").convert(model, to="keras")
     graph = trace(model)
     counter = _Counter(graph)
     rows = tuple(counter.rows())

@@ -178,3 +178,11 @@ def test_flip_ratios_are_those_of_larq():
         theirs.update_state(values)
         ours.update_state(values)
     assert float(ours.result()) == pytest.approx(float(theirs.result()), abs=1e-6)
+
+
+def test_the_summary_counts_larqs_layers():
+    model = mybnnnet.build((18, 18, 1), classes=2)
+    found = {row.name: row for row in kqat.summary(model).rows}
+    assert found["quant_conv2d_1"].weight_bits == 1
+    assert list(found["quant_conv2d_1"].macs_by_bits) == [(1, 1)]
+    assert list(found["quant_conv2d"].macs_by_bits) == [(1, 32)]  # reads the image as it is
