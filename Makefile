@@ -67,9 +67,9 @@ $(LARQ)/.done: pyproject.toml requirements/larq.txt
 larq: $(LARQ)/.done
 	TF_USE_LEGACY_KERAS=1 KERAS_BACKEND=tensorflow $(LARQ)/bin/python -m pytest tests/legacy/larq
 
-# The examples in the docstrings run as they are printed.
+# The examples in the docstrings run as they are printed; larq's part cannot be imported here.
 examples: $(VENV)/.dev
-	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules kqat
+	KERAS_BACKEND=tensorflow $(PYTEST) --doctest-modules kqat --ignore=kqat/legacy/larq
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -121,8 +121,8 @@ def summary(model: keras.Model) -> Summary:
     """Returns bits, parameters, bytes and multiply-accumulates of each layer of a model, and totals.
 
     Args:
-        model: A built model, quantized or not; one of tf_keras, layers of larq included, is counted as its twin
-            in Keras 3.
+        model: A built model, quantized or not; one of tf_keras, layers of larq included, is counted as its
+            twin in Keras 3.
 
     Returns:
         A `Summary`. Parameters are those of the float model: the state of quantizers is left out.
