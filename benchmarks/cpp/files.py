@@ -19,15 +19,16 @@ FILES = {
 }
 
 
-def make(folder, epochs, images):
+def make(folder, names, epochs, images):
     """Writes the files that are not in the folder yet: the float model trained, the others calibrated.
 
     Args:
         folder: Where they go.
+        names: Which of `FILES`.
         epochs: Of the float model.
         images: How many training images an epoch has; what is measured here needs no good model.
     """
-    missing = [name for name in FILES if not (folder / f"{name}.tflite").exists()]
+    missing = [name for name in names if not (folder / f"{name}.tflite").exists()]
     if not missing:
         return
     folder.mkdir(parents=True, exist_ok=True)

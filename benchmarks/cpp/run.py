@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import sys
 
-from benchmarks.cpp import chart, timing
+from benchmarks.cpp import chart, files, timing
 from benchmarks.results import machine, markdown
 
 TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
@@ -16,10 +16,8 @@ TEST = ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz")
 def main(argv=None):
     """Makes the files that are missing, measures each on both sides, and writes table, chart and results."""
     args = parse(argv)
-    from benchmarks.cpp import files
-
-    files.make(args.out, args.epochs, args.images)
-    rows = [measure(name, title, args) for name, (_, title, _) in files.FILES.items()]
+    files.make(args.out, args.files, args.epochs, args.images)
+    rows = [measure(name, files.FILES[name][1], args) for name in args.files]
     time_all(rows, args)
     text = f"{machine()}; batch 1, 1 thread, {args.rounds} rounds of {args.runs} runs\n\n{table(rows)}\n"
     (args.out / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
@@ -42,6 +40,7 @@ def parse(argv):
         default=pathlib.Path("/usr/share/datasets/fashion-mnist"),
         help="IDX files",
     )
+    parser.add_argument("--files", nargs="+", choices=list(files.FILES), default=list(files.FILES))
     parser.add_argument("--epochs", type=int, default=3, help="of the float model")
     parser.add_argument("--images", type=int, default=10_000, help="training images of an epoch")
     parser.add_argument("--rounds", type=int, default=15)
