@@ -3,12 +3,12 @@
 #include <string>
 
 #include "errors/error.h"
-#include "image/image.h"
+#include "image/decode.h"
 #include "image/stb.h"
 
 namespace kqat::image {
 
-Image Decode(const std::vector<uint8_t>& bytes) {
+Image DecodeHere(const std::vector<uint8_t>& bytes) {
   Image image;
   Require(!bytes.empty(), "The picture cannot be decoded. Received: an empty file. Copy it again.");
   Require(bytes.size() <= static_cast<size_t>(std::numeric_limits<int>::max()),

@@ -15,7 +15,8 @@ struct Image {
   std::vector<uint8_t> values;
 };
 
-// Decodes PNG, JPEG, BMP, and binary PGM or PPM.
+// Decodes PNG, JPEG, BMP, and binary PGM or PPM, in a process of its own: the decoder that Debian 12 packages reads
+// outside of its tables on some damaged JPEG files.
 //
 // Throws Error: the bytes are none of these, are damaged, or larger than 16384 by 16384.
 Image Decode(const std::vector<uint8_t>& bytes);

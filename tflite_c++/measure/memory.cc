@@ -1,14 +1,19 @@
 #include "measure/memory.h"
 
-#include <sys/resource.h>
+#include <fstream>
+#include <string>
 
 namespace kqat::measure {
 
+// Not ru_maxrss of getrusage, which a program inherits from the one that started it.
 uint64_t PeakBytes() {
-  constexpr uint64_t kUnit = 1024;  // of ru_maxrss on Linux
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<uint64_t>(usage.ru_maxrss) * kUnit;
+  constexpr uint64_t kUnit = 1024;
+  std::ifstream status("/proc/self/status");
+  for (std::string word; status >> word;) {
+    uint64_t value = 0;
+    if (word == "VmHWM:" && status >> value) return value * kUnit;
+  }
+  return 0;
 }
 
 }  // namespace kqat::measure
