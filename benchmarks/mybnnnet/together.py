@@ -19,7 +19,9 @@ def main(argv=None):
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--seed", type=int, default=0, help="of the weights that both start from")
     args = parser.parse_args(argv)
+    require("tf_keras", extra="larq").utils.set_random_seed(args.seed)
     (x, y), (x_test, y_test) = ((2 * images - 1, labels) for images, labels in datasets.load("fashion-mnist"))
     theirs, ours = mybnnnet.build(x.shape[1:]), mybnnnet_keras.build(x.shape[1:])
     pairs = [pair for pair in zip(theirs.layers, ours.layers, strict=True) if hasattr(pair[0], "kernel")]
