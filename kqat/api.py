@@ -47,7 +47,7 @@ def quantize(
         weight_bits: Width of the weights, in place of `bits`.
         activation_bits: Width of the activations, in place of `bits`.
         boundary_bits: Width of the model's inputs and outputs and, where `bits` is lower, of the first
-            and last weighted layers (weights and input).
+            and last weighted layers (weights and input). Inputs are numbers and keep at least 2 bits.
         include: Patterns of the layers to quantize; by default all. A pattern is a name, a path, a path
             prefix (`"backbone"`), a glob, a layer class or a predicate on the layer.
         exclude: Patterns of the layers to leave in float, for example `["head"]`.

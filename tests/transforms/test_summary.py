@@ -69,7 +69,8 @@ def test_weights_count_at_their_width(bits):
     row = kqat.summary(kqat.quantize(model, bits=bits, boundary_bits=bits))["only"]
     assert (row.weight_bits, row.activation_bits, row.float_bytes) == (bits, bits, 0)
     assert row.weight_bytes == bits * 128 / 8
-    assert row.macs_by_bits == {(bits, bits): 128}
+    # What the first layer reads is a number, for which one bit is too little.
+    assert row.macs_by_bits == {(bits, max(bits, 2)): 128}
 
 
 def test_a_grid_behind_max_pooling_is_that_of_the_layer_before():
