@@ -40,7 +40,7 @@ std::vector<uint8_t> ReadFile(const std::string& path) {
 
 void WriteFile(const std::string& path, const void* data, size_t size) {
   File file(std::fopen(path.c_str(), "wb"));
-  const bool written = file && std::fwrite(data, 1, size, file.get()) == size;
+  const bool written = file && (size == 0 || std::fwrite(data, 1, size, file.get()) == size);  // of nothing, no pointer
   if (!written || std::fclose(file.release()) != 0) Fail(path, "written");
 }
 
