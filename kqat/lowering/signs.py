@@ -55,7 +55,7 @@ def fold_signs(values, scale, bias, norm, input_scale, bits: int) -> Weights:
     layout, flat = ops.shape(scale), ops.reshape(scale, (-1,))
     parts, gain = bias_parts(bias, norm)
     if gain is not None:
-        values = values * ops.reshape(ops.where(gain < 0, -1.0, 1.0), layout)
+        values = ops.multiply(values, ops.reshape(ops.where(ops.less(gain, 0), -1.0, 1.0), layout))
         flat = flat * ops.maximum(ops.abs(gain), _SMALLEST_GAIN)
     # Parts of a step are rounded apart, so that no compiler can contract a product and a sum.
     grid = input_scale * flat
