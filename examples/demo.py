@@ -36,8 +36,10 @@ def main(argv=None):
     for bits in args.bits:
         q = kqat.quantize(model, bits=bits)
         kqat.calibrate(q, x_train[:CALIBRATION])
+        calibrated = top1(q.predict(test[0], verbose=0), test[1])
         fit(q, epochs=max(1, epochs // 2), title=f"{bits} bits")
-        rows.append(quantized_row(q, bits, args.out / f"mynet_{args.data}_{bits}bit.tflite", *test))
+        row = quantized_row(q, bits, args.out / f"mynet_{args.data}_{bits}bit.tflite", *test)
+        rows.append({**row, "calibrated": calibrated})
     Console().print(table(rows, args.data))
     chart = args.out / f"mynet_{args.data}.png"
     accuracy_and_size(rows, chart, title=f"MyNet on {args.data}")
@@ -82,6 +84,7 @@ def quantized_row(q, bits, path, x, y):
 
 
 COLUMNS = {
+    "calibrated": ("top-1 calibrated", "{:.2%}"),
     "keras": ("top-1 Keras", "{:.2%}"),
     "tflite": ("top-1 file", "{:.2%}"),
     "agreement": ("agreement", "{:.2%}"),
