@@ -7,11 +7,11 @@ from kqat.layers import QuantConv2D, RPReLU
 STAGES = ((16, 1), (32, 2), (64, 2))
 
 
-def build(quantizer="ir_sign", activation="hard_tanh", classes=10):
+def build(quantizers=("approx_sign", "ste_sign"), activation="rprelu", classes=10):
     """Returns the network: the first convolution and the last layer in float, 18 convolutions in one bit.
 
     Args:
-        quantizer: Name of the quantizer for kernels and their inputs.
+        quantizers: Names of the quantizers for what a convolution reads and for its kernel.
         activation: `"hard_tanh"` or `"rprelu"`, behind each sum.
         classes: Number of classes.
     """
@@ -20,15 +20,15 @@ def build(quantizer="ir_sign", activation="hard_tanh", classes=10):
     x = _activation(activation)(keras.layers.BatchNormalization(momentum=0.9)(x))
     for filters, stride in STAGES:
         for block in range(3):
-            x = _unit(x, filters, stride if block == 0 else 1, quantizer, activation)
-            x = _unit(x, filters, 1, quantizer, activation)
+            x = _unit(x, filters, stride if block == 0 else 1, quantizers, activation)
+            x = _unit(x, filters, 1, quantizers, activation)
     x = keras.layers.GlobalAveragePooling2D()(x)
     x = keras.layers.BatchNormalization(momentum=0.9)(x)
     return keras.Model(image, keras.layers.Dense(classes, name="head")(x), name="binary_resnet20")
 
 
-def _unit(x, filters, stride, quantizer, activation):
-    settings = {"input_quantizer": quantizer, "kernel_quantizer": quantizer, "use_bias": False}
+def _unit(x, filters, stride, quantizers, activation):
+    settings = {"input_quantizer": quantizers[0], "kernel_quantizer": quantizers[1], "use_bias": False}
     y = QuantConv2D(filters, 3, strides=stride, padding="same", **settings)(x)
     y = keras.layers.BatchNormalization(momentum=0.9)(y)
     return _activation(activation)(keras.layers.add([y, _shortcut(x, filters, stride)]))

@@ -4,6 +4,8 @@ import argparse
 import csv
 import pathlib
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -29,13 +31,10 @@ def parse(argv):
     """Returns the command line's options."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/binary_resnet20"))
-    parser.add_argument("--epochs", type=int, default=600)
-    parser.add_argument("--steps", type=int, default=390, help="batches in an epoch; 390 are all images")
-    parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=0.1)
-    parser.add_argument("--decay", type=float, default=1e-4, help="of the weights")
-    parser.add_argument("--quantizer", default="ir_sign")
-    parser.add_argument("--activation", choices=("hard_tanh", "rprelu"), default="hard_tanh")
+    parser.add_argument("--recipe", choices=tuple(RECIPES), default="adam")
+    parser.add_argument("--epochs", type=int, default=400)
+    parser.add_argument("--batch", type=int, default=64)
+    parser.add_argument("--steps", type=int, default=None, help="batches in an epoch; by default all images")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--evaluate", type=int, default=1, help="epochs between two looks at the test images")
     return parser.parse_args(argv)
@@ -46,20 +45,48 @@ def settings(args):
     return {key: value for key, value in vars(args).items() if key not in ("out", "evaluate")}
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """How the network is trained.
+
+    Args:
+        quantizers: Names of those for what a convolution reads and for its kernel.
+        activation: Behind each sum.
+        optimizer: Makes the optimizer from a schedule of rates.
+        rate: The first rate; a cosine takes it to 0.
+    """
+
+    quantizers: tuple[str, str]
+    activation: str
+    optimizer: Callable
+    rate: float
+
+
+def nesterov(rate):
+    """Returns SGD with momentum 0.9 and weight decay."""
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=1e-4)
+
+
+RECIPES = {
+    "adam": Recipe(("approx_sign", "ste_sign"), "rprelu", keras.optimizers.Adam, 2.5e-3),
+    "ir_net": Recipe(("ir_sign", "ir_sign"), "hard_tanh", nesterov, 0.1),
+}
+
+
 def train(args):
     """Trains from where the last run was interrupted; returns the last line of the curve."""
     keras.utils.set_random_seed(args.seed)
     (x, y), (x_test, y_test) = datasets.load("cifar10")
-    model = build(args.quantizer, args.activation)
-    total = args.epochs * args.steps
-    rate = keras.optimizers.schedules.CosineDecay(args.rate, total)
-    optimizer = keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=args.decay)
+    recipe, steps = RECIPES[args.recipe], args.steps or len(y) // args.batch
+    model = build(recipe.quantizers, recipe.activation)
+    total = args.epochs * steps
+    optimizer = recipe.optimizer(keras.optimizers.schedules.CosineDecay(recipe.rate, total))
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
     model.compile(optimizer, loss, metrics=["accuracy"])
     curve = Curve(args.out / "curve.csv", normalize(x_test), y_test, args)
-    data = Augmented(x, y, args.batch, args.steps, args.seed, curve.epochs)
+    data = Augmented(x, y, args.batch, steps, args.seed, curve.epochs)
     callbacks = [keras.callbacks.BackupAndRestore(args.out / "backup"), curve]
-    if args.quantizer == "ir_sign":
+    if "ir_sign" in recipe.quantizers:
         callbacks.append(ErrorDecay(args.epochs))
     model.fit(data, epochs=args.epochs, shuffle=False, verbose=0, callbacks=callbacks)
     model.save(args.out / "model.keras")
