@@ -43,13 +43,14 @@ _BY_TABLE = [
     "softplus", "softsign", "selu", "exponential", "mish", "celu", "log_sigmoid", "hard_tanh", "tanh_shrink",
     "soft_shrink", "hard_shrink", "squareplus", "sparse_plus", "sparse_sigmoid",
 ]  # fmt: skip
+_FLOAT_OPERATORS = {"exponential": "EXP", "hard_tanh": "RELU_N1_TO_1"}
 # Elementwise keras.ops by class name, with the operator that computes them in float.
 _OPERATIONS = {
     "Absolute": "ABS", "Negative": "NEG", "Square": "SQUARE", "Sqrt": "SQRT", "Rsqrt": "RSQRT", "Exp": "EXP",
     "Log": "LOG", "Sin": "SIN", "Cos": "COS", "Softplus": None, "Softsign": None, "Selu": None, "Celu": None,
-    "LogSigmoid": None, "HardTanh": None, "TanhShrink": None, "SoftShrink": None, "HardShrink": None,
-    "Mish": None, "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None, "Clip": None,
-    "Reciprocal": None,
+    "LogSigmoid": None, "HardTanh": "RELU_N1_TO_1", "TanhShrink": None, "SoftShrink": None,
+    "HardShrink": None, "Mish": None, "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None,
+    "Clip": None, "Reciprocal": None,
 }  # fmt: skip
 _FIXED = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SIGNED_UNIT}
 
@@ -79,7 +80,7 @@ def _from_activation_layer(layer):
     if name in _NAMED:
         return _NAMED[name]()
     if name in _BY_TABLE:
-        return Gather(layer.activation, "EXP" if name == "exponential" else None)
+        return Gather(layer.activation, _FLOAT_OPERATORS.get(name))
     raise NotImplementedError(
         f"Activation layer {layer.name!r} has no integer kernel. Received: activation={name!r}. "
         f"Use one of {sorted([*_NAMED, *_BY_TABLE])}."

@@ -176,6 +176,7 @@ def test_a_float_head_is_compared_in_real_units(x):
     assert 0 <= report.outputs[0].max_abs < 1e-4  # sums of 384 terms of order 1 in float32
     assert [layer.layer for layer in report.layers] == ["image", "stem", "branch", "sum"]
     assert "float" in str(report)
+    assert ": different" not in str(report)
 
 
 def test_a_subclassed_float_model(x):

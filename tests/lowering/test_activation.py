@@ -29,13 +29,13 @@ DELEGATED = {
     "leaky 0.01": layers.LeakyReLU(0.01),
     "leaky 0.3": layers.ReLU(negative_slope=0.3),
 }
-TABLES = ["gelu", "softplus", "softsign", "selu", "exponential", "mish", "squareplus"]
+TABLES = ["gelu", "softplus", "softsign", "selu", "exponential", "hard_tanh", "mish", "squareplus"]
 UNDELEGATED = {
     **{name: layers.Activation(name) for name in TABLES},
     "relu of all kinds": layers.ReLU(max_value=4.0, negative_slope=0.1, threshold=0.5),
     "elu 0.5": layers.ELU(0.5),
 }
-BOUNDED = ["sigmoid", "tanh", "hard_sigmoid", "softsign"]  # to 1
+BOUNDED = ["sigmoid", "tanh", "hard_sigmoid", "softsign", "hard_tanh"]  # to 1
 OPERATIONS = {
     "relu": ops.relu,
     "relu6": ops.relu6,
@@ -129,7 +129,7 @@ def test_operations(case):
         check(op, (source,), target, every_level(source), args=args, kwargs=kwargs, compile=False)
 
 
-@pytest.mark.parametrize("case", [*DELEGATED, "gelu", "exponential"])
+@pytest.mark.parametrize("case", [*DELEGATED, "gelu", "exponential", "hard_tanh"])
 def test_float(case):
     x = np.linspace(-6, 6, 512, dtype=np.float32)[None]
     layer = (DELEGATED | UNDELEGATED)[case]

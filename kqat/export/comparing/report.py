@@ -143,11 +143,15 @@ class VerifyReport:
     def table(self) -> TextTable:
         """Returns the report as a table."""
         columns = ("output", "values", "differ", "max LSB", "max abs", "top-1 agreement")
-        title = f"Keras model and file on {self.samples} samples: " + (
-            "bit-equal" if self.exact else "different"
-        )
+        title = f"Keras model and file on {self.samples} samples: {self._verdict()}"
         rows = [_row(output) for output in self.outputs]
         return TextTable(columns, rows, title, frozenset(columns[1:]), self._footer())
+
+    def _verdict(self) -> str:
+        if self.exact:
+            return "bit-equal"
+        apart = self.mismatches or any(output.nonfinite for output in self.outputs)
+        return "different" if apart else "equal up to float rounding"
 
     def _footer(self) -> list[str]:
         lines = []
