@@ -11,17 +11,18 @@ from examples import datasets
 from kqat.core.optional import require
 
 
-def build(image_shape, classes=10):
+def build(image_shape, classes=10, fused=None):
     """Returns the reference network: three binary convolutions and two binary dense layers.
 
     Args:
         image_shape: `(height, width, channels)`.
         classes: Number of classes.
+        fused: Whether BatchNorm is one operator of TensorFlow; `None` leaves that to tf_keras.
     """
     larq, layers = require("larq", extra="larq").layers, require("tf_keras", extra="larq").layers
     kernel = {"kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip", "use_bias": False}
     binary = {"input_quantizer": "ste_sign", **kernel}
-    norm = lambda: layers.BatchNormalization(scale=False)  # noqa: E731
+    norm = lambda: layers.BatchNormalization(scale=False, fused=fused)  # noqa: E731
     return require("tf_keras", extra="larq").Sequential(
         [
             layers.Input(image_shape),
