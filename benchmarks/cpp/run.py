@@ -17,7 +17,7 @@ def main(argv=None):
     """Makes the files that are missing, measures each on both sides, and writes table, chart and results."""
     args = parse(argv)
     files.make(args.out, args.files, args.epochs, args.images)
-    rows = [measure(name, files.FILES[name][1], args) for name in args.files]
+    rows = [measure(name, args) for name in args.files]
     time_all(rows, args)
     text = f"{machine()}; batch 1, 1 thread, {args.rounds} rounds of {args.runs} runs\n\n{table(rows)}\n"
     (args.out / "results.json").write_text(json.dumps(rows, indent=2) + "\n")
@@ -40,6 +40,9 @@ def parse(argv):
         default=pathlib.Path("/usr/share/datasets/fashion-mnist"),
         help="IDX files",
     )
+    parser.add_argument(
+        "--larq-python", type=pathlib.Path, default=pathlib.Path(".venv-larq/bin/python"), help="has LCE"
+    )
     parser.add_argument("--files", nargs="+", choices=list(files.FILES), default=list(files.FILES))
     parser.add_argument("--epochs", type=int, default=3, help="of the float model")
     parser.add_argument("--images", type=int, default=10_000, help="training images of an epoch")
@@ -48,29 +51,34 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def measure(name, title, args):
+def measure(name, args):
     """Returns accuracy, memory and size of a file, and whether both sides' outputs are equal bit for bit."""
     path = args.out / f"{name}.tflite"
-    python, cpp = args.out / f"{name}.python.bin", args.out / f"{name}.cpp.bin"
+    python, cpp, report = (args.out / f"{name}.{end}" for end in ("python.bin", "cpp.bin", "json"))
     images, labels = (str(args.data / file) for file in TEST)
-    command = [sys.executable, "-m", "benchmarks.cpp.python_side", str(path), "--outputs", str(python)]
-    row = {"name": name, "title": title, "bytes": path.stat().st_size}
-    row["python"] = json.loads(output([*command, "--images", images, "--labels", labels]))
-    json_path = args.out / f"{name}.json"
-    command = [
-        str(args.build / "kqat_label_image"),
-        "--model",
-        str(path),
-        "--batch",
-        images,
-        "--json",
-        str(json_path),
-    ]
-    output([*command, "--batch-labels", labels, "--outputs", str(cpp), "--batch-size", "1"])
-    row["cpp"] = {"accuracy": json.loads(json_path.read_text())["accuracy"]}
-    row["cpp"]["peak_bytes"] = timing.CppSide(args.build / "kqat_benchmark", path).measure(1)["peak_bytes"]
+    row = {"name": name, "title": files.FILES[name].title, "bytes": path.stat().st_size}
+    wanted = ["--labels", labels, "--outputs", str(python)]
+    row["python"] = json.loads(output([*python_side(name, args), *wanted]).splitlines()[-1])
+    program = [str(args.build / "kqat_label_image"), "--model", str(path), "--lcompute", "1"]
+    program += ["--batch", images, "--batch-labels", labels, "--batch-size", "1"]
+    output([*program, "--json", str(report), "--outputs", str(cpp)])
+    row["cpp"] = {"accuracy": json.loads(report.read_text())["accuracy"]}
+    row["cpp"]["peak_bytes"] = cpp_side(name, args).measure(1)["peak_bytes"]
     row["equal"] = python.read_bytes() == cpp.read_bytes()
     return row
+
+
+def python_side(name, args):
+    """Returns the command that runs a file in Python, where needed with Larq Compute Engine."""
+    lce = files.FILES[name].lce
+    command = [str(args.larq_python) if lce else sys.executable, "-m", "benchmarks.cpp.python_side"]
+    command += [str(args.out / f"{name}.tflite"), "--images", str(args.data / TEST[0])]
+    return [*command, "--lce"] if lce else command
+
+
+def cpp_side(name, args):
+    """Returns what measures a file in C++."""
+    return timing.CppSide(args.build / "kqat_benchmark", args.out / f"{name}.tflite")
 
 
 def output(command):
@@ -83,11 +91,14 @@ def output(command):
 def time_all(rows, args):
     """Adds the median microseconds of both sides and of their ratios within rounds to each row."""
     for row in rows:
-        path = args.out / f"{row['name']}.tflite"
-        sides = {
-            "python": timing.PythonSide(path),
-            "cpp": timing.CppSide(args.build / "kqat_benchmark", path),
-        }
+        name = row["name"]
+        lce = files.FILES[name].lce
+        python = (
+            timing.LcePythonSide(python_side(name, args))
+            if lce
+            else timing.PythonSide(args.out / f"{name}.tflite")
+        )
+        sides = {"python": python, "cpp": cpp_side(name, args)}
         rounds = timing.in_turns(sides, args.rounds, args.runs)
         for side in sides:
             row[side]["microseconds"] = statistics.median(r[side] for r in rounds)

@@ -37,6 +37,22 @@ class PythonSide:
         return statistics.median(times) / 1e3
 
 
+class LcePythonSide:
+    """A file in Larq Compute Engine's interpreter, in another environment: a process of its own each time.
+
+    Args:
+        command: Starts `benchmarks.cpp.python_side` for the file.
+    """
+
+    def __init__(self, command):
+        self.command = command
+
+    def median(self, runs):
+        """Returns the median microseconds of a call with one image."""
+        done = subprocess.run([*self.command, "--runs", str(runs)], check=True, stdout=subprocess.PIPE)
+        return json.loads(done.stdout.splitlines()[-1])["median_us"]
+
+
 class CppSide:
     """The same with kqat_benchmark, which is started anew each time.
 
