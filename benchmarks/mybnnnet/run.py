@@ -88,14 +88,18 @@ def glorot(rng, shape):
 
 
 def report(results, seeds):
-    """Returns the comparison as Markdown."""
-    found = {name: [one[f"seed{seed}"]["accuracy"] for seed in seeds] for name, one in results.items()}
-    rows = [[f"seed {seed}", *(f"{found[name][i]:.2%}" for name in found)] for i, seed in enumerate(seeds)]
-    means = {name: statistics.fmean(values) for name, values in found.items()}
-    rows.append(["mean", *(f"{value:.2%}" for value in means.values())])
+    """Returns the comparison as Markdown, by the averages of BatchNorm and by the images' own statistics."""
+    found = {}
+    for name, one in results.items():
+        stages = [one[f"seed{seed}"] for seed in seeds]
+        found[name] = [stage["accuracy"] for stage in stages]
+        found[f"{name}, own statistics"] = [stage["own_statistics"][-1] for stage in stages]
+    found = dict(sorted(found.items(), key=lambda item: "own" in item[0]))
+    columns = [[*values, statistics.fmean(values)] for values in found.values()]
+    names = [*(f"seed {seed}" for seed in seeds), "mean"]
+    rows = [[name, *(f"{column[i]:.2%}" for column in columns)] for i, name in enumerate(names)]
     head = "\n".join(f"{name}: {one.data['machine']}" for name, one in results.items())
-    gap = 100 * (means["kqat"] - means["larq"])
-    return f"{head}\n\n{markdown(['', *found], rows)}\n\nkqat to larq: {gap:+.2f} points"
+    return f"{head}\n\n{markdown(['', *found], rows)}"
 
 
 if __name__ == "__main__":
