@@ -15,6 +15,7 @@ from kqat.transforms.insert import Builder
 from kqat.transforms.plan import Plan, check_patterns, settings
 from kqat.transforms.planner import Planner
 from kqat.transforms.precision import check_variables
+from kqat.transforms.reorder import behind_pooling, explained, is_behind_pooling, movable
 from kqat.transforms.signs import sign_readers, with_sign_inputs
 from kqat.transforms.splitting.split import split
 from kqat.transforms.strip import strip_fake_quant as strip
@@ -34,6 +35,7 @@ def quantize(
     quantizer: str = "auto",
     recipe: Any = None,
     engine: str = "auto",
+    move_batchnorm: bool = False,
     strict: bool = False,
 ) -> keras.Model:
     """Returns a quantization-aware copy of a model, ready for `fit`, `calibrate` and `export_tflite`.
@@ -58,6 +60,9 @@ def quantize(
         engine: `"native"`, `"tfmot"` for the quantization of TensorFlow Model Optimization, which works on
             tf_keras models and converts others first, or `"auto"`: what the model is for. Of a tf_keras model
             `bits=1` makes one of larq.
+        move_batchnorm: With activations of 1 bit, whether a BatchNorm in front of max pooling moves behind
+            it, its ReLU with it, so that about half of the signs are +1. In float that changes nothing
+            where its gains are at least 0; where one is negative, the network is another one.
         strict: Raise if a layer that was not excluded stays in float.
 
     Returns:
@@ -137,10 +142,16 @@ def _legacy(bits, engine):
 
 
 def _of_legacy(options: dict) -> dict:
-    return {key: value for key, value in options.items() if key not in ("engine", "boundary_bits")}
+    if options.get("move_batchnorm"):
+        raise PlanError(
+            "A model of tf_keras keeps its order. Received: move_batchnorm=True. "
+            "Use kqat.convert(model, to='keras') and the native engine."
+        )
+    own = ("engine", "boundary_bits", "move_batchnorm")
+    return {key: value for key, value in options.items() if key not in own}
 
 
-def _planned(model, *, engine="auto", recipe=None, **options):
+def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **options):
     """Returns the split graph of a model, the plan for it, and the origins of split layers."""
     if engine not in ENGINES:
         raise PlanError(f"Unknown engine. Received: engine={engine!r}. Use one of {ENGINES}.")
@@ -154,15 +165,27 @@ def _planned(model, *, engine="auto", recipe=None, **options):
     graph = trace(model)
     check_variables(graph.nodes)
     if isinstance(recipe, Plan):
-        return _replayed(graph, recipe, options)
+        return _replayed(graph, recipe, options | {"move_batchnorm": move_batchnorm or None})
     config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
+    runs = _runs_to_move(graph, config) if move_batchnorm else []
+    graph = behind_pooling(graph, runs)
     planner = Planner(graph, config)
     if wanted := planner.wants_signs():
         graph = with_sign_inputs(graph, wanted)
         planner = Planner(graph, config)
-    return graph, planner.plan(), origins
+    return graph, explained(planner.plan(), runs), origins
+
+
+def _runs_to_move(graph, config) -> list:
+    """Returns the runs of BatchNorm and max pooling that change places: those without excluded layers."""
+    if config.bits.activations != 1:
+        raise PlanError(
+            "Only signs want BatchNorm behind max pooling. Received: move_batchnorm=True with activations of "
+            f"{config.bits.activations} bits. Use activation_bits=1, or leave it out."
+        )
+    return [run for run in movable(graph) if not any(config.excluded(node) for node in run.nodes)]
 
 
 def _is_ours(layer) -> bool:
@@ -173,7 +196,7 @@ def _replayed(graph, recipe: Plan, options: dict):
     """Returns what `_planned` does, for a plan that the user brings along."""
     extra = {
         key
-        for key in ("include", "exclude", "weight_bits", "activation_bits")
+        for key in ("include", "exclude", "weight_bits", "activation_bits", "move_batchnorm")
         if options.get(key) is not None
     }
     if extra:
@@ -184,6 +207,8 @@ def _replayed(graph, recipe: Plan, options: dict):
     recipe.check()
     whole = {layer.path for layer in recipe if layer.mode == "float"}
     graph, origins = split(graph, lambda node: node.path not in whole)
+    order = [layer.path for layer in recipe]
+    graph = behind_pooling(graph, [run for run in movable(graph) if is_behind_pooling(run, order)])
     graph = with_sign_inputs(graph, sign_readers(recipe))
     ours = {node.path for node in graph.nodes} | set(graph.input_names.values())
     theirs = {layer.path for layer in recipe}

@@ -158,6 +158,8 @@ def test_errors_name_the_remedy():
         kqat.quantize(model, bits=16)
     with pytest.raises(PlanError, match="native engine.*kqat.convert"):
         kqat.quantize(model, engine="native")
+    with pytest.raises(PlanError, match="Received: move_batchnorm=True. Use kqat.convert"):
+        kqat.quantize(model, bits=8, move_batchnorm=True)
     with pytest.raises(UnmatchedPatternError, match="'hed'.*'head'"):
         kqat.quantize(model, exclude=["hed"])
     q = kqat.quantize(model)
