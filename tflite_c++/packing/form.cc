@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -42,6 +43,31 @@ std::vector<std::pair<int64_t, int64_t>> Pairs(const json& lists, const char* na
     pairs.emplace_back(pair[0].get<int64_t>(), pair[1].get<int64_t>());
   }
   return pairs;
+}
+
+// Returns a finite float above 0.
+float Magnitude(const json& value) {
+  RequireSound(value.is_number_float(), "a metadata entry kqat_packed of odd form");
+  const double magnitude = value.get<double>();
+  const double largest = std::numeric_limits<float>::max();
+  RequireSound(magnitude <= largest && static_cast<float>(magnitude) > 0, "weights of an odd magnitude");
+  return static_cast<float>(magnitude);
+}
+
+// Returns the floats that are stored as signs; files without any have no such list.
+std::vector<FloatSigns> Floats(const json& lists) {
+  std::vector<FloatSigns> floats;
+  const auto found = lists.find("floats");
+  if (found == lists.end()) return floats;
+  RequireSound(found->is_array(), "a metadata entry kqat_packed of odd form");
+  for (const json& entry : *found) {
+    const bool sound = entry.is_array() && entry.size() == 3 && entry[0].is_number_integer() &&
+                       entry[1].is_number_integer() && entry[2].is_array();
+    RequireSound(sound, "a metadata entry kqat_packed of odd form");
+    FloatSigns& added = floats.emplace_back(FloatSigns{entry[0].get<int64_t>(), entry[1].get<int64_t>(), {}});
+    for (const json& value : entry[2]) added.magnitudes.push_back(Magnitude(value));
+  }
+  return floats;
 }
 
 // Whether something besides the entry uses the last buffer.
@@ -88,7 +114,7 @@ Lists ReadLists(const flatbuffer::Model& model) {
   const uint8_t* text = model.table.file().data() + range.position;
   const json lists = json::parse(text, text + range.size, nullptr, /*allow_exceptions=*/false);
   RequireSound(lists.is_object(), "a metadata entry kqat_packed that is no JSON object");
-  return {Pairs(lists, "tensors"), Pairs(lists, "versions")};
+  return {Pairs(lists, "tensors"), Pairs(lists, "versions"), Floats(lists)};
 }
 
 }  // namespace kqat::packing

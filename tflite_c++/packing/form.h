@@ -11,10 +11,18 @@ namespace kqat::packing {
 
 constexpr char kEntry[] = "kqat_packed";
 
-// What the metadata entry lists: bits by tensor index, and the version that each operator code returns to.
+// A tensor of floats of which the signs are stored, and one magnitude for each channel along an axis; -1 for one in all.
+struct FloatSigns {
+  int64_t tensor;
+  int64_t axis;
+  std::vector<float> magnitudes;
+};
+
+// What the metadata entry lists: bits by tensor index, the version that each operator code returns to, and floats.
 struct Lists {
   std::vector<std::pair<int64_t, int64_t>> tensors;
   std::vector<std::pair<int64_t, int64_t>> versions;
+  std::vector<FloatSigns> floats;
 };
 
 // Whether a file says that it is packed, also if it is damaged.

@@ -37,7 +37,7 @@ TEST(Expand, LeavesPlainFilesAlone) {
 }
 
 TEST(Expand, GivesASoundPlainFile) {
-  for (const char* name : {"w4a4_packed", "w4a4_packed_int8", "w2a2_packed", "w1a8_packed"}) {
+  for (const char* name : {"w4a4_packed", "w4a4_packed_int8", "w2a2_packed", "w1a8_packed", "signs_packed"}) {
     const Bytes packed = tests::RecordedFile(std::string(name) + ".tflite");
     ASSERT_TRUE(IsPacked(packed));
     const Bytes expanded = Expand(packed);
@@ -65,8 +65,8 @@ TEST(Expand, EveryTruncationIsAnError) {
 }
 
 // With a right checksum only what is said inside can be wrong.
-Bytes Replaced(const std::string& from, const std::string& to) {
-  Bytes body = tests::RecordedFile("w4a4_packed.tflite");
+Bytes Replaced(const std::string& from, const std::string& to, const char* file = "w4a4_packed.tflite") {
+  Bytes body = tests::RecordedFile(file);
   body.resize(Unsealed(body));
   std::string text(body.begin(), body.end());
   const size_t at = text.find(from);
@@ -85,6 +85,18 @@ TEST(Expand, ChecksTheLists) {
   EXPECT_NE(ErrorOf([] { Expand(Replaced("[[5,4]", "[[5,1]")); }), "");
   EXPECT_NE(ErrorOf([] { Expand(Replaced("kqat_packed", "kqat_pakced")); }).find("no metadata entry"),
             std::string::npos);
+}
+
+std::string FloatsError(const std::string& from, const std::string& to) {
+  return ErrorOf([&] { Expand(Replaced(from, to, "signs_packed.tflite")); });
+}
+
+TEST(Expand, ChecksTheFloats) {
+  EXPECT_NE(FloatsError(",-1,[1.0]]", ",-1,[0.0]]").find("odd magnitude"), std::string::npos);
+  EXPECT_NE(FloatsError(",-1,[1.0]]", ", 0,[1.0]]").find("do not tell"), std::string::npos);
+  EXPECT_NE(FloatsError(",-1,[1.0]]", ",17,[1.0]]").find("do not tell"), std::string::npos);
+  EXPECT_NE(FloatsError(",-1,[1.0]]", ",-1,[100]]").find("odd form"), std::string::npos);
+  EXPECT_NE(FloatsError(",-1,[1.0]]", ",-1,\"1.0\"]").find("odd form"), std::string::npos);
 }
 
 }  // namespace

@@ -46,10 +46,11 @@ def main(argv=None):
     pair = [x, np.random.default_rng(1).normal(size=(64, 5)).astype(np.float32)]
     content = export(two_inputs(), 8, pair, {})
     record(folder, "two_inputs", content, [part[:SAMPLES] for part in pair])
+    record(folder, "signs_packed", kqat.export_tflite(signs(), weights="packed").content, [x[:SAMPLES]])
     write_idx(folder / "pictures.idx", pixels[:SAMPLES, ..., 0])
     best = np.argmax(kqat.runtime.load(folder / "w8a8.tflite")(x[:SAMPLES], batch_size=1), axis=-1)
     write_idx(folder / "labels.idx", best.astype(np.uint8))
-    (folder / "cases.txt").write_text("\n".join([*CASES, "two_inputs"]) + "\n")
+    (folder / "cases.txt").write_text("\n".join([*CASES, "two_inputs", "signs_packed"]) + "\n")
 
 
 def convolutional():
@@ -78,6 +79,23 @@ def two_inputs():
     features = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, strides=3, activation="relu")(image))
     both = keras.layers.Concatenate()([keras.layers.Dense(5)(features), extra])
     return keras.Model([image, extra], [keras.layers.Dense(7)(both), keras.layers.Dense(3)(extra)])
+
+
+def signs():
+    """Returns a net of float kernels that have one magnitude in all, or one a channel."""
+    one = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
+    each = {**one, "kernel_quantizer": "magnitude_aware_sign"}
+    layers = [
+        keras.Input(SHAPE),
+        kqat.layers.QuantConv2D(8, 3, kernel_quantizer="ste_sign", use_bias=False),
+        keras.layers.BatchNormalization(),
+        kqat.layers.QuantConv2D(12, 3, strides=2, **each),
+        keras.layers.BatchNormalization(),
+        kqat.layers.QuantDepthwiseConv2D(3, **one),
+        keras.layers.Flatten(),
+        kqat.layers.QuantDense(10, **each),
+    ]
+    return keras.Sequential(layers)
 
 
 def export(model, bits, x, options):

@@ -8,6 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
 from kqat.core.packing import packed_size, unpack
+from kqat.export.packing.float_signs import FloatSigns
 from kqat.export.packing.form import (
     ENTRY,
     STOCK_TYPES,
@@ -49,10 +50,12 @@ def _undo(content: bytes) -> tuple[bytes, dict[int, int]]:
     check_structure(body, packed=True)
     try:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(body))
-        bits, versions = _take_entry(model)
+        bits, versions, of_signs = _take_entry(model)
+        _require_apart(model, bits, of_signs)
         _restore_weights(model, bits)
+        _restore_floats(model, of_signs)
         _restore_versions(model.operatorCodes or [], versions)
-        return write_model(model), bits
+        return write_model(model), bits | dict.fromkeys(of_signs, 1)
     except FileError:
         raise
     except Exception as error:  # the generated code reads more than the structure check does
@@ -62,8 +65,8 @@ def _undo(content: bytes) -> tuple[bytes, dict[int, int]]:
         ) from error
 
 
-def _take_entry(model) -> tuple[dict[int, int], dict[int, int]]:
-    """Removes the metadata entry and its buffer; returns the bits by tensor, the versions by code."""
+def _take_entry(model) -> tuple[dict[int, int], dict[int, int], dict[int, FloatSigns]]:
+    """Removes the metadata entry and its buffer; returns bits by tensor, versions by code, float tensors."""
     *others, entry = model.metadata or [None]
     require(entry is not None and entry.name == ENTRY.encode(), f"no metadata entry {ENTRY} at the end")
     used = {t.buffer for graph in model.subgraphs for t in graph.tensors or []} | {e.buffer for e in others}
@@ -76,7 +79,50 @@ def _take_entry(model) -> tuple[dict[int, int], dict[int, int]]:
     except (ValueError, RecursionError):
         lists = None
     require(isinstance(lists, dict), f"a metadata entry {ENTRY} that is no JSON object")
-    return _pairs(lists.get("tensors")), _pairs(lists.get("versions"))
+    return _pairs(lists.get("tensors")), _pairs(lists.get("versions")), _float_signs(lists.get("floats", []))
+
+
+def _float_signs(value) -> dict[int, FloatSigns]:
+    """Returns a JSON list of a tensor, an axis and magnitudes each."""
+    sound = isinstance(value, list) and all(
+        isinstance(entry, list)
+        and [type(x) for x in entry] == [int, int, list]
+        and all(type(magnitude) is float for magnitude in entry[2])
+        for entry in value
+    )
+    require(
+        sound and len({entry[0] for entry in value}) == len(value), f"a metadata entry {ENTRY} of odd form"
+    )
+    return {index: FloatSigns(axis, tuple(magnitudes)) for index, axis, magnitudes in value}
+
+
+def _require_apart(model, bits, of_signs) -> None:
+    """Checks that all that reads packed data is listed, once."""
+    tensors = model.subgraphs[0].tensors or []
+    listed = [*bits, *of_signs]
+    require(all(0 <= i < len(tensors) for i in listed), "a packed tensor that does not exist")
+    require(len({*listed}) == len(listed), "a tensor that is packed twice")
+    integers, floats = ({tensors[i].buffer for i in chosen} for chosen in (bits, of_signs))
+    plain = [i for i, t in enumerate(tensors) if t.buffer in integers | floats and i not in {*listed}]
+    require(not plain and not integers & floats, f"tensors {plain} that read packed data as they are")
+
+
+def _restore_floats(model, chosen: dict[int, FloatSigns]) -> None:
+    """Puts FLOAT32 weights back, each buffer once."""
+    tensors = model.subgraphs[0].tensors or []
+    for buffer, indices in by_buffer(tensors, chosen).items():
+        first = tensors[indices[0]]
+        form, shape = chosen[indices[0]], tuple(int(size) for size in first.shape)
+        for i in indices:
+            alike = chosen[i] == form and _count(tensors[i]) == _count(first)
+            require(alike and tensors[i].type == _TYPES.UINT8 and form.fits(shape), f"an odd tensor {i}")
+            tensors[i].type = _TYPES.FLOAT32
+        data = np.asarray(
+            model.buffers[buffer].data if model.buffers[buffer].data is not None else (), np.uint8
+        )
+        whole = data.size == packed_size(_count(first), 1)
+        require(whole, f"tensor {indices[0]} in {data.size} bytes for {_count(first)} signs")
+        model.buffers[buffer] = aligned(form.values(data, shape))
 
 
 def _pairs(value) -> dict[int, int]:
@@ -92,9 +138,8 @@ def _restore_weights(model, chosen: dict[int, int]) -> None:
     """Puts INT8 weights back, each buffer once."""
     tensors = model.subgraphs[0].tensors or []
     for i, bits in chosen.items():
-        require(0 <= i < len(tensors) and bits in (1, 2, 4), f"a packed tensor {i} of {bits} bits")
-    groups = by_buffer(tensors, chosen)
-    for buffer, indices in groups.items():
+        require(bits in (1, 2, 4), f"a packed tensor {i} of {bits} bits")
+    for buffer, indices in by_buffer(tensors, chosen).items():
         first = indices[0]
         bits, count = chosen[first], _count(tensors[first])
         for i in indices:
@@ -102,8 +147,6 @@ def _restore_weights(model, chosen: dict[int, int]) -> None:
             require(alike and tensors[i].type in (STOCK_TYPES.get(bits), _TYPES.UINT8), f"an odd tensor {i}")
             tensors[i].type = _TYPES.INT8
         model.buffers[buffer] = aligned(_unpacked(model.buffers[buffer].data, bits, count, first))
-    plain = [i for i, t in enumerate(tensors) if t.buffer in groups and i not in chosen]
-    require(not plain, f"tensors {plain} that read packed data as they are")
 
 
 def _unpacked(data, bits: int, count: int, tensor: int) -> np.ndarray:

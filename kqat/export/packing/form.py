@@ -6,7 +6,9 @@ A packed file is a `.tflite` file with three differences:
   (1 bit, for which there is no type) are UINT8 tensors of the original shape whose buffer is shorter than
   the shape says; every runtime refuses those. The order of bits is that of `kqat.core.packing`.
 * The last metadata entry, `kqat_packed`, lists in JSON what to undo: `{"tensors": [[index, bits], ...],
-  "versions": [[operator code, version], ...]}`. Its contents are the last buffer.
+  "versions": [[operator code, version], ...]}`. Its contents are the last buffer. Where FLOAT32 weights are
+  all of one magnitude, or of one a channel, their signs are stored like weights of 1 bit, and the entry has
+  `"floats": [[index, axis, [magnitude, ...]], ...]` too, with axis -1 for one magnitude.
 * 16 bytes follow the file proper: `KQATPACK`, its size and its CRC-32, both as uint32 in little endian.
 
 The entry and the last bytes vouch for each other: damage to one leaves the other to tell.

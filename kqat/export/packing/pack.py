@@ -9,6 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 from kqat.core.errors import FileError
 from kqat.core.packing import pack, width_for
 from kqat.export.packing.expand import packed_tensors
+from kqat.export.packing.float_signs import FloatSigns, signs
 from kqat.export.packing.form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
 from kqat.export.running.structure import check_structure
 from kqat.export.writing.tables import AlignedBuffer
@@ -34,12 +35,13 @@ _VERSIONS = {
 }
 
 
-def pack_file(content: bytes, widths: dict[int, int]) -> bytes:
+def pack_file(content: bytes, widths: dict[int, int], floats: bool = True) -> bytes:
     """Returns a file with its weights in as few bits as their values need.
 
     Args:
         content: A file that stores weights of every width in INT8.
         widths: Bits of the grid of each weight constant, by tensor index (`Writer.widths`).
+        floats: Whether to store the signs of float weights that are all of one magnitude, too.
 
     Returns:
         The packed file; `content` itself if there is nothing to pack.
@@ -54,7 +56,8 @@ def pack_file(content: bytes, widths: dict[int, int]) -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     tensors, readers = model.subgraphs[0].tensors, _readers(model)
     chosen = _choose(model, widths)
-    if not chosen:
+    of_signs = _choose_floats(model) if floats else {}
+    if not chosen and not of_signs:
         return content
     for buffer, indices in by_buffer(tensors, chosen).items():
         bits = chosen[indices[0]]
@@ -62,8 +65,15 @@ def pack_file(content: bytes, widths: dict[int, int]) -> bytes:
         stock = bits in STOCK_TYPES and all(_is_safe(model, i, readers[i]) for i in indices)
         for i in indices:
             tensors[i].type = STOCK_TYPES[bits] if stock else _TYPES.UINT8
+    _store_signs(model, of_signs)
     versions = _raise_versions(model, chosen, readers)
-    _add_entry(model, {"tensors": sorted([i, bits] for i, bits in chosen.items()), "versions": versions})
+    entry: dict[str, list] = {
+        "tensors": sorted([i, bits] for i, bits in chosen.items()),
+        "versions": versions,
+    }
+    if of_signs:
+        entry["floats"] = [[i, form.axis, form.magnitudes] for i, form in sorted(of_signs.items())]
+    _add_entry(model, entry)
     return sealed(write_model(model))
 
 
@@ -121,6 +131,36 @@ def _choose(model, widths: dict[int, int]) -> dict[int, int]:
         if bits < 8 and len(model.buffers[buffer].data) > 1:
             chosen.update(dict.fromkeys(users[buffer], bits))
     return chosen
+
+
+def _choose_floats(model) -> dict[int, FloatSigns]:
+    """Returns how each float tensor follows from its signs, where that is all there is to it."""
+    tensors = model.subgraphs[0].tensors
+    chosen: dict[int, FloatSigns] = {}
+    for buffer, indices in by_buffer(tensors, range(len(tensors))).items():
+        shapes = {
+            (tensors[i].type, tuple(tensors[i].shape if tensors[i].shape is not None else ()))
+            for i in indices
+        }
+        data = model.buffers[buffer].data
+        if data is None or not len(data) or len(shapes) > 1 or tensors[indices[0]].type != _TYPES.FLOAT32:
+            continue
+        form = FloatSigns.of(_floats(model, indices[0]))
+        chosen.update(dict.fromkeys(indices, form) if form else {})
+    return chosen
+
+
+def _store_signs(model, chosen: dict[int, FloatSigns]) -> None:
+    tensors = model.subgraphs[0].tensors
+    for buffer, indices in by_buffer(tensors, chosen).items():
+        model.buffers[buffer] = aligned(signs(_floats(model, indices[0])))
+        for i in indices:
+            tensors[i].type = _TYPES.UINT8
+
+
+def _floats(model, index: int) -> np.ndarray:
+    tensor = model.subgraphs[0].tensors[index]
+    return np.asarray(model.buffers[tensor.buffer].data, np.uint8).view("<f4").reshape(tensor.shape)
 
 
 def _values(model, index: int) -> np.ndarray:

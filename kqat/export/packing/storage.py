@@ -23,7 +23,7 @@ def pack(content: bytes, widths: dict[int, int], plan: Plan, target: str) -> tup
     """
     if target == "tflite-micro":
         widths = _micro_widths(widths, plan)
-    packed = pack_file(content, widths)
+    packed = pack_file(content, widths, floats=target != "tflite-micro")
     if expand_file(packed) != content:
         layers = ", ".join(sorted({weights.layer for weights in plan.weights if weights.index in widths}))
         raise ExportError(
