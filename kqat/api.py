@@ -169,23 +169,30 @@ def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **optio
     config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
-    runs = _runs_to_move(graph, config) if move_batchnorm else []
-    graph = behind_pooling(graph, runs)
+    planner, runs = _planner(graph, config), []
+    if move_batchnorm:
+        runs = _runs_to_move(graph, config)
+        planner = _planner(behind_pooling(graph, runs), config)
+    return planner.graph, explained(planner.plan(), runs), origins
+
+
+def _planner(graph, config) -> Planner:
+    """Returns the planner of a graph in which the layers that want signs read signs."""
     planner = Planner(graph, config)
-    if wanted := planner.wants_signs():
-        graph = with_sign_inputs(graph, wanted)
-        planner = Planner(graph, config)
-    return graph, explained(planner.plan(), runs), origins
+    wanted = planner.wants_signs()
+    return Planner(with_sign_inputs(graph, wanted), config) if wanted else planner
 
 
 def _runs_to_move(graph, config) -> list:
-    """Returns the runs of BatchNorm and max pooling that change places: those without excluded layers."""
+    """Returns the runs of BatchNorm and max pooling that change places: those that make signs."""
     if config.bits.activations != 1:
         raise PlanError(
             "Only signs want BatchNorm behind max pooling. Received: move_batchnorm=True with activations of "
             f"{config.bits.activations} bits. Use activation_bits=1, or leave it out."
         )
-    return [run for run in movable(graph) if not any(config.excluded(node) for node in run.nodes)]
+    runs = [run for run in movable(graph) if not any(config.excluded(node) for node in run.nodes)]
+    moved = _planner(behind_pooling(graph, runs), config)
+    return [run for run in runs if moved.makes_signs(run.pooling.outputs[0])]
 
 
 def _is_ours(layer) -> bool:

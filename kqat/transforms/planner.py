@@ -6,6 +6,7 @@ from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
+from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
 from kqat.transforms.boundary import after_the_last, boundary
@@ -17,7 +18,7 @@ from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
 
-WEIGHT_FAMILY = {"lsq": "lsq", "ema": "minmax", "pact": "minmax"}
+WEIGHT_FAMILY = {"ema": "minmax", "pact": "minmax"}  # others are for weights too
 
 
 class Planner:
@@ -70,6 +71,12 @@ class Planner:
             return []
         nodes = [n for n in self._quantized() if reads_signs(n) and n.path not in self.first | self.last]
         return list(dict.fromkeys(n.path for n in nodes if any(map(self._has_numbers, n.inputs))))
+
+    def makes_signs(self, tensor: Tensor) -> bool:
+        """Tells whether a tensor is of signs, or a layer reads the signs of it."""
+        group = self.groups.find(tensor)
+        readers = (reader for member in self.members[group] for reader in self.readers[member])
+        return self.wishes.get(group) == 1 or any(isinstance(reader.op, SignInput) for reader in readers)
 
     def _has_numbers(self, tensor: Tensor) -> bool:
         group = self.groups.find(tensor)
@@ -168,9 +175,7 @@ class Planner:
             return rule.weight_bits
         bits = self.settings.bits.weights
         at_edge = node.path in self.first or node.path in self.last
-        return (
-            max(bits, self.settings.boundary_bits) if at_edge and bits < self.settings.boundary_bits else bits
-        )
+        return max(bits, self.settings.boundary_bits) if at_edge else bits
 
     def _activation_bits(self, node: Node) -> int:
         rule = self._rule_for(node)
@@ -287,11 +292,6 @@ class Planner:
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:
         treatment = treatment_for(node.op)
         bits = self._weight_bits(node)
-        family = self._family(node)
-        if bits == 1:
-            name = "sign"
-        elif family == "auto":
-            name = "minmax" if bits >= 8 else "lsq"
-        else:
-            name = WEIGHT_FAMILY[family]
+        family = self._quantizer_name(self._family(node), bits)
+        name = WEIGHT_FAMILY.get(family, family)
         return {key: WeightPlan(bits, name, axis) for key, axis in treatment.weights.items()}

@@ -96,6 +96,23 @@ def test_excluded_layers_stay_where_they_are():
     assert paths.index("second_norm") < paths.index("second_pool")
 
 
+def test_only_where_signs_are_made():
+    """What the head reads as numbers stays one kernel with its BatchNorm."""
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 1)),
+            *(layers.Conv2D(8, 3), layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D(2)),
+            *(layers.Conv2D(8, 2), layers.BatchNormalization(), layers.ReLU(), layers.MaxPooling2D(2)),
+            *(layers.Flatten(), layers.Dense(4)),
+        ]
+    )
+    plan = kqat.plan(model, bits=1, move_batchnorm=True)
+    moved = [
+        layer.reason == "moved behind max pooling" for layer in plan if layer.kind == "BatchNormalization"
+    ]
+    assert moved == [True, False]
+
+
 def test_trains_and_ships_what_it_evaluates(x, y, tmp_path):
     q = kqat.quantize(network(signed=True), bits=1, move_batchnorm=True)
     q.compile("adam", "sparse_categorical_crossentropy")
