@@ -1,13 +1,14 @@
 """Looks at the weights of a model as they compute: quantized, not latent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 import keras
 import numpy as np
 
-from kqat.layers.manual import BUILT
+from kqat.layers.manual import BUILT, METRICS
+from kqat.quantizers.estimator import checked_metrics
 
 
 @contextmanager
@@ -37,6 +38,33 @@ def quantized_scope(quantize: bool = True) -> Iterator[bool]:
         yield quantize
     finally:
         _SCOPE.switch(before)
+
+
+@contextmanager
+def metrics_scope(metrics: Iterable[str] = ()) -> Iterator[tuple[str, ...]]:
+    """Has the weights of `Quant*` layers that are made inside count these metrics.
+
+    A layer with a `metrics` argument of its own counts that instead. Scopes add up.
+
+    Args:
+        metrics: `["flip_ratio"]`; `kqat.callbacks.FlipRatioMonitor` logs it.
+
+    Raises:
+        ValueError: A metric is unknown.
+
+    Example:
+        >>> import kqat
+        >>> with kqat.context.metrics_scope(["flip_ratio"]):
+        ...     layer = kqat.layers.QuantDense(2, kernel_quantizer="ste_sign")
+        >>> layer.kernel_quantizer.quantizer_metrics
+        ('flip_ratio',)
+    """
+    both = tuple(dict.fromkeys((*METRICS.get(), *checked_metrics(metrics))))
+    token = METRICS.set(both)
+    try:
+        yield both
+    finally:
+        METRICS.reset(token)
 
 
 @dataclass(frozen=True)

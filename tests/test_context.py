@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
 import kqat
@@ -79,3 +80,23 @@ def test_the_scope_ends_after_an_error():
     except KeyError:
         pass
     np.testing.assert_array_equal(kernels(model)[0], latent[0])
+
+
+def test_layers_in_a_metrics_scope_count():
+    def counted(**options):
+        return kqat.layers.QuantDense(
+            2, kernel_quantizer="ste_sign", **options
+        ).kernel_quantizer.quantizer_metrics
+
+    with kqat.context.metrics_scope(["flip_ratio"]) as metrics:
+        assert metrics == ("flip_ratio",)
+        assert list(counted()) == ["flip_ratio"]
+        assert list(counted(metrics=[])) == []
+        with kqat.context.metrics_scope():
+            assert list(counted()) == ["flip_ratio"]
+    assert list(counted()) == []
+
+
+def test_unknown_metrics_are_refused():
+    with pytest.raises(ValueError, match="Unknown metric"), kqat.context.metrics_scope(["flips"]):
+        pass

@@ -1,5 +1,6 @@
 """What the layers with quantizers chosen by hand have in common."""
 
+from contextvars import ContextVar
 from typing import Any
 from weakref import WeakSet
 
@@ -10,6 +11,8 @@ from kqat.layers.substitute import call_with
 
 # Every layer whose weights exist, for looking at all of them at once.
 BUILT: WeakSet = WeakSet()
+# What weights count where a layer does not say it; see `kqat.context.metrics_scope`.
+METRICS: ContextVar[tuple[str, ...]] = ContextVar("metrics", default=())
 
 
 class ManualQuantization(keras.layers.Layer):
@@ -24,8 +27,10 @@ class ManualQuantization(keras.layers.Layer):
         pointwise_quantizer: In its place, for their pointwise kernel.
         input_quantizer: Likewise for the input.
         bits: Width of quantizers given by name that have a choice, 1 to 16.
-        metrics: `["flip_ratio"]` for the weights, where their quantizer has it.
-        **kwargs: Keyword arguments of the Keras layer. A constraint may be `"weight_clip"`.
+        metrics: `["flip_ratio"]` for the weights, where their quantizer has it; by default those of
+            `kqat.context.metrics_scope`.
+        **kwargs: Keyword arguments of the Keras layer. A constraint may be `"weight_clip"`, an activation the
+            name of a quantizer or a quantizer, whose name means nothing to other layers.
 
     Raises:
         ValueError: A quantizer is for a weight that the layer does not have.
@@ -53,11 +58,15 @@ class ManualQuantization(keras.layers.Layer):
         self._check_names(chosen)
         for key in [key for key in kwargs if key.endswith("_constraint")]:
             kwargs[key] = constraints.get(kwargs[key])
+        if isinstance(kwargs.get("activation"), str) and kwargs["activation"] in quantizers.NAMES:
+            kwargs["activation"] = quantizers.get(kwargs["activation"], bits=bits)
         super().__init__(*args, **kwargs)
         for name, axes in self.weight_axes.items():
             settings = {"bits": bits, "axis": axes, "signed": True, "narrow_range": True}
             quantizer = quantizers.get(chosen[quantizer_of(name)], **settings)
-            setattr(self, quantizer_of(name), _counting(quantizer, metrics))
+            setattr(
+                self, quantizer_of(name), _counting(quantizer, METRICS.get() if metrics is None else metrics)
+            )
         self.input_quantizer = quantizers.get(input_quantizer, bits=bits)
 
     @property
@@ -65,6 +74,12 @@ class ManualQuantization(keras.layers.Layer):
         """The quantizers of the weights that have one, by the attribute of the weight."""
         found = {name: getattr(self, quantizer_of(name)) for name in self.weight_axes}
         return {name: quantizer for name, quantizer in found.items() if quantizer is not None}
+
+    @property
+    def activation_quantizer(self) -> quantizers.Quantizer | None:
+        """The activation, if it is a quantizer."""
+        activation = getattr(self, "activation", None)
+        return activation if isinstance(activation, quantizers.Quantizer) else None
 
     def build(self, input_shape):
         """Creates the layer's weights and the quantizers' state."""
@@ -78,6 +93,8 @@ class ManualQuantization(keras.layers.Layer):
             weight.precision = quantizer.bits  # by which an optimizer knows binary weights
         if self.input_quantizer is not None and not self.input_quantizer.built:
             self.input_quantizer.build(tuple(input_shape))
+        if self.activation_quantizer is not None and not self.activation_quantizer.built:
+            self.activation_quantizer.build(tuple(self.compute_output_shape(input_shape)))
         BUILT.add(self)
 
     def call(self, inputs, training=False):
@@ -92,7 +109,8 @@ class ManualQuantization(keras.layers.Layer):
 
     def float_weights(self) -> list:
         """Returns the variables that the Keras class has too, in its order."""
-        owned = [q for q in (*self.weight_quantizers.values(), self.input_quantizer) if q is not None]
+        others = (self.input_quantizer, self.activation_quantizer)
+        owned = [q for q in (*self.weight_quantizers.values(), *others) if q is not None]
         state = {id(variable) for quantizer in owned for variable in quantizer.variables}
         return [variable for variable in self.variables if id(variable) not in state]
 
@@ -103,6 +121,8 @@ class ManualQuantization(keras.layers.Layer):
         for key in [key for key in config if key.endswith("_constraint")]:
             if isinstance(getattr(self, key), constraints.WeightClip):
                 config[key] = None
+        if self.activation_quantizer is not None:
+            config["activation"] = None
         return self.float_class.from_config(config)
 
     def _check_names(self, chosen: dict) -> None:

@@ -38,7 +38,7 @@ class Estimator(Quantizer):
 
     def count(self, metrics) -> None:
         """Turns metrics on, before the quantizer is built."""
-        self.quantizer_metrics = _checked(metrics)
+        self.quantizer_metrics = checked_metrics(metrics)
         self.flips = FlipCounter(name="flips") if self.quantizer_metrics else None
 
     def build(self, input_shape):
@@ -67,7 +67,12 @@ class Estimator(Quantizer):
         return {**config, **({"metrics": list(self.quantizer_metrics)} if self.quantizer_metrics else {})}
 
 
-def _checked(metrics) -> tuple[str, ...]:
+def checked_metrics(metrics) -> tuple[str, ...]:
+    """Returns the names of metrics, of which `None` means none.
+
+    Raises:
+        ValueError: One is unknown.
+    """
     given = () if metrics is None else metrics
     given = tuple(given) if isinstance(given, Iterable) and not isinstance(given, str) else (given,)
     if not set(given) <= set(METRICS):

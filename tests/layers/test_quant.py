@@ -140,6 +140,56 @@ def test_metrics_reach_objects_and_names():
         assert layer.kernel_quantizer.flips.ratio == 1
 
 
+@pytest.mark.parametrize(
+    "activation", ["ste_sign", quantizers.SteSign(clip_value=1.2), "dorefa_quantizer", "rsign"]
+)
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **a: kl.QuantConv2D(4, 3, padding="same", pad_values=1.0, **SIGNS, **a),
+        lambda **a: kl.QuantDense(4, **a),
+    ],
+)
+def test_activations_may_be_quantizers(make, activation, tmp_path):
+    model = keras.Sequential([keras.Input((6, 6, 3)), make(activation=activation)])
+    layer, x = model.layers[0], data((6, 6, 3))
+    plain = make()
+    plain.build((None, 6, 6, 3))
+    for old, new in zip(layer.float_weights(), plain.float_weights(), strict=True):
+        new.assign(old)
+    expected = quantizers.get(quantizers.serialize(layer.activation_quantizer))(plain(x))
+    np.testing.assert_array_equal(numpy(model(x)), numpy(expected))
+    model.save(tmp_path / "model.keras")
+    loaded = keras.saving.load_model(tmp_path / "model.keras")
+    assert loaded.layers[0].activation_quantizer.get_config() == layer.activation_quantizer.get_config()
+    np.testing.assert_array_equal(loaded.predict(x, verbose=0), model.predict(x, verbose=0))
+    stripped = kqat.strip_fake_quant(model)
+    assert stripped.layers[-1].activation is keras.activations.linear
+    assert len(stripped.weights) == len(plain.weights) - sum(
+        len(q.variables) for q in plain_quantizers(plain)
+    )
+
+
+def plain_quantizers(layer):
+    return [q for q in (*layer.weight_quantizers.values(), layer.input_quantizer) if q is not None]
+
+
+def test_the_gradient_of_an_activation_is_the_quantizers():
+    layer = kl.QuantDense(1, use_bias=False, kernel_initializer="ones", activation="ste_sign")
+    model = keras.Sequential([keras.Input((1,)), layer])
+    model.compile(keras.optimizers.SGD(1.0), "mae")
+    model.fit(np.array([[0.5]], "float32"), np.array([[0.0]], "float32"), verbose=0)
+    assert numpy(layer.kernel) == 0.5  # 1 - d|sign(w * x)|/dw, the straight-through x
+
+
+def test_names_of_quantizers_mean_nothing_to_other_layers():
+    kl.QuantDense(4, activation="ste_sign")
+    with pytest.raises(ValueError, match="ste_sign"):
+        keras.layers.Dense(4, activation="ste_sign")
+    with pytest.raises(ValueError, match="ste_sing"):
+        kl.QuantDense(4, activation="ste_sing")
+
+
 def test_quantizers_of_other_weights_are_refused():
     with pytest.raises(ValueError, match="Received: pointwise_quantizer. Use kernel_quantizer"):
         kl.QuantDense(3, pointwise_quantizer="ste_sign")

@@ -8,7 +8,7 @@ from kqat import __version__
 from kqat.core.errors import ExportError
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
-from kqat.export.writing.manual import float_layer, write_input, write_padding
+from kqat.export.writing.manual import float_layer, write_activation, write_input, write_padding
 from kqat.export.writing.plan import Plan
 from kqat.export.writing.report import layer_line
 from kqat.export.writing.writer import Ref, Writer
@@ -146,12 +146,18 @@ class Emitter:
                 x = write_padding(self.writer, x, layer)
         self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
         plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
-        return self._emit_float(plain, [x], *places(node))
+        x = self._emit_float(plain, [x], *places(node))
+        if layer.activation_quantizer is None:
+            return x
+        with self._rounding(layer, layer.activation_quantizer, x):
+            return write_activation(self.writer, x, layer)
 
     def _manual_input(self, layer, x: Ref) -> Ref:
-        is_step = step_function(layer.input_quantizer, layer.get_build_config()["input_shape"]) is not None
-        with self.writer.owned(FLOAT if is_step else BORDER, layer.name):
+        with self._rounding(layer, layer.input_quantizer, x):
             return write_input(self.writer, x, layer)
+
+    def _rounding(self, layer, quantizer, x: Ref):
+        return self.writer.owned(BORDER if step_function(quantizer, x.shape) is None else FLOAT, layer.name)
 
     def _emit_plain(self, node: Node, inputs: list[Ref]):
         """Writes an operation without weights on integers, or one that stays float."""

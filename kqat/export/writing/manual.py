@@ -46,19 +46,27 @@ def write_input(writer, x, layer):
     Raises:
         NotImplementedError: The quantizer neither rounds to a grid nor is one step.
     """
-    quantizer, name = layer.input_quantizer, layer.name
-    step = step_function(quantizer, layer.get_build_config()["input_shape"])
+    return _write_rounding(writer, x, layer.input_quantizer, f"{layer.name}/input")
+
+
+def write_activation(writer, x, layer):
+    """Writes the rounding of a float tensor by the activation of a layer, likewise."""
+    return _write_rounding(writer, x, layer.activation_quantizer, f"{layer.name}/activation")
+
+
+def _write_rounding(writer, x, quantizer, name: str):
+    step = step_function(quantizer, x.shape)
     if step is not None:
-        return write_step(writer, x, step, f"{name}/input")
+        return write_step(writer, x, step, name)
     grid = to_numpy_grid(quantizer.grid())
     levels = np.clip(np.rint(_PROBES * (np.float32(1) / grid.scale)), grid.qmin, grid.qmax)
     rounded = keras.ops.convert_to_numpy(quantizer(keras.ops.convert_to_tensor(_PROBES), training=False))
     if not np.array_equal(levels.astype(np.float32) * grid.scale, rounded):
         raise NotImplementedError(
-            f"The input quantizer has no form in a file. Received: {type(quantizer).__name__}. Use one that "
-            "rounds to a grid, such as 'ema', or a sign, such as 'ste_sign'."
+            f"The quantizer '{name}' has no form in a file. Received: {type(quantizer).__name__}. Use one "
+            "that rounds to a grid, such as 'ema', or a sign, such as 'ste_sign'."
         )
-    return write_dequantize(writer, write_quantize(writer, x, grid, f"{name}/levels"), f"{name}/input")
+    return write_dequantize(writer, write_quantize(writer, x, grid, f"{name}/levels"), name)
 
 
 def write_step(writer, x, step: StepFunction, name: str):

@@ -33,6 +33,16 @@ def test_heaviside_computes_the_same():
     assert mismatches(nets.chain(nets.conv(5, input_quantizer="ste_heaviside"))) == 0
 
 
+@pytest.mark.parametrize("activation", ["ste_sign", "ste_heaviside", "rsign"])
+def test_activations_that_are_steps_compute_the_same(activation):
+    assert mismatches(nets.chain(nets.conv(5, activation=activation), nets.conv(4))) == 0
+
+
+def test_an_activation_without_a_form_is_an_error():
+    with pytest.raises(ExportError, match="/activation' has no form in a file. Received: SteTern"):
+        kqat.export_tflite(nets.chain(nets.conv(4, activation="ste_tern")))
+
+
 def test_a_quantizer_without_a_form_is_an_error():
     model = nets.chain(nets.conv(4, input_quantizer="ste_tern"))
     with pytest.raises(ExportError, match="SteTern. Use one that rounds to a grid"):
