@@ -91,7 +91,7 @@ cpp-sanitize: $(VENV)/.dev
 	ctest --test-dir build/sanitize --output-on-failure
 
 # The emulator is slow, and float kernels round in other places on ARM: these are the tests that are quick and exact.
-AARCH64_TESTS := flatbuffer_test packing_test parity_test lce_kernels_test
+AARCH64_TESTS := flatbuffer_test packing_test parity_test
 build/wheel-aarch64/ai_edge_litert: | $(VENV)/.dev
 	$(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps --only-binary :all: \
 		--platform manylinux_2_27_aarch64 -c $(CONSTRAINTS) ai-edge-litert -d $(@D)
@@ -101,7 +101,7 @@ cpp-aarch64: build/wheel-aarch64/ai_edge_litert
 	cmake -S tflite_c++ -B build/aarch64 -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake \
 		-DLITERT_DIR=$(abspath $<) $(CPP_PYTHON)
 	cmake --build build/aarch64 -j2 --target $(AARCH64_TESTS)
-	ctest --test-dir build/aarch64 --output-on-failure -R '^(flatbuffer|packing|parity|lce_kernels)$$'
+	ctest --test-dir build/aarch64 --output-on-failure -R '^(flatbuffer|packing|parity)$$'
 
 clean:
 	rm -rf $(VENV) $(LARQ) build dist site demo
