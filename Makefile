@@ -2,6 +2,8 @@
 #   make demo   train, quantize at 8, 4 and 2 bits, export, verify, one table and one chart
 #   make test   the tests of the Python package
 #   make cpp    build and test the C++ programs; needs the Debian packages that tflite_c++/README.md names
+#   make cpp-sanitize   the same with AddressSanitizer and UndefinedBehaviorSanitizer
+#   make cpp-aarch64    build them for 64-bit ARM, and test under an emulator what is exact there
 PYTHON ?= python3
 VENV ?= .venv
 LARQ ?= .venv-larq
@@ -20,7 +22,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit backends larq examples docs cpp clean
+.PHONY: help demo test lint types unit backends larq examples docs cpp cpp-sanitize cpp-aarch64 clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -75,11 +77,31 @@ examples: $(VENV)/.dev
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
+CPP_PYTHON = -DPython3_EXECUTABLE=$(abspath $(BIN)/python) -DKQAT_PYTHON=$(abspath $(BIN)/python)
+
 # Its tests compare with what Python and, where the environment is there, Larq Compute Engine compute.
 cpp: $(VENV)/.dev
-	cmake -S tflite_c++ -B build/cpp -DPython3_EXECUTABLE=$(abspath $(BIN)/python) -DKQAT_PYTHON=$(abspath $(BIN)/python)
+	cmake -S tflite_c++ -B build/cpp $(CPP_PYTHON)
 	cmake --build build/cpp -j2
 	ctest --test-dir build/cpp --output-on-failure
+
+cpp-sanitize: $(VENV)/.dev
+	cmake -S tflite_c++ -B build/sanitize -DKQAT_SANITIZE=ON $(CPP_PYTHON)
+	cmake --build build/sanitize -j2
+	ctest --test-dir build/sanitize --output-on-failure
+
+# The emulator is slow, and float kernels round in other places on ARM: these are the tests that are quick and exact.
+AARCH64_TESTS := flatbuffer_test packing_test parity_test
+build/wheel-aarch64/ai_edge_litert: | $(VENV)/.dev
+	$(BIN)/python -m pip download --disable-pip-version-check --quiet --no-deps --only-binary :all: \
+		--platform manylinux_2_27_aarch64 -c $(CONSTRAINTS) ai-edge-litert -d $(@D)
+	$(BIN)/python -m zipfile -e $(@D)/*.whl $(@D)
+
+cpp-aarch64: build/wheel-aarch64/ai_edge_litert
+	cmake -S tflite_c++ -B build/aarch64 -DCMAKE_TOOLCHAIN_FILE=cmake/aarch64-linux-gnu.cmake \
+		-DLITERT_DIR=$(abspath $<) $(CPP_PYTHON)
+	cmake --build build/aarch64 -j2 --target $(AARCH64_TESTS)
+	ctest --test-dir build/aarch64 --output-on-failure -R '^(flatbuffer|packing|parity)$$'
 
 clean:
 	rm -rf $(VENV) $(LARQ) build dist site demo
