@@ -117,9 +117,8 @@ def _restore_floats(model, chosen: dict[int, FloatSigns]) -> None:
             alike = chosen[i] == form and _count(tensors[i]) == _count(first)
             require(alike and tensors[i].type == _TYPES.UINT8 and form.fits(shape), f"an odd tensor {i}")
             tensors[i].type = _TYPES.FLOAT32
-        data = np.asarray(
-            model.buffers[buffer].data if model.buffers[buffer].data is not None else (), np.uint8
-        )
+        data = model.buffers[buffer].data
+        data = np.empty(0, np.uint8) if data is None else np.asarray(data)
         whole = data.size == packed_size(_count(first), 1)
         require(whole, f"tensor {indices[0]} in {data.size} bytes for {_count(first)} signs")
         model.buffers[buffer] = aligned(form.values(data, shape))
