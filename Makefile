@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CON
 PYTEST := $(BIN)/python -m pytest
 # Tests of code that must give the same bits on every backend.
 AGNOSTIC := $(wildcard tests/ops tests/quantizers tests/layers tests/lowering tests/callbacks tests/constraints \
-	tests/metrics tests/optimizers tests/parity tests/training)
+	tests/metrics tests/optimizers tests/parity tests/training tests/transforms/test_reestimate.py)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0

@@ -53,6 +53,7 @@ def main(argv=None):
     model = build(x.shape[1:])
     print(kqat.summary(model))
     train(model, x, y, args.epochs, "MyBnnNet")
+    kqat.reestimate_batchnorm(model, x)
     with kqat.quantized_scope(True):
         model.save(args.path)  # weights of -1 and +1
     accuracy = model.evaluate(x_test, y_test, verbose=0)[1]

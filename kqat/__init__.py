@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kqat.saving import load_model
     from kqat.transforms.calibrate import calibrate
     from kqat.transforms.h5_weights import load_h5_weights
+    from kqat.transforms.reestimate import reestimate_batchnorm
     from kqat.transforms.summary import summary
     from kqat.transforms.transfer import transfer_weights
 
@@ -48,6 +49,7 @@ __all__ = [
     "quantize",
     "quantized_scope",
     "quantizers",
+    "reestimate_batchnorm",
     "register",
     "runtime",
     "save_packed",
@@ -75,6 +77,7 @@ _HOME = {
     "plan": "kqat.api",
     "quantize": "kqat.api",
     "quantized_scope": "kqat.context",
+    "reestimate_batchnorm": "kqat.transforms.reestimate",
     "register": "kqat.layers.own",
     "save_packed": "kqat.packed",
     "strip_fake_quant": "kqat.api",

@@ -1,9 +1,7 @@
 """Static post-training quantization: ranges from data, without training."""
 
 import contextlib
-import itertools
 import math
-from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Any
 
@@ -16,6 +14,7 @@ from kqat.core.weight_scales import mse_scale
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.quantizers import FixedRange
+from kqat.transforms.batches import batches_of, show
 from kqat.transforms.correct import Correction
 
 BATCH = 64
@@ -69,7 +68,7 @@ def calibrate(
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
     correction = Correction(wrapped if bias_correction else [])
     with _observing(fake_quants, wrapped, watchers):
-        kept = _run(model, _show(*_batches(model, data), steps, verbose), correction)
+        kept = _run(model, show(*batches_of(model, data, BATCH), steps, verbose), correction)
     ranges = {
         id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)
     }
@@ -82,7 +81,7 @@ def calibrate(
             quantizer.set_scale(scale)
         Correction(wrapped).reset()
         with correction.applied():
-            for batch in _show(kept, len(kept), None, verbose):
+            for batch in show(kept, len(kept), None, verbose):
                 model(batch, training=False)
     return model
 
@@ -182,50 +181,3 @@ def _run(model, batches, correction) -> list:
 
 def _bytes(tensor) -> int:
     return math.prod(tensor.shape) * np.dtype("float32").itemsize
-
-
-def _show(batches, total, steps, verbose) -> Iterator:
-    """Yields the first `steps` of the batches and moves a progress bar."""
-    total = total if steps is None else (steps if total is None else min(steps, total))
-    show = verbose == 1 or (verbose == "auto" and (total is None or total > 10))
-    bar = keras.utils.Progbar(total, verbose=1 if show else 0)
-    for count, batch in enumerate(itertools.islice(batches, steps), 1):
-        yield batch
-        bar.update(count)
-
-
-def _batches(model, data) -> tuple[Iterable, int | None]:
-    """Returns an iterable of model inputs, and how many there are if that is known."""
-    single = len(getattr(model, "inputs", None) or ()) == 1
-    if isinstance(data, keras.utils.PyDataset):
-        batches, total = (data[i] for i in range(len(data))), len(data)
-    elif _are_arrays(data):
-        lists = data if single and isinstance(data, list) else [data]  # one input: a list of batches
-        batches = itertools.chain.from_iterable(_slices(part) for part in lists)
-        total = sum(-(-_rows(part) // BATCH) for part in lists)
-    else:
-        batches, total = data, None
-    inputs = (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
-    return ((_alone(model, x) for x in inputs) if single else inputs), total
-
-
-def _are_arrays(data) -> bool:
-    """Tells arrays in a structure from an iterable of batches."""
-    if isinstance(data, list | dict):
-        parts = data.values() if isinstance(data, dict) else data
-        return bool(parts) and all(not isinstance(x, list | tuple | dict) and _are_arrays(x) for x in parts)
-    return hasattr(data, "shape") and hasattr(data, "__getitem__")
-
-
-def _rows(data) -> int:
-    return len(keras.tree.flatten(data)[0])
-
-
-def _slices(data) -> Iterator:
-    for start in range(0, _rows(data), BATCH):
-        yield keras.tree.map_structure(lambda x: np.asarray(x[start : start + BATCH]), data)  # noqa: B023
-
-
-def _alone(model, batch):
-    """Returns the only input of a model in the structure that the model has it in."""
-    return keras.tree.pack_sequence_as(model.input, keras.tree.flatten(batch))
