@@ -29,7 +29,8 @@ def export_lce(
     """Returns a model with binary layers as a file for Larq Compute Engine.
 
     Binary is a convolution or a dense layer whose input and kernel are signs, -1 or 1: a `Quant*` layer with
-    sign quantizers for both, or a layer that `quantize(model, bits=1)` made so. Each becomes an `LceBconv2d`,
+    a sign quantizer for its kernel and one for its input, be it the layer's own, the activation of the layer
+    before or a layer itself; or a layer that `quantize(model, bits=1)` made so. Each becomes an `LceBconv2d`,
     a dense layer as a 1x1 convolution. The finished file is opened again: every binary layer is in it, with
     the signs of its kernel, one bit each.
 

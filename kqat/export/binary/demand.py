@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kqat.export.binary.placed import is_sign_layer
 from kqat.export.binary.tail import Tail, find_tail, is_pooling
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
@@ -54,7 +55,7 @@ class Demand:
         return found is not None and not (found.pads and found.pad_values)
 
     def _ask(self, node: Node) -> None:
-        if node.path in self.binary or self.passes_signs(node):
+        if node.path in self.binary or self.passes_signs(node) or is_sign_layer(node.op):
             self.signs.update(node.inputs)
         else:
             self.numbers.update(node.inputs)
@@ -63,7 +64,9 @@ class Demand:
         """Tells whether the file computes the signs of a call's result from the signs of its input."""
         if len(node.inputs) != 1 or not self.only_signs(node.outputs[0]):
             return False
-        if is_sign_input(node.op) or (isinstance(node.op, FakeQuant) and node.op.makes_signs):
+        if is_sign_input(node.op) or is_sign_layer(node.op):
+            return True
+        if isinstance(node.op, FakeQuant) and node.op.makes_signs:
             return True
         rank = len(self.graph.specs[node.inputs[0]].shape)
         if is_pooling(node):

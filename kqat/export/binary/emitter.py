@@ -20,11 +20,13 @@ from kqat.export.binary.operators import (
     write_reals,
     write_signs,
 )
+from kqat.export.binary.placed import is_sign_layer, makes_signs, placed_signs
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, binary_layer, input_is_sign, is_planned
 from kqat.export.binary.tail import Comparison, compare, is_pooling, thresholds
 from kqat.export.binary.thresholds import with_shifts
 from kqat.export.writing.arrays import to_numpy_step
 from kqat.export.writing.emitter import Emitter, places
+from kqat.export.writing.manual import write_activation
 from kqat.export.writing.report import LayerLine, layer_line
 from kqat.export.writing.writer import Ref
 from kqat.layers.registry import is_a
@@ -50,15 +52,16 @@ class BinaryEmitter(Emitter):
         self.binary: dict[str, BinaryLayer] = {}
         self.steps: dict[str, Step] = {}  # of the binary layers that `quantize` made
         self.zero_padding = zero_padding
+        placed = placed_signs(graph)
         for node in graph.nodes:
-            self._recognize(node)
+            self._recognize(node, node.inputs[:1] != [] and node.inputs[0] in placed)
         self.demand = Demand(graph, self.binary, pools_signs)
         self.bits: dict[Tensor, Bits] = {}
         self.written: set[Tensor] = set()
 
-    def _recognize(self, node: Node) -> None:
+    def _recognize(self, node: Node, reads_signs: bool) -> None:
         integer = is_binary(node.op)
-        if node.path in self.binary or not (integer or is_planned(node.op)):
+        if node.path in self.binary or not (integer or is_planned(node.op, reads_signs)):
             return
         try:
             if integer:
@@ -80,7 +83,7 @@ class BinaryEmitter(Emitter):
         if node.path in self.binary:
             with self.writer.owned(BINARY, node.path):
                 self._emit_binary(node, self.binary[node.path])
-        elif self.demand.passes_signs(node):
+        elif self.demand.passes_signs(node) or is_sign_layer(node.op):
             with self.writer.owned(BINARY, node.op.name):
                 self.bits[node.outputs[0]] = self._pass_on(node, self._bits(node.inputs[0]))
         else:
@@ -208,7 +211,10 @@ class BinaryEmitter(Emitter):
         shape = self.graph.specs[node.outputs[0]].shape
         if tuple(shape) != result.shape:
             result = self.writer.reshape(result, shape, f"{node.op.name}/flat")
-        if not linear:
+        if makes_signs(layer.layer):
+            with self.writer.owned(FLOAT, node.op.name):
+                result = write_activation(self.writer, result, layer.layer)
+        elif not linear:
             head = layers.Activation(layer.layer.activation, name=f"{node.op.name}_activation")
             call = Node(head, node.path, node.args, node.kwargs, node.outputs)
             with self.writer.owned(FLOAT):

@@ -104,10 +104,17 @@ def kernel_signs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
     return np.where(values > 0, np.float32(1), np.float32(-1)), scale.astype(np.float32)
 
 
-def is_planned(layer) -> bool:
-    """Tells whether a layer multiplies signs with signs."""
+def is_planned(layer, reads_signs: bool = False) -> bool:
+    """Tells whether a layer multiplies signs with signs.
+
+    Args:
+        layer: The layer.
+        reads_signs: Whether its input is signs already, without a quantizer of its own.
+    """
     kernels = quantized_kernels(layer)
-    return any(kernel_signs(values) is not None for values in kernels) and input_is_sign(layer)
+    if not any(kernel_signs(values) is not None for values in kernels):
+        return False
+    return input_is_sign(layer) or (reads_signs and layer.input_quantizer is None)
 
 
 def binary_layer(layer, rank: int) -> BinaryLayer:

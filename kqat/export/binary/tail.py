@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from keras import layers, ops
 
+from kqat.export.binary.placed import is_sign_layer
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.layers.registry import is_a
 from kqat.layers.rprelu import RPReLU
@@ -77,6 +78,8 @@ def is_pooling(node: Node) -> bool:
 def is_elementwise(node: Node, graph: Graph) -> bool:
     """Tells whether a call computes each number by itself, or with parameters of its channel alone."""
     op, rank = node.op, len(graph.specs[node.inputs[0]].shape) if node.inputs else 0
+    if is_sign_layer(op):
+        return True
     if not is_a(op, *_ELEMENTWISE):
         return False
     if isinstance(op, layers.BatchNormalization):
