@@ -19,6 +19,7 @@ from kqat.export.writing import ends
 from kqat.export.writing.emitter import Emitter
 from kqat.export.writing.report import Report
 from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.lowering.registry import lowering_for
 from kqat.transforms.graph import Graph, trace
@@ -153,14 +154,16 @@ def _with_bits(quantizers: dict) -> str:
 
 def _activation_quantizer(op):
     """Returns the quantizer that rounds a tensor in this layer, or `None`."""
-    return op.quantizer if isinstance(op, FakeQuant) else getattr(op, "input_quantizer", None)
+    if isinstance(op, FakeQuant):
+        return op.quantizer
+    return getattr(op, "input_quantizer", None) or placed_quantizer(op)
 
 
 def _missing_lowerings(graph: Graph) -> list[str]:
     """Returns the layers that cannot be written, found before anything is."""
     missing = []
     for node in graph.nodes:
-        if isinstance(node.op, FakeQuant):
+        if isinstance(node.op, FakeQuant) or placed_quantizer(node.op) is not None:
             continue
         inner = node.op.operation if isinstance(node.op, Quantized) else node.op
         weighted = isinstance(node.op, Quantized) and node.op.weight_quantizers

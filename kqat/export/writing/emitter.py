@@ -8,13 +8,20 @@ from kqat import __version__
 from kqat.core.errors import ExportError
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
-from kqat.export.writing.manual import float_layer, write_activation, write_input, write_padding
+from kqat.export.writing.manual import (
+    float_layer,
+    write_activation,
+    write_input,
+    write_padding,
+    write_rounding,
+)
 from kqat.export.writing.plan import Plan
 from kqat.export.writing.report import layer_line
 from kqat.export.writing.writer import Ref, Writer
 from kqat.layers.activations import own_activation
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
+from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
 from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
@@ -91,6 +98,9 @@ class Emitter:
                 result = self._emit_manual(node, self._float(inputs[0]))
             elif isinstance(node.op, Quantized):
                 result = self._emit_quantized(node, inputs)
+            elif (quantizer := placed_quantizer(node.op)) is not None:
+                with self._rounding(node.op, quantizer, inputs[0]):
+                    result = write_rounding(self.writer, self._float(inputs[0]), quantizer, node.op.name)
             else:
                 result = self._emit_plain(node, inputs)
         except (NotImplementedError, ValueError) as error:

@@ -41,20 +41,21 @@ def _without_padding(layer, plain, shape):
 
 
 def write_input(writer, x, layer):
-    """Writes the rounding of a float tensor by the input quantizer of a layer; float again.
-
-    Raises:
-        NotImplementedError: The quantizer neither rounds to a grid nor is one step.
-    """
-    return _write_rounding(writer, x, layer.input_quantizer, f"{layer.name}/input")
+    """Writes the rounding of a float tensor by the input quantizer of a layer, as `write_rounding` does."""
+    return write_rounding(writer, x, layer.input_quantizer, f"{layer.name}/input")
 
 
 def write_activation(writer, x, layer):
     """Writes the rounding of a float tensor by the activation of a layer, likewise."""
-    return _write_rounding(writer, x, layer.activation_quantizer, f"{layer.name}/activation")
+    return write_rounding(writer, x, layer.activation_quantizer, f"{layer.name}/activation")
 
 
-def _write_rounding(writer, x, quantizer, name: str):
+def write_rounding(writer, x, quantizer, name: str):
+    """Writes the rounding of a float tensor by a quantizer; float again.
+
+    Raises:
+        NotImplementedError: The quantizer neither rounds to a grid nor is one step.
+    """
     step = step_function(quantizer, x.shape)
     if step is not None:
         return write_step(writer, x, step, name)

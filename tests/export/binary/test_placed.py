@@ -1,10 +1,10 @@
 """Signs taken by an activation or by a quantizer as a layer are as binary as those of `input_quantizer`."""
 
 import keras
+import numpy as np
 import pytest
 
 import kqat
-from kqat.core.errors import ExportError
 from kqat.export.running.binary import BinaryRuntime
 from kqat.quantizers import RSign, SteSign
 from tests.export.binary import nets
@@ -94,7 +94,11 @@ def test_zeros_around_signs_are_no_signs():
     assert kqat.export_lce(nets.train(model)).report.operators["LceBconv2d"] == 1
 
 
-def test_a_learned_threshold_in_a_layer_is_no_sign_at_zero():
-    model = nets.chain(nets.conv(8), RSign(), reader(4))
-    with pytest.raises(ExportError, match="RSign"):
-        kqat.export_lce(nets.train(model))
+def test_learned_thresholds_in_a_layer_are_a_comparison_of_numbers():
+    middle = [L.BatchNormalization(), RSign(), L.MaxPooling2D()]
+    model = nets.train(nets.chain(nets.conv(8), *middle, reader(4)))
+    threshold = model.layers[2].threshold
+    threshold.assign(np.linspace(-1, 1, 8).reshape(threshold.shape))
+    export = kqat.export_lce(model)
+    assert export.report.operators["LceBconv2d"] == 2
+    assert mismatches(model, export) == 0
