@@ -103,7 +103,7 @@ def reestimate_by_hand(model, x):
 
 def reestimate(model, x):
     """The same by kqat."""
-    kqat.reestimate_batchnorm(model, x, batch_size=GROUP)
+    kqat.reestimate_batchnorm(model, x, batch_size=GROUP, verbose=0)
 
 
 REESTIMATE = {"kqat": reestimate, "larq": reestimate_by_hand}
@@ -117,19 +117,20 @@ def glorot(rng, shape):
 
 
 def report(results, seeds):
-    """Returns the comparison as Markdown, by the averages of BatchNorm and by the images' own statistics."""
-    found = {}
-    for name, one in results.items():
-        stages = [one[f"seed{seed}"] for seed in seeds]
-        found[f"{name}, as trained"] = [stage["curve"][-1] for stage in stages]
-        found[f"{name}, reestimated"] = [stage["accuracy"] for stage in stages]
-        found[f"{name}, own statistics"] = [stage["own_statistics"][-1] for stage in stages]
-    found = dict(sorted(found.items(), key=lambda item: "own" in item[0]))
-    columns = [[*values, statistics.fmean(values)] for values in found.values()]
-    names = [*(f"seed {seed}" for seed in seeds), "mean"]
-    rows = [[name, *(f"{column[i]:.2%}" for column in columns)] for i, name in enumerate(names)]
+    """Returns the comparison as Markdown: re-estimated, as trained, by the test images' own statistics."""
+    stages = {name: [one[f"seed{seed}"] for seed in seeds] for name, one in results.items()}
+    kinds = {"": lambda s: s["accuracy"], ", as trained": lambda s: s["curve"][-1]}
+    kinds[", own statistics"] = lambda s: s["own_statistics"][-1]
+    columns = {
+        name + kind: [look(one) for one in stages[name]] for kind, look in kinds.items() for name in stages
+    }
+    rows = [
+        [f"seed {seed}", *(f"{values[i]:.2%}" for values in columns.values())] for i, seed in enumerate(seeds)
+    ]
+    rows.append(["mean", *(f"{statistics.fmean(values):.2%}" for values in columns.values())])
+    rows.append(["standard deviation", *(f"{100 * statistics.stdev(v):.2f}" for v in columns.values())])
     head = "\n".join(f"{name}: {one.data['machine']}" for name, one in results.items())
-    return f"{head}\n\n{markdown(['', *found], rows)}"
+    return f"{head}\n\n{markdown(['', *columns], rows)}"
 
 
 if __name__ == "__main__":
