@@ -23,7 +23,7 @@ def main(argv=None):
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/binary_resnet20"))
     args = parser.parse_args(argv)
     _, (x, y) = datasets.load("cifar10")
-    model = kqat.load_model(args.out / "reestimated.keras")
+    model = kqat.load_model(args.out / "model.keras")
     rows = [row(title, model, export(model), normalize(x), y) for title, export in EXPORTS.items()]
     header = ["file", "bytes", "top-1 Keras", "top-1 file", "predictions equal", "largest difference"]
     print(f"{machine()}\n\n{markdown(header, rows)}")

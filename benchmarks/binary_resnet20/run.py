@@ -99,10 +99,9 @@ def train(args):
 
 def reestimate(args):
     """Gives the trained network BatchNorm statistics of its final weights; returns the accuracy with them."""
-    (x, _), (x_test, y_test) = datasets.load("cifar10")
+    (x, y), (x_test, y_test) = datasets.load("cifar10")
     model = kqat.load_model(args.out / "model.keras")
-    kqat.reestimate_batchnorm(model, normalize(x), batch_size=500)
-    model.save(args.out / "reestimated.keras")
+    kqat.reestimate_batchnorm(model, Augmented(x, y, 500, 100, args.seed), verbose=0)
     return {"accuracy": top1(model.predict(normalize(x_test), batch_size=500, verbose=0), y_test)}
 
 

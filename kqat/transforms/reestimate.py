@@ -32,8 +32,8 @@ def reestimate_batchnorm(
         model: Any Keras model with BatchNormalization, quantized or not. Only BatchNorm's statistics change,
             and what `calibrate` had corrected them by, which they now contain. Weights, ranges, optimizer
             and random seeds stay, as do BatchNorms with `trainable=False`.
-        data: Training data: array, list or dict of arrays, or an iterable of batches (`x` or `(x, y)`), as
-            for `fit`.
+        data: What `fit` was given, its augmentation included: array, list or dict of arrays, or an iterable
+            of batches (`x` or `(x, y)`). The weights expect the statistics that they were trained with.
         steps: Number of batches to look at; by default all.
         batch_size: Examples in a batch of arrays. Each batch is normalized by itself, so that large ones
             come closer to inference.
