@@ -1,6 +1,6 @@
 """A Keras model as plain data: nodes in topological order, nested models flattened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
@@ -14,7 +14,7 @@ from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
-from kqat.transforms.open_up import demand_complete, is_custom, record_inside
+from kqat.transforms.open_up import is_custom, record_inside
 from kqat.transforms.own_weights import Homes
 from kqat.transforms.record import ends, example_arguments, is_functional, record_call, restored
 
@@ -139,13 +139,14 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
     with restored(model):
         graph = Graph(model.name, None, None, opens=opens)
         functional = is_functional(model)
+        calls = None
         if functional:
             inputs, outputs = ends(model)
         else:
             arguments = example_arguments(model, {layer.name for layer in model.layers})
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
-            outputs = record_call(model, (), arguments)
-            demand_complete(model, outputs, {id(leaf) for leaf in keras.tree.flatten(inputs)})
+            recording = record_call(model, (), arguments)
+            outputs, calls = recording.outputs, recording.calls
         bound = {}
         for leaf in keras.tree.flatten(inputs):
             tensor = graph.new_tensor(leaf)
@@ -153,7 +154,7 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
         owner = None if functional else model
-        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owner=owner))
+        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owner=owner), calls)
         graph.names = rename([node.path for node in graph.nodes], graph.input_names.values())
         return graph
 
@@ -180,7 +181,7 @@ class Frame:
         return self.owner is not None and id(leaf) in own_variables(self.owner)
 
 
-def _inline(graph: Graph, outputs, bound: dict, frame: Frame):
+def _inline(graph: Graph, outputs, bound: dict, frame: Frame, calls: Iterable | None = None):
     """Appends the calls that produce `outputs`, and returns their structure of `Tensor`.
 
     Args:
@@ -188,8 +189,9 @@ def _inline(graph: Graph, outputs, bound: dict, frame: Frame):
         outputs: Structure of symbolic tensors.
         bound: `Tensor` of each symbolic tensor known so far, by identity; extended.
         frame: The model that makes the calls.
+        calls: The calls, producers first; by default what Keras's record of `outputs` says.
     """
-    for record in calls_in_order(outputs, bound):
+    for record in calls_in_order(outputs, bound) if calls is None else calls:
         if not all(id(t) in bound for t in record.output_tensors):
             _append(graph, record, bound, frame)
     return keras.tree.map_structure(lambda leaf: bound[id(leaf)], outputs)
@@ -203,7 +205,8 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
             "List it in keras.Model(inputs, outputs)."
         )
 
-    if any(frame.owns(leaf) for leaf in (*record.arguments.args, *record.arguments.kwargs.values())):
+    leaves = (*record.arguments.args, *record.arguments.kwargs.values())
+    if getattr(record, "anchors", ()) or any(frame.owns(leaf) for leaf in leaves):
         _append_bound(graph, record, bound, frame)
         return
 
@@ -260,11 +263,12 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
     if is_functional(op):
         inputs, outputs = ends(op)
-        inputs = keras.tree.flatten(inputs)
+        inputs, calls = keras.tree.flatten(inputs), None
         given = given[: len(inputs)]  # what follows are masks, which the layers inside compute anew
     else:
         try:
-            inputs, outputs = record_inside(op, call, given, frame.training)
+            inputs, recording = record_inside(op, call, given, frame.training)
+            outputs, calls = recording.outputs, recording.calls
         except Closed as reason:
             path = frame.prefix.removesuffix("/")
             graph.closed[path] = reason
@@ -274,4 +278,4 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
             return None
         frame = replace(frame, own_names=False, owner=op)
     inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}
-    return keras.tree.flatten(_inline(graph, outputs, inner, frame))
+    return keras.tree.flatten(_inline(graph, outputs, inner, frame, calls))
