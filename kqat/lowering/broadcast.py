@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from kqat.lowering.base import BORDER, INTEGER
 from kqat.lowering.border import write_dequantize
 from kqat.lowering.shape import write_slice
 from kqat.lowering.sizes import filled
@@ -51,10 +52,12 @@ def _zero_for_each(writer, inputs, sizes, rank: int, name: str):
     """Returns a 0 for each example, of shape (batch, 1, ...)."""
     position = next(p for size in sizes if isinstance(size, dict) for p, axis in size["sizes"] if axis == 0)
     x = inputs[position]
-    first = write_slice(writer, x, [None, *(range(1) for _ in x.shape[1:])], f"{name}/first")
-    flat = writer.reshape(first, (None, *(1,) * (rank - 1)), f"{name}/flat")
+    with writer.owned(INTEGER):
+        first = write_slice(writer, x, [None, *(range(1) for _ in x.shape[1:])], f"{name}/first")
+        flat = writer.reshape(first, (None, *(1,) * (rank - 1)), f"{name}/flat")
     if flat.grid is not None:
-        flat = write_dequantize(writer, flat, f"{name}/real")
+        with writer.owned(BORDER):
+            flat = write_dequantize(writer, flat, f"{name}/real")
     if flat.dtype != "float32":
         real = writer.activation(f"{name}/real", flat.shape)
         kinds = {"inDataType": flat.dtype.upper(), "outDataType": "FLOAT32"}

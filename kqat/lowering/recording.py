@@ -79,7 +79,7 @@ def record_inference(layer, args, kwargs) -> Recording:
         outputs = _call(layer, args, kwargs)
         calls = list(calls_in_order(outputs, {id(x) for x in given}))
         _check_complete(layer, calls)
-        if not has_unknown_settings(calls):
+        if not needs_sizes(calls):
             return Recording(outputs, calls)
         closed = None
     except Closed as error:
@@ -121,16 +121,17 @@ def with_inputs(call, args, kwargs):
     return function
 
 
-def has_unknown_settings(calls) -> bool:
-    """Tells whether a size that is not known yet has become a setting of an operation, as `None`."""
-    settings = (
-        value
-        for c in calls
-        if not isinstance(c.operation, keras.layers.Layer)
-        for key, value in vars(c.operation).items()
-        if not key.startswith("_")
-    )
-    return any(isinstance(value, list | tuple) and None in value for value in settings)
+def needs_sizes(calls) -> bool:
+    """Tells whether a call has to be recorded with known sizes.
+
+    A size that is not known yet has become a setting of an operation, as `None`; or several operations read a weight.
+    """
+    operations = [c.operation for c in calls if not isinstance(c.operation, keras.layers.Layer)]
+    settings = (v for op in operations for key, v in vars(op).items() if not key.startswith("_"))
+    leaves = [x for c in calls for x in keras.tree.flatten((tuple(c.arguments.args), dict(c.arguments.kwargs)))]
+    weights = [id(leaf) for leaf in leaves if isinstance(leaf, keras.Variable)]
+    unknown = any(isinstance(value, list | tuple) and None in value for value in settings)
+    return unknown or len(weights) != len(set(weights))
 
 
 def _call(layer, args, kwargs):

@@ -42,6 +42,15 @@ def _copied(layer, overrides: dict) -> keras.layers.Layer:
     return copy
 
 
+def linear_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """Returns a copy of a layer, weights included, that computes no activation."""
+    copy = clone_layer(layer, activation="linear")
+    if not copy.built:
+        copy.build(layer.get_build_config()["input_shape"])
+    copy_weights(layer, copy)
+    return copy
+
+
 def copy_weights(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
     """Assigns the variables of `source` to those of the equally built `target`."""
     for old, new in zip(source.variables, target.variables, strict=True):

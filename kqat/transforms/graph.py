@@ -14,9 +14,10 @@ from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
-from kqat.transforms.open_up import is_custom, record_inside
+from kqat.transforms.copying import linear_copy
+from kqat.transforms.open_up import activation_apart, is_custom, record_inside
 from kqat.transforms.own_weights import Homes
-from kqat.transforms.record import ends, example_arguments, is_functional, record_call, restored
+from kqat.transforms.record import ends, example_arguments, is_functional, output_names, record_call, restored
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,14 @@ class Graph:
         nodes: Calls in topological order, without input layers.
         specs: Symbolic tensor (shape and dtype) of each tensor.
         input_names: Name of each input tensor.
+        output_names: Name of each output, flat; `None` where the model has none.
         names: Name of each path in a flat model.
         wholes: For the parts of a layer that was split, by path: the call that the user wrote.
         owners: Operation of each path.
         closed: Why a layer of the user's own is kept as it is, by path.
         homes: Layers that hold weights of the user's own layers.
         stand_ins: Layers around those that do nothing in inference, by path.
+        linear: Layers without their custom activation, by path.
     """
 
     name: str
@@ -77,12 +80,14 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     specs: dict[Tensor, keras.KerasTensor] = field(default_factory=dict)
     input_names: dict[Tensor, str] = field(default_factory=dict)
+    output_names: list[str] | None = None
     names: dict[str, str] = field(default_factory=dict)
     wholes: dict[str, Node] = field(default_factory=dict)
     owners: dict[str, keras.Operation] = field(default_factory=dict)
     closed: dict[str, Closed] = field(default_factory=dict)
     homes: Homes = field(default_factory=Homes)
     stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
+    linear: dict[str, keras.layers.Layer] = field(default_factory=dict)
 
     def claim(self, path: str, op: keras.Operation) -> str:
         """Returns the path of `op`: `path`, numbered if another operation has it."""
@@ -142,6 +147,7 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
         calls = None
         if functional:
             inputs, outputs = ends(model)
+            graph.output_names = output_names(model)
         else:
             arguments = example_arguments(model, {layer.name for layer in model.layers})
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
@@ -234,10 +240,27 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     if result is not None:
         bound.update(zip(map(id, record.output_tensors), result, strict=True))
         return
+    apart = activation_apart(op)
+    if apart is not None:
+        _append_activated(graph, record, apart, Node(op, path, args, kwargs, ()), bound, frame)
+        return
     op = graph.stand_ins.get(path, op)
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
     bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
     graph.nodes.append(Node(op, path, args, kwargs, outputs))
+
+
+def _append_activated(graph: Graph, record, activation, node: Node, bound: dict, frame: Frame) -> None:
+    """Appends a layer without its custom activation, and what happens in that."""
+    linear = graph.linear.setdefault(node.path, linear_copy(node.op))
+    filled = substitute((node.args, node.kwargs), graph.specs)
+    spec = linear.compute_output_spec(*filled[0], **filled[1])
+    middle = keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
+    result = activation(middle)
+    bound[id(middle)] = graph.new_tensor(middle)
+    graph.nodes.append(replace(node, op=linear, outputs=(bound[id(middle)],)))
+    _append(graph, result._keras_history.operation._inbound_nodes[-1], bound, frame)
+    bound[id(record.output_tensors[0])] = bound[id(result)]
 
 
 def _append_bound(graph: Graph, record, bound: dict, frame: Frame) -> None:

@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat.layers.activations import ACTIVATED, is_custom_function
 from kqat.layers.registry import is_registered
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Closed, Masked, has_mask, parameters, record_layer
@@ -10,8 +11,22 @@ from kqat.transforms.record import record_call
 
 
 def is_custom(op) -> bool:
-    """Tells whether an operation is a layer that a user wrote and nobody registered."""
+    """Tells whether an operation computes what a user wrote: a custom layer, a `Lambda`, a custom activation.
+
+    Not where the class is registered.
+    """
+    if isinstance(op, keras.layers.Lambda):
+        return True
+    if isinstance(op, keras.layers.Activation):
+        return is_custom_function(op.activation)
     return is_own_layer(op) and not is_registered(op)
+
+
+def activation_apart(op) -> keras.layers.Activation | None:
+    """Returns the custom activation of a layer of Keras's as a layer, `None` where there is none."""
+    if not isinstance(op, ACTIVATED) or is_own_layer(op) or not is_custom_function(op.activation):
+        return None
+    return keras.layers.Activation(op.activation, name=f"{op.name}_activation", dtype=op.dtype_policy)
 
 
 def why_whole(layer, closed: Closed | None) -> str:

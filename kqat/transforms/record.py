@@ -12,7 +12,7 @@ from kqat.core.errors import TraceError
 from kqat.lowering.recording import (
     Recording,
     calls_in_order,
-    has_unknown_settings,
+    needs_sizes,
     own_variables,
     parameters,
     steps,
@@ -46,6 +46,13 @@ def ends(model):
     if isinstance(model, keras.Sequential):
         return model.inputs[0], model.outputs[0]
     return model.input, model.output
+
+
+def output_names(model) -> list[str]:
+    """Returns the names of the outputs of a functional or Sequential model, flat."""
+    names = getattr(model, "output_names", None)
+    made_by = (leaf._keras_history.operation.name for leaf in keras.tree.flatten(ends(model)[1]))
+    return list(names) if names else list(made_by)
 
 
 def example_arguments(model, taken) -> dict:
@@ -119,7 +126,7 @@ def _recorded(model, args, kwargs) -> Recording:
         outputs = _call(model, args, kwargs)
         calls = list(calls_in_order(outputs, {id(x) for x in given}))
         _demand_complete(model, calls)
-        if not has_unknown_settings(calls):
+        if not needs_sizes(calls):
             return Recording(outputs, calls)
         failed = None
     except TraceError as error:

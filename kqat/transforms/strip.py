@@ -7,6 +7,7 @@ import keras
 
 from kqat.core.recursion import deep_recursion
 from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.named_outputs import functional_model
 from kqat.layers.quantized import Quantized
 from kqat.layers.sign_input import SignInput
 from kqat.layers.template import template_from_config
@@ -66,7 +67,7 @@ class _Stripper:
             self._add(node)
         inputs = substitute(self.graph.inputs, self.values)
         outputs = substitute(self.graph.outputs, {t: self.values[t] for t in tensors_in(self.graph.outputs)})
-        return keras.Model(inputs, outputs, name=self.graph.name)
+        return functional_model(inputs, outputs, self.graph.name, self.graph.output_names)
 
     def _add(self, node: Node) -> None:
         args, kwargs = substitute((node.args, node.kwargs), {t: self.values[t] for t in node.inputs})
