@@ -6,7 +6,6 @@ from keras import layers as kl
 from kqat.lowering.inherited import is_own_layer
 from kqat.quantizers.base import Quantizer
 
-
 # Weighted layers that end in a function of the user's choice.
 ACTIVATED = (
     *(kl.Dense, kl.EinsumDense, kl.Conv1D, kl.Conv2D, kl.Conv3D, kl.DepthwiseConv1D, kl.DepthwiseConv2D),

@@ -7,8 +7,9 @@ import keras
 class NamedOutputs(keras.Model):
     """A functional model that keeps the output names of the model that it was made from.
 
-    Keras calls an output after the layer that makes it; in a quantized model that is a quantizer. Losses, metrics
-    and sample weights by name, and the signature of a file, know the outputs by the names of the user's model.
+    Keras calls an output after the layer that makes it; in a quantized model that is a quantizer. Losses,
+    metrics and sample weights by name, and the signature of a file, know the outputs by the names of the user's
+    model.
 
     Args:
         inputs: As for `keras.Model`.
@@ -16,7 +17,9 @@ class NamedOutputs(keras.Model):
         name: As for `keras.Model`.
     """
 
-    def __init__(self, inputs, outputs, name=None, **kwargs):  # these very arguments tell Keras how to rebuild it
+    def __init__(
+        self, inputs, outputs, name=None, **kwargs
+    ):  # these very arguments tell Keras how to rebuild it
         super().__init__(inputs, outputs, name=name, **kwargs)
 
     def get_config(self):

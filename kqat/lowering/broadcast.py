@@ -13,8 +13,8 @@ from kqat.lowering.sizes import filled
 def write_repeated(writer, x, sizes, inputs, name: str):
     """Returns a float tensor broadcast to a shape that follows from the shapes of other tensors.
 
-    The runtime's BROADCAST_TO would need the size of the batch, which is known when the file runs only. A zero for
-    each example is made of an input instead, and added: `y = 0 * input[:, 0] + x`, exact for finite inputs.
+    The runtime's BROADCAST_TO would need the size of the batch, which is known only when the file runs. A zero
+    for each example is made of an input instead, and added: `y = 0 * input[:, 0] + x`, exact for finite inputs.
 
     Args:
         writer: The file under construction.
@@ -36,7 +36,7 @@ def write_repeated(writer, x, sizes, inputs, name: str):
 
 
 def target_shape(sizes, refs) -> tuple[int | None, ...]:
-    """Returns the shape that settings in the form of `lowering.sizes` give; the size of the batch stays unknown."""
+    """Returns the shape that settings in the form of `lowering.sizes` give, the batch of unknown size."""
     unknown = math.nan
     shapes = [[unknown if size is None else size for size in ref.shape] for ref in refs]
     return tuple(None if size != size else int(size) for size in filled(sizes, shapes))

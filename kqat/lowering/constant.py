@@ -1,4 +1,4 @@
-"""Values that a custom layer makes in its call, such as the positions of a sequence, as a layer of a model."""
+"""Values that a custom layer makes in its call, such as the positions of a sequence, as a layer."""
 
 import keras
 import numpy as np
@@ -16,8 +16,8 @@ class Constant(keras.layers.Layer):
 
     Args:
         value: Array.
-        sizes: Shape to broadcast it to, in the form of `lowering.sizes`: of the sizes of the inputs; `None` for
-            that of the array.
+        sizes: Shape to broadcast it to, which follows from the sizes of the inputs, in the form of
+            `lowering.sizes`; `None` for that of the array.
     """
 
     def __init__(self, value, sizes=None, **kwargs):

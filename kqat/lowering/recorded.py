@@ -29,8 +29,8 @@ class Recorded(keras.layers.Layer):
             for the i-th tensor, `["weight", i]` for the i-th weight, `["value", x]` for anything else.
         names: Keywords of the last arguments; those before are positional.
         weights: For each weight, `shape`, `dtype` and `trainable`.
-        sizes: Settings of the operation that follow from the sizes of the inputs, by attribute, in the form of
-            `lowering.sizes`.
+        sizes: Settings of the operation that follow from the sizes of the inputs, by attribute, in the form
+            of `lowering.sizes`.
     """
 
     def __init__(self, operation, places, names=(), weights=(), sizes=None, **kwargs):
@@ -164,7 +164,9 @@ def _alone(x):
 def _write_weight(writer, op: Recorded, inputs, name: str):
     """Writes weights that are moved and repeated as one constant, repeated for each example if need be."""
     single = [[size or 1 for size in ref.shape] for ref in inputs]
-    args, kwargs = op.fill((), [ops.convert_to_tensor(getattr(op, attribute)) for attribute in op.weight_names])
+    args, kwargs = op.fill(
+        (), [ops.convert_to_tensor(getattr(op, attribute)) for attribute in op.weight_names]
+    )
     constant = writer.constant(f"{name}/weight", to_numpy(op.operation_for(single)(*args, **kwargs)))
     shape = op.compute_output_spec([keras.KerasTensor(ref.shape, ref.dtype) for ref in inputs]).shape
     if None not in shape:
@@ -180,7 +182,7 @@ def _write_sized(writer, op: Recorded, inputs, name: str):
     if kind == "BroadcastTo":
         return write_repeated(writer, inputs[0], sizes, inputs, name)
     raise NotImplementedError(
-        f"{name!r} cannot be written. Received: {kind} with settings that follow from the sizes of its inputs. "
+        f"{name!r} cannot be written. Received: {kind} with settings that follow from sizes of its inputs. "
         "Use reshape, broadcast_to or tile, or give the model fixed sizes."
     )
 

@@ -52,7 +52,10 @@ def record_layer(layer, args, kwargs) -> Recording:
     given = symbolic_in(args, kwargs)
     if layer.compute_dtype != "float32":
         raise Closed(f"it computes in {layer.compute_dtype}")
-    if any(getattr(v, "regularizer", None) or getattr(v, "constraint", None) for v in own_variables(layer).values()):
+    if any(
+        getattr(v, "regularizer", None) or getattr(v, "constraint", None)
+        for v in own_variables(layer).values()
+    ):
         raise Closed("its weights have a regularizer or a constraint")
     recording = record_inference(layer, args, kwargs)
     if "training" in parameters(layer.call) and kwargs.get("training") is None:
@@ -124,11 +127,14 @@ def with_inputs(call, args, kwargs):
 def needs_sizes(calls) -> bool:
     """Tells whether a call has to be recorded with known sizes.
 
-    A size that is not known yet has become a setting of an operation, as `None`; or several operations read a weight.
+    A size that is not known yet has become a setting of an operation, as `None`; or several operations read a
+    weight.
     """
     operations = [c.operation for c in calls if not isinstance(c.operation, keras.layers.Layer)]
     settings = (v for op in operations for key, v in vars(op).items() if not key.startswith("_"))
-    leaves = [x for c in calls for x in keras.tree.flatten((tuple(c.arguments.args), dict(c.arguments.kwargs)))]
+    leaves = [
+        x for c in calls for x in keras.tree.flatten((tuple(c.arguments.args), dict(c.arguments.kwargs)))
+    ]
     weights = [id(leaf) for leaf in leaves if isinstance(leaf, keras.Variable)]
     unknown = any(isinstance(value, list | tuple) and None in value for value in settings)
     return unknown or len(weights) != len(set(weights))

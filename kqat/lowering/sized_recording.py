@@ -1,8 +1,8 @@
 """Records a call such that it holds for inputs of any size, and with the weights that it computes on.
 
-The call is recorded twice, with inputs of two different sizes. Numbers that differ between the recordings follow
-from the sizes, and are recorded as such: in `ops.reshape(x, (ops.shape(x)[0], -1, 4))` the first is unknown, not one
-of the two.
+The call is recorded twice, with inputs of two different sizes. Numbers that differ between the recordings
+follow from the sizes, and are recorded as such: in `ops.reshape(x, (ops.shape(x)[0], -1, 4))` the first one is
+unknown, neither of the two.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,10 +18,12 @@ from kqat.lowering.symbolic_state import Stand, symbolic_state
 
 # Operations on weights alone that only rearrange or repeat them.
 _MOVES = frozenset((
-    "BroadcastTo", "Tile", "Repeat", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast", "ConvertToTensor",
-    "GetItem", "Identity", "Copy", "StopGradient", "Swapaxes", "Moveaxis", "Ravel", "Flip",
+    "BroadcastTo", "Tile", "Repeat", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast",
+    "ConvertToTensor", "GetItem", "Identity", "Copy", "StopGradient", "Swapaxes", "Moveaxis", "Ravel", "Flip",
 ))  # fmt: skip
-_NO_SETTINGS = frozenset(("name", "_inbound_nodes", "_outbound_nodes", "_auto_config", "_lock", "_remat_mode"))
+_NO_SETTINGS = frozenset(
+    ("name", "_inbound_nodes", "_outbound_nodes", "_auto_config", "_lock", "_remat_mode")
+)
 
 
 class NotRecordable(Exception):
@@ -95,7 +97,7 @@ def record_sized(
         keeps_state: Whether losses and assignments of the call are left out; else they are an obstacle.
 
     Raises:
-        NotRecordable: What the call does is not all in the record, or depends on sizes in a way that is no product.
+        NotRecordable: What the call does is not all in the record, or depends on sizes and is no product of them.
     """
     first, second = (_record(layer, call, inputs, number, in_order, keeps_state) for number in (0, 1))
     if [type(c.operation) for c in first.calls] != [type(c.operation) for c in second.calls]:
@@ -120,7 +122,9 @@ def _record(layer, call, inputs, number: int, in_order, keeps_state: bool) -> _R
     if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):
         raise NotRecordable("it returns something other than tensors")
     if scope.read:
-        raise NotRecordable(f"its call reads the weight '{scope.read[0].path}' in a way that leaves no record")
+        raise NotRecordable(
+            f"its call reads the weight '{scope.read[0].path}' in a way that leaves no record"
+        )
     known = {id(x) for x in given} | stand.known
     return _Raw(given, outputs, list(in_order(outputs, known)), stand)
 
@@ -148,22 +152,30 @@ class _Merger:
         args, kwargs = self._with_weights(operation, args, kwargs)
         leaves = keras.tree.flatten((args, kwargs))
         if not any(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
-            if isinstance(operation, keras.layers.Layer):  # on constants: tensors of their own, for a model to hold
+            if isinstance(
+                operation, keras.layers.Layer
+            ):  # on constants: tensors of their own, for a model to hold
                 args, kwargs = keras.tree.map_structure(self._held, (args, kwargs))
             elif type(operation).__name__ not in _MOVES:
                 raise NotRecordable("it computes with weights alone")
-        outputs = [_merged_tensor(*pair) for pair in zip(first.output_tensors, second.output_tensors, strict=True)]
+        outputs = [
+            _merged_tensor(*pair) for pair in zip(first.output_tensors, second.output_tensors, strict=True)
+        ]
         operation, sizes = _simpler(operation, sizes, args, outputs)
         anchors = self._anchors(sizes)
-        if not anchors and not any(isinstance(x, keras.KerasTensor) for x in keras.tree.flatten((args, kwargs))):
+        if not anchors and not any(
+            isinstance(x, keras.KerasTensor) for x in keras.tree.flatten((args, kwargs))
+        ):
             anchors = (self.inputs[0],)
         self._tensors.update(zip(map(id, first.output_tensors), outputs, strict=True))
         self.calls.append(Call(operation, Arguments(args, kwargs), outputs, sizes, anchors))
 
     def _with_weights(self, operation, args, kwargs):
-        """Replaces weights by tensors where the operation is not the only one to read them, or reads a list."""
+        """Replaces weights by tensors where other operations read them too, or where they are in a list."""
         alone = [leaf for leaf in (*args, *kwargs.values()) if isinstance(leaf, keras.Variable)]
-        direct = {id(v) for v in alone if self._uses[id(v)] == 1 and not isinstance(operation, keras.layers.Layer)}
+        direct = {
+            id(v) for v in alone if self._uses[id(v)] == 1 and not isinstance(operation, keras.layers.Layer)
+        }
         replace = lambda x: self._weight(x) if isinstance(x, keras.Variable) and id(x) not in direct else x  # noqa: E731
         return keras.tree.map_structure(replace, (args, kwargs))
 
@@ -231,7 +243,9 @@ class _Merger:
         """Returns the inputs that have the sizes among settings of an operation."""
         found = [s for s in keras.tree.flatten(sizes) if isinstance(s, Size)]
         axes = sorted({axis for size in found for axis in size.axes})
-        unknown = {axis: x for x in reversed(self.inputs) for axis, size in enumerate(x.shape) if size is None}
+        unknown = {
+            axis: x for x in reversed(self.inputs) for axis, size in enumerate(x.shape) if size is None
+        }
         return tuple({id(unknown[axis]): unknown[axis] for axis in axes}.values())
 
 
@@ -244,7 +258,9 @@ def _merged_number(first, second):
         found = merged(int(first), int(second))
         if found is not None:
             return found
-    raise NotRecordable("a setting of an operation depends on the size of its inputs, and is no product of sizes")
+    raise NotRecordable(
+        "a setting of an operation depends on the size of its inputs, and is no product of sizes"
+    )
 
 
 def _merged_tensor(first, second) -> keras.KerasTensor:

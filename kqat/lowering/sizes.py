@@ -27,7 +27,7 @@ def example_shape(shape: Sequence[int | None], recording: int) -> tuple[int, ...
 
 
 def merged(first: int, second: int) -> int | Size | None:
-    """Returns the number that was `first` in one recording and `second` in the other; `None` for no product of sizes."""
+    """Returns what a number is that differs between the two recordings; `None` if it is no product of sizes."""
     if first == second:
         return first
     axes = []
@@ -65,5 +65,7 @@ def filled(setting, shapes):
         shapes: Shape of each tensor.
     """
     if isinstance(setting, dict):
-        return math.prod([setting["factor"], *(shapes[position][axis] for position, axis in setting["sizes"])])
+        return math.prod(
+            [setting["factor"], *(shapes[position][axis] for position, axis in setting["sizes"])]
+        )
     return [filled(item, shapes) for item in setting] if isinstance(setting, list | tuple) else setting

@@ -45,7 +45,7 @@ class Stand:
 
 
 class _Part:
-    """Stands for a layer inside; called on known values, it takes them for symbols, so that its weights stay."""
+    """Stands for a layer inside; called on known values, it takes them for symbols, which leave a record."""
 
     def __init__(self, layer: keras.layers.Layer, stand: Stand):
         self.__dict__.update(_layer=layer, _stand=stand)

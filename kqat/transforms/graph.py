@@ -11,10 +11,10 @@ from kqat.core.errors import TraceError
 from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
+from kqat.transforms.copying import linear_copy
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
-from kqat.transforms.copying import linear_copy
 from kqat.transforms.open_up import activation_apart, is_custom, record_inside
 from kqat.transforms.own_weights import Homes
 from kqat.transforms.record import ends, example_arguments, is_functional, output_names, record_call, restored

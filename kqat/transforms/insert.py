@@ -54,6 +54,8 @@ class Builder:
         inputs = substitute(self.graph.inputs, inputs)
         model = functional_model(inputs, outputs, self.graph.name, self.graph.output_names)
         settle(model)
+        for fake_quant in self.fake_quants.values():
+            fake_quant.close()
         return model
 
     def _input(self, tensor: Tensor, name: str):

@@ -3,7 +3,7 @@
 import keras
 from keras.layers import Layer
 
-# Set by the constructor of `keras.layers.Layer`, for the very object; whatever else it holds is the layer's own.
+# What a copy takes over of that which the constructor of `keras.layers.Layer` has set, but for its identity.
 _PLAIN = (bool, int, float, str, bytes, type(None), keras.DTypePolicy)
 _IDENTITY = ("name", "_name", "_lock")
 
@@ -90,7 +90,9 @@ class _Copies:
 def _attributes(layer) -> dict:
     """Returns what a layer holds; PyTorch keeps the layers inside apart from the other attributes."""
     inside = {key: part for key, part in getattr(layer, "_modules", {}).items() if isinstance(part, Layer)}
-    own = {key: value for key, value in vars(layer).items() if not key.startswith(("_torch_params", "_self_"))}
+    own = {
+        key: value for key, value in vars(layer).items() if not key.startswith(("_torch_params", "_self_"))
+    }
     return {**inside, **own}
 
 

@@ -61,7 +61,9 @@ def _constant(record) -> Constant:
 def _positions(tensors, anchors) -> dict[int, int]:
     """Returns for each axis of unknown size which tensor has it."""
     places = {id(tensor): i for i, tensor in enumerate(tensors)}
-    return {axis: places[id(x)] for x in reversed(anchors) for axis, size in enumerate(x.shape) if size is None}
+    return {
+        axis: places[id(x)] for x in reversed(anchors) for axis, size in enumerate(x.shape) if size is None
+    }
 
 
 def _unique(leaves) -> list:
