@@ -9,8 +9,9 @@ from kqat.layers.treatments.shape import MAX_POOLING
 class Binding:
     """The quantizers around a layer. Not a Keras container, so nothing here is tracked or saved twice.
 
-    The first call that a layer is built with binds it, and the names of what it found are saved. After loading,
-    only a call that finds the same names binds it again. Any later call, on other inputs, changes nothing.
+    The first call that a layer is built with binds it, and the names of what it found are saved. After
+    loading, only a call that finds the same names binds it again. Any later call, on other inputs, changes
+    nothing.
 
     Args:
         names: What was saved: the names of the `FakeQuant` of each input, and of that of the output.

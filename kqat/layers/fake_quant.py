@@ -26,8 +26,8 @@ class FakeQuant(keras.layers.Layer):
         quantizer: Quantizer object, configuration or name, in place of the arguments above.
         in_training: `False` rounds in inference only. For the probabilities at the end of a model, whose
             grid is fixed and whose logarithm a loss takes: of 0, once they are rounded.
-        makers: Names of the `Quantized` layers whose outputs the layer rounds, `None` for any other, as saved.
-            By default those that its calls find, until `close`.
+        makers: Names of the `Quantized` layers whose outputs the layer rounds, `None` for any other, as
+            saved. By default those that its calls find, until `close`.
 
     Example:
         >>> import keras, kqat

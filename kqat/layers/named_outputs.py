@@ -8,8 +8,8 @@ class NamedOutputs(keras.Model):
     """A functional model that keeps the output names of the model that it was made from.
 
     Keras calls an output after the layer that makes it; in a quantized model that is a quantizer. Losses,
-    metrics and sample weights by name, and the signature of a file, know the outputs by the names of the user's
-    model.
+    metrics and sample weights by name, and the signature of a file, know the outputs by the names of the
+    user's model.
 
     Args:
         inputs: As for `keras.Model`.

@@ -13,8 +13,9 @@ from kqat.lowering.sizes import filled
 def write_repeated(writer, x, sizes, inputs, name: str):
     """Returns a float tensor broadcast to a shape that follows from the shapes of other tensors.
 
-    The runtime's BROADCAST_TO would need the size of the batch, which is known only when the file runs. A zero
-    for each example is made of an input instead, and added: `y = 0 * input[:, 0] + x`, exact for finite inputs.
+    The runtime's BROADCAST_TO would need the size of the batch, which is known only when the file runs. A
+    zero for each example is made of an input instead, and added: `y = 0 * input[:, 0] + x`. That is exact for
+    finite inputs.
 
     Args:
         writer: The file under construction.

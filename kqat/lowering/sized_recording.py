@@ -1,8 +1,8 @@
 """Records a call such that it holds for inputs of any size, and with the weights that it computes on.
 
 The call is recorded twice, with inputs of two different sizes. Numbers that differ between the recordings
-follow from the sizes, and are recorded as such: in `ops.reshape(x, (ops.shape(x)[0], -1, 4))` the first one is
-unknown, neither of the two.
+follow from the sizes, and are recorded as such: in `ops.reshape(x, (ops.shape(x)[0], -1, 4))` the first one
+is unknown, neither of the two.
 """
 
 from collections.abc import Callable, Sequence
@@ -97,7 +97,7 @@ def record_sized(
         keeps_state: Whether losses and assignments of the call are left out; else they are an obstacle.
 
     Raises:
-        NotRecordable: What the call does is not all in the record, or depends on sizes and is no product of them.
+        NotRecordable: What the call does is not all in the record, or follows from sizes but is no product.
     """
     first, second = (_record(layer, call, inputs, number, in_order, keeps_state) for number in (0, 1))
     if [type(c.operation) for c in first.calls] != [type(c.operation) for c in second.calls]:

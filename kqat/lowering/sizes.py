@@ -27,7 +27,7 @@ def example_shape(shape: Sequence[int | None], recording: int) -> tuple[int, ...
 
 
 def merged(first: int, second: int) -> int | Size | None:
-    """Returns what a number is that differs between the two recordings; `None` if it is no product of sizes."""
+    """Returns what a number is, given its values in both recordings; `None` if it is no product of sizes."""
     if first == second:
         return first
     axes = []

@@ -11,9 +11,9 @@ from kqat.transforms.object_copy import copy_layer
 def clone_layer(op: keras.Operation, **overrides) -> keras.Operation:
     """Returns a copy of a layer or operation, with entries of its configuration replaced.
 
-    Keras's own are built anew from their configuration, and come without weights. Every other layer is copied as
-    the object that it is, weights included: a custom layer may have no configuration, or none that rebuilds it.
-    So is one of Keras's that holds what no configuration can, such as a lambda.
+    Keras's own are built anew from their configuration, and come without weights. Every other layer is copied
+    as the object that it is, weights included: a custom layer may have no configuration, or none that
+    rebuilds it. So is one of Keras's that holds what no configuration can, such as a lambda.
 
     Args:
         op: Layer or operation.

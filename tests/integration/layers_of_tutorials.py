@@ -1,4 +1,4 @@
-"""Layers in the style of tutorials: not registered, without `**kwargs` or `get_config`, reading sizes in `call`."""
+"""Layers in the style of tutorials: not registered, no `**kwargs`, no `get_config`, sizes read in `call`."""
 
 import keras
 from keras import layers as kl
