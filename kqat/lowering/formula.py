@@ -92,6 +92,12 @@ class Computed:
         """Returns the sum over `axes`, which stay as axes of size 1."""
         return ops.sum(x, axis=tuple(axes), keepdims=True)
 
+    def window_sum(self, x, size, strides, margins):
+        """Returns sums of whole numbers over windows of images, around which `margins` of zeros are put."""
+        padded = ops.pad(x, [(0, 0), *margins, (0, 0)])
+        means = ops.average_pool(padded, size, strides, "valid", "channels_last")
+        return ops.round(ops.multiply(means, float(math.prod(size))))
+
     def reshape(self, x, shape):
         """Returns `x` in another shape; the batch is `None`."""
         return ops.reshape(x, [-1 if size is None else size for size in shape])
@@ -152,6 +158,26 @@ class Written(Computed):
         out = self.writer.activation(f"{self.name}/sum", shape)
         constant = self.writer.constant(f"{self.name}/axes", np.array(list(axes), np.int32))
         self.writer.operator("SUM", [x, constant], [out], "ReducerOptions", keepDims=True)
+        return out
+
+    def window_sum(self, x, size, strides, margins):
+        """Writes a depthwise convolution with weights 1."""
+        (batch, *sides, channels), name = x.shape, f"{self.name}/windows"
+        sides = [sum(margin) + side for margin, side in zip(margins, sides, strict=True)]
+        if tuple(sides) != x.shape[1:3]:
+            padding = self.writer.constant(f"{name}/padding", np.int32([(0, 0), *margins, (0, 0)]))
+            padded = self.writer.activation(f"{name}/padded", (batch, *sides, channels))
+            self.writer.operator("PAD", [x, padding], [padded], "PadOptions")
+            x = padded
+        ones = self.writer.constant(f"{name}/ones", np.ones((1, *size, channels), np.float32))
+        zeros = self.writer.constant(f"{name}/zeros", np.zeros(channels, np.float32))
+        each = zip(sides, size, strides, strict=True)
+        shape = (batch, *((side - part) // stride + 1 for side, part, stride in each), channels)
+        out = self.writer.activation(name, shape)
+        self.writer.operator(
+            "DEPTHWISE_CONV_2D", [x, ones, zeros], [out], "DepthwiseConv2DOptions", padding="VALID",
+            strideH=strides[0], strideW=strides[1], depthMultiplier=1, dilationHFactor=1, dilationWFactor=1,
+        )  # fmt: skip
         return out
 
     def reshape(self, x, shape):

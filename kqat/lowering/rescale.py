@@ -89,7 +89,7 @@ def write_move(writer, x, zero_point: int, name: str):
 
 
 def write_rescale(writer, x, grid: Grid, name: str):
-    """Returns `x` on `grid`; writes nothing where `x` has the scale of `grid` and its levels are levels of it.
+    """Returns `x` on `grid`; writes nothing where that has the same scale and all levels of `x`.
 
     The grid of the result is always `grid` itself, so that a reader finds a code for each of its levels.
     """
@@ -109,7 +109,7 @@ def write_rescale(writer, x, grid: Grid, name: str):
 def write_whole(writer, x, grid: Grid, name: str):
     """Returns `x`, on a part of `grid`, as a tensor with codes for all levels of `grid`."""
     low, high = (int(level) + x.zero_point for level in (grid.qmin, grid.qmax))
-    if INT8_MIN <= low and high <= INT8_MAX or x.dtype == "int16":
+    if low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16":
         return replace(x, grid=grid)
     out = writer.activation(name, x.shape, grid)
     writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)

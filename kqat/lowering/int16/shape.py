@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from kqat.lowering import concatenate, pad, pooling, shape
+from kqat.lowering import concatenate, pad, pooling, pooling3d, shape
 from kqat.lowering.registry import register
 
 
@@ -55,9 +55,19 @@ class Pad(pad.Pad):
     """PAD with the code 0, which is real 0."""
 
 
-@register(layers.MaxPooling1D, layers.MaxPooling2D, "ops.MaxPool", storage=16)
+@register(layers.MaxPooling1D, layers.MaxPooling2D, storage=16)
 class MaxPooling(pooling.MaxPooling):
     """MAX_POOL_2D."""
+
+
+@register(layers.MaxPooling3D, storage=16)
+class MaxPooling3D(pooling3d.MaxPooling3D):
+    """MAX_POOL_2D twice."""
+
+
+@register("ops.MaxPool", storage=16)
+class AnyMaxPooling(pooling3d.AnyMaxPooling):
+    """MAX_POOL_2D, for volumes twice."""
 
 
 @register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max", storage=16)
