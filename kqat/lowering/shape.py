@@ -79,31 +79,6 @@ class Flatten(Reshape):
         return super().write(writer, step, x, shape, name)
 
 
-@register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis")
-class Transpose(PassThrough):
-    """TRANSPOSE."""
-
-    def write(self, writer, step, x, shape, name):
-        permutation = writer.constant(f"{name}/permutation", _permutation(step.op, len(x.shape)))
-        out = like(writer, x, shape, name)
-        writer.operator("TRANSPOSE", [x, permutation], [out], "TransposeOptions", version(x, int16=5))
-        return out
-
-
-def _permutation(op, rank: int) -> np.ndarray:
-    axes = np.arange(rank, dtype=np.int32)
-    kind = type(op).__name__
-    if isinstance(op, layers.Permute):
-        axes[1:] = op.dims
-    elif kind == "Swapaxes":
-        axes[[op.axis1, op.axis2]] = axes[[op.axis2, op.axis1]]
-    elif kind == "Moveaxis":
-        axes = np.subtract(np.moveaxis(np.empty(axes + 1), op.source, op.destination).shape, 1)
-    else:
-        axes = axes[::-1] if op.axes is None else np.asarray(op.axes, np.int32) % rank
-    return np.ascontiguousarray(axes, np.int32)
-
-
 @register(layers.RepeatVector)
 class RepeatVector(PassThrough):
     """RESHAPE to one row, then CONCATENATION of copies."""

@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from kqat.lowering import concatenate, pad, pooling, pooling3d, shape
+from kqat.lowering import concatenate, pad, pooling, pooling3d, shape, turn
 from kqat.lowering.registry import register
 
 
@@ -26,7 +26,7 @@ class Flatten(shape.Flatten):
 
 
 @register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis", storage=16)
-class Transpose(shape.Transpose):
+class Transpose(turn.Transpose):
     """TRANSPOSE."""
 
 
