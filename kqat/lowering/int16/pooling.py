@@ -94,6 +94,7 @@ def require_count(count: int, step) -> None:
 
 
 @register(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, "ops.Mean", storage=16)
+@register(layers.GlobalAveragePooling3D, storage=16)
 class Mean(Lowering):
     """MEAN, straight onto the output grid."""
 
