@@ -182,7 +182,7 @@ class Quantized(keras.layers.Layer):
         weights = None
         if isinstance(self.lowering, FloatBody):
             weights = real_weights(self)
-        elif output is not None:
+        elif output is not None and inputs[0] is not None:
             weights = integer_weights(self, inputs[0].scale, output.scale)
         args, kwargs = self._template or plain_template(len(inputs))
         return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))

@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 from kqat.core.grid import Grid
+from kqat.lowering.activation_formula import ActivationFormula, axes_of, curve_name, has_formula
 from kqat.lowering.base import Lowering
 from kqat.lowering.gates import HardSigmoid, Sigmoid, hard_swish, silu
 from kqat.lowering.rectifier import LeakyRelu, Linear, PRelu, Relu
@@ -122,14 +123,38 @@ _UNARY = {
 }
 
 
-@register(*_LAYERS, *(f"ops.{name}" for name in (*_UNARY, *_OPERATIONS)))
+ACTIVATIONS = (*_LAYERS, *(f"ops.{name}" for name in (*_UNARY, *_OPERATIONS)))
+_FORMULA = ActivationFormula()
+
+
+@register(*ACTIVATIONS)
 class Activation(Lowering):
-    """Any activation; one with a dictated output grid is followed by a QUANTIZE where the plan differs."""
+    """Any activation; one with a dictated output grid is followed by a QUANTIZE where the plan differs.
+
+    What no integer kernel computes is float arithmetic between exact borders.
+    """
 
     def forward(self, step, x):
         require_no_activation(step)
+        if _by_formula(step, len(x.shape)):
+            return _FORMULA.forward(step, x)
         return kernel_for(step.op).forward(x, step.inputs[0], step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
+        if _by_formula(step, len(inputs[0].shape)):
+            return _FORMULA.emit(writer, step, inputs, name)
         return kernel_for(step.op).write(writer, inputs[0], step.output, name)
+
+
+def _by_formula(step, rank: int) -> bool:
+    """Tells whether an activation has no kernel: over other axes than the last, or in float."""
+    name = curve_name(step.op)
+    if name == "softmax":
+        return axes_of(step.op, rank) != [rank - 1]
+    if name == "logsoftmax":
+        return True
+    if step.output is not None or not has_formula(step.op):
+        return False
+    kernel = kernel_for(step.op)
+    return isinstance(kernel, Gather) and kernel.builtin is None

@@ -122,7 +122,7 @@ class Emitter:
 
     def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
         layer: Any = node.op
-        if layer.lowering is None and not layer.weight_quantizers:  # part of a split layer, left in float
+        if not layer.is_integer and not layer.weight_quantizers:  # such as a part of a split layer, in float
             step, part = layer.step(), Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
             return self._emit_float(part, [self._float(ref) for ref in inputs], step.args, step.kwargs)
         if not layer.is_integer:
@@ -177,8 +177,10 @@ class Emitter:
         grids = [ref.grid for ref in inputs]
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
-            with self.writer.owned(INTEGER, node.op.name):
-                return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
+            lowering = lowering_for(node.op, 16 if is_wide(step) else 8)
+            if lowering is not None:  # without one, values pass through float unchanged
+                with self.writer.owned(INTEGER, node.op.name):
+                    return lowering.emit(self.writer, step, inputs, self._name(node))
         lowering = lowering_for(node.op)
         if lowering is None or lowering.reads_values(node.op):
             inputs = [self._float(ref) for ref in inputs]
@@ -205,11 +207,11 @@ class Emitter:
         alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
         return readers[0].op.name if alone else node.op.name
 
-    def _lowering(self, op, step: Step | None = None) -> Lowering:
-        lowering = lowering_for(op, 16 if step is not None and is_wide(step) else 8)
+    def _lowering(self, op) -> Lowering:
+        lowering = lowering_for(op)
         if lowering is None:
             raise NotImplementedError(
-                f"There is no kernel between int16 tensors. Received: {type(op).__name__}. Use 8 bits for it."
+                f"There is no kernel for it. Received: {type(op).__name__}. Use fallback='converter'."
             )
         return lowering
 
