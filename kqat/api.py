@@ -19,6 +19,7 @@ from kqat.transforms.reorder import behind_pooling, explained, is_behind_pooling
 from kqat.transforms.signs import sign_readers, with_sign_inputs
 from kqat.transforms.splitting.split import split
 from kqat.transforms.strip import strip_fake_quant as strip
+from kqat.transforms.whole import with_casts
 
 ENGINES = ("auto", "native", "tfmot")
 
@@ -162,7 +163,7 @@ def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **optio
         )
     if isinstance(recipe, str):
         recipe = Plan.from_json(recipe)
-    graph = trace(model)
+    graph = with_casts(trace(model))
     check_variables(graph.nodes)
     if isinstance(recipe, Plan):
         return _replayed(graph, recipe, options | {"move_batchnorm": move_batchnorm or None})

@@ -17,6 +17,7 @@ from kqat.transforms.limits import missing_kernel, missing_width
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
+from kqat.transforms.whole import ids, is_real, is_whole
 
 WEIGHT_FAMILY = {"ema": "minmax", "pact": "minmax"}  # others are for weights too
 
@@ -37,6 +38,7 @@ class Planner:
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
         self.blocked: dict[str, str] = {}
+        self.ids = ids(graph)
         self.first, self.last = boundary(graph)
         while self._settle(graph):
             pass
@@ -117,6 +119,8 @@ class Planner:
         if excluded:
             return "float", excluded
         treatment = treatment_for(node.op)
+        if not is_own_layer(node.op) and (whole := self._whole(node, treatment)):
+            return "float", whole
         if treatment is None:
             own = is_own_layer(node.op)
             return "float", "registered so" if own else f"no quantization rule for {kind_of(node.op)}"
@@ -132,6 +136,14 @@ class Planner:
         if treatment.kind == "weighted" and not node.op.variables:
             return "float", "no weights"
         return "quantized", ""
+
+    def _whole(self, node: Node, treatment) -> str:
+        """Returns why there is nothing to round in what a call reads or returns, `""` if there is."""
+        if treatment is not None and treatment.kind == "weighted":
+            return ""
+        if node.inputs and all(t in self.ids for t in node.outputs):
+            return "ids of an embedding"
+        return "whole numbers" if is_whole(node, self.graph) else ""
 
     def _mark_fused(self) -> None:
         self.into: dict[str, str] = {}
@@ -219,7 +231,7 @@ class Planner:
     def _tensor_plan(self, tensor: Tensor, node: Node | None, own_name: str) -> TensorPlan | None:
         """Returns the grid of the group that `tensor` belongs to, or `None` if nobody needs one."""
         group = self.groups.find(tensor)
-        if group not in self.live or not self._is_real(tensor):
+        if group not in self.live or not is_real(self.graph, tensor):
             return None
         makers = self._makers(group)
         bits = self.wishes.get(group, self._usual_bits)
@@ -249,9 +261,6 @@ class Planner:
             taken = {*self.names.values(), *self.graph.input_names.values(), *self.grid_names.values()}
             self.grid_names[group] = unused(f"{own_name}_quant", taken)
         return self.grid_names[group]
-
-    def _is_real(self, tensor: Tensor) -> bool:
-        return "float" in str(self.graph.specs[tensor].dtype)
 
     # Entries of the plan.
 

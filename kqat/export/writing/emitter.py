@@ -28,12 +28,13 @@ from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.lowering.rescale import same_grid
 from kqat.quantizers.step import step_function
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
+from kqat.transforms.whole import is_whole
 
 
 class Emitter:
@@ -174,11 +175,22 @@ class Emitter:
         treatment = treatment_for(node.op)
         args, kwargs = places(node)
         grids = [ref.grid for ref in inputs]
-        if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
-            step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
+        if is_whole(node, self.graph) and not getattr(node.op, "variables", None):
+            return self._emit_whole(node, inputs, args, kwargs)
+        real = [grid for ref, grid in zip(inputs, grids, strict=True) if grid or "float" in ref.dtype]
+        if treatment is not None and treatment.kind == "passthrough" and None not in real:
+            step = Step(node.op, tuple(grids), real[0], "linear", None, args, kwargs)
             with self.writer.owned(INTEGER, node.op.name):
                 return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
         return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
+
+    def _emit_whole(self, node: Node, inputs: list[Ref], args, kwargs):
+        """Writes an operation on whole numbers, which needs no grid."""
+        lowering: Any = lowering_for(node.op, WHOLE)
+        refs = inputs if getattr(lowering, "reads_levels", False) else [self._float(ref) for ref in inputs]
+        step = Step(node.op, tuple(ref.grid for ref in refs), None, "linear", None, args, kwargs)
+        with self.writer.owned(FLOAT, node.op.name):
+            return lowering.emit(self.writer, step, refs, node.op.name)
 
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
         op, nothing = node.op, (None,) * len(inputs)

@@ -2,6 +2,7 @@
 
 from kqat.layers.registry import register
 from kqat.layers.treatments.kinds import PASSTHROUGH, named
+from kqat.lowering.top_k import TopK
 
 # Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
 MAX_POOLING = tuple(
@@ -15,6 +16,7 @@ register(
     *named("AlphaDropout ActivityRegularization Identity Concatenate Maximum Minimum"),
     *("ops.Reshape", "ops.Transpose", "ops.Squeeze", "ops.ExpandDims", "ops.GetItem", "ops.Concatenate"),
     *("ops.Ravel", "ops.Flip", "ops.Repeat", "ops.Split", "ops.MaxPool", "ops.Max", "ops.Identity"),
+    TopK,
     treatment=PASSTHROUGH,
 )
 register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode == "constant" else None)

@@ -73,7 +73,7 @@ class _Recurrence(FloatBody):
         raise NotImplementedError
 
 
-@register(layers.RNN)
+@register(layers.RNN, layers.LSTM, layers.GRU, layers.SimpleRNN)
 class Recurrent(_Recurrence):
     """One way."""
 
