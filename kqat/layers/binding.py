@@ -21,10 +21,17 @@ class Binding:
         self.is_next = False
         self._known = False
 
-    def read(self, tensors, are_indices: bool = False) -> None:
-        """Notes the quantizers behind the symbolic inputs of a call; indices may be of a float type."""
+    def read(self, tensors, rounded: int | None = None) -> None:
+        """Notes the quantizers behind the symbolic inputs of a call.
+
+        Args:
+            tensors: The inputs.
+            rounded: How many of the first of them hold values that need a grid; by default all. Ids, which
+                may be of a float type, and states do not.
+        """
         self.inputs = [source_quantizer(t) for t in tensors]
-        real = [keras.backend.is_float_dtype(t.dtype) and not are_indices for t in tensors]
+        count = len(tensors) if rounded is None else rounded
+        real = [i < count and keras.backend.is_float_dtype(t.dtype) for i, t in enumerate(tensors)]
         known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
         self._known = bool(tensors) and all(known)
 

@@ -5,6 +5,8 @@ Forward: the operation itself. A level is the larger the larger the real number 
 
 import numpy as np
 
+from kqat.lowering.base import BORDER
+from kqat.lowering.border import write_dequantize
 from kqat.lowering.registry import register
 from kqat.lowering.whole_numbers import Whole, write_cast
 
@@ -41,6 +43,5 @@ def _readable(writer, x, name: str):
     """Returns levels of 16 bits as real numbers, and other integers in 32 bits."""
     if x.grid is None:
         return write_cast(writer, x, "int32", f"{name}/int32")
-    out = writer.activation(f"{name}/float", x.shape)
-    writer.operator("DEQUANTIZE", [x], [out], "DequantizeOptions", 3)
-    return out
+    with writer.owned(BORDER):
+        return write_dequantize(writer, x, f"{name}/float")

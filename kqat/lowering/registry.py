@@ -58,6 +58,18 @@ def lowering_for(op: keras.Operation, storage: int = 8) -> Lowering | None:
     return found
 
 
+def rounded_inputs(op: keras.Operation) -> int | None:
+    """Returns how many of the first inputs of an operation need a grid; `None` for all."""
+    found = _registered(op, 8)
+    return None if found is None else found.rounded_inputs
+
+
+def has_float_outputs(op: keras.Operation) -> bool:
+    """Tells whether outputs of an operation behind the first stay float."""
+    found = _registered(op, 8)
+    return found is not None and found.float_outputs
+
+
 def prepare(op: keras.Operation, args, kwargs) -> None:
     """Shows a symbolic call of a built operation to its lowering.
 

@@ -41,6 +41,14 @@ def write_pair(writer, kind: str, a, b, name: str):
     return out
 
 
+def write_clipped(writer, x, low, high, name: str):
+    """Appends MAXIMUM and MINIMUM with two numbers, or arrays of them."""
+    for kind, end, label in (("Maximum", low, f"{name}/raised"), ("Minimum", high, name)):
+        bound = np.asarray(keras.ops.convert_to_numpy(end)).astype(x.dtype)
+        x = write_pair(writer, kind, x, writer.constant(f"{name}/bound", bound), label)
+    return x
+
+
 @register(*LAYERS, *(f"ops.{name}" for name in PAIRS), storage=WHOLE)
 class Pair(_Arithmetic):
     """One operator of two operands; of more a chain."""
@@ -60,10 +68,7 @@ class Clip(_Arithmetic):
 
     def write_in(self, writer, step, inputs, dtype, name):
         x = write_cast(writer, inputs[0], dtype, f"{name}/{dtype}")
-        for kind, end in (("Maximum", step.op.x_min), ("Minimum", step.op.x_max)):
-            bound = writer.constant(f"{name}/bound", np.asarray(keras.ops.convert_to_numpy(end)).astype(dtype))
-            x = write_pair(writer, kind, x, bound, name if kind == "Minimum" else f"{name}/raised")
-        return x
+        return write_clipped(writer, x, step.op.x_min, step.op.x_max, name)
 
 
 @register("ops.Absolute", "ops.Abs", "ops.Negative", storage=WHOLE)

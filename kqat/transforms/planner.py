@@ -9,6 +9,8 @@ from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
+from kqat.lowering.recurrent.state import State
+from kqat.lowering.registry import has_float_outputs, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
@@ -129,7 +131,8 @@ class Planner:
         missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
         if missing:
             return "float", missing
-        if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
+        several = len(node.outputs) != 1 and not has_float_outputs(node.op)
+        if not node.inputs or several and treatment.kind != "passthrough":
             return "float", "no tensor input, or several outputs"
         if treatment.kind == "passthrough":
             return "passthrough", "output values are input values"
@@ -141,6 +144,8 @@ class Planner:
         """Returns why there is nothing to round in what a call reads or returns, `""` if there is."""
         if treatment is not None and treatment.kind == "weighted":
             return ""
+        if isinstance(node.op, State):
+            return "a state of a recurrent layer"
         if node.inputs and all(t in self.ids for t in node.outputs):
             return "ids of an embedding"
         return "whole numbers" if is_whole(node, self.graph) else ""
@@ -165,8 +170,8 @@ class Planner:
         return [node for node in self.graph.nodes if self.modes[node.path] == "quantized"]
 
     def _values(self, node: Node) -> list[Tensor]:
-        """Returns the inputs of a node that hold values, not indices into a table."""
-        return [] if isinstance(node.op, keras.layers.Embedding) else node.inputs
+        """Returns the inputs of a node that need a grid."""
+        return node.inputs[: rounded_inputs(node.op)]
 
     def _tail(self, node: Node) -> Tensor:
         return self.tails.get(node.path, node.outputs[0])
