@@ -20,16 +20,19 @@ class Binding:
         self.output = None
         self.is_next = False
         self._known = False
+        self._needs_output = True
 
-    def read(self, tensors, rounded: int | None = None) -> None:
+    def read(self, tensors, rounded: int | None = None, needs_output: bool = True) -> None:
         """Notes the quantizers behind the symbolic inputs of a call.
 
         Args:
             tensors: The inputs.
             rounded: How many of the first of them hold values that need a grid; by default all. Ids, which
                 may be of a float type, and states do not.
+            needs_output: Whether the layer has no form without a grid of its output.
         """
         self.inputs = [source_quantizer(t) for t in tensors]
+        self._needs_output = needs_output
         count = len(tensors) if rounded is None else rounded
         real = [i < count and keras.backend.is_float_dtype(t.dtype) for i, t in enumerate(tensors)]
         known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
@@ -52,8 +55,8 @@ class Binding:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the grids of the output and of all inputs that hold values are known."""
-        return self._known and self.output is not None
+        """Whether all grids that the layer needs are known, of its output and of its inputs."""
+        return self._known and (self.output is not None or not self._needs_output)
 
 
 def is_symbolic(structure) -> bool:

@@ -20,7 +20,7 @@ from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.registry import lowering_for, prepare, rounded_inputs
+from kqat.lowering.registry import lowering_for, needs_output, prepare, rounded_inputs
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -75,7 +75,8 @@ class Quantized(keras.layers.Layer):
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
-            self._binding.read(keras.tree.flatten(inputs), rounded_inputs(self.operation))
+            needs = rounded_inputs(self.operation), needs_output(self.operation)
+            self._binding.read(keras.tree.flatten(inputs), *needs)
         return super().__call__(inputs, *args, **kwargs)
 
     def bind_output(self, fake_quant, is_next: bool) -> None:

@@ -12,6 +12,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.softmax import PROBABILITY, Softmax
 from kqat.lowering.table import SIGNED_UNIT, AwayTable, Gather, Table, elu, gelu, gelu_tanh, tanh
+from kqat.lowering.whole_arithmetic import write_clipped
 
 
 def _gelu(approximate=False):

@@ -72,6 +72,10 @@ class Lowering:
     def prepare(self, op: keras.Operation, args, kwargs) -> None:
         """Looks at a symbolic call of a built operation, before `serves` is asked."""
 
+    def needs_output(self, op: keras.Operation) -> bool:
+        """Tells whether an operation has no form without a grid of its output."""
+        return True
+
     def serves(self, op: keras.Operation) -> bool:
         """Tells whether this very operation can be lowered; asked only of those that are registered."""
         return True

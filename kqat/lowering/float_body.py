@@ -65,7 +65,8 @@ class FloatBody(Lowering):
         result = self.body(step, *inputs)
         if not isinstance(result, list):
             return quantize_forward(result, step.output)
-        return [quantize_forward(result[0], step.output), *result[1:]]
+        first, *others = result
+        return [first if step.output is None else quantize_forward(first, step.output), *others]
 
     def emit(self, writer, step, inputs, name):
         with writer.owned(BORDER):

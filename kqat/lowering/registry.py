@@ -64,6 +64,12 @@ def rounded_inputs(op: keras.Operation) -> int | None:
     return None if found is None else found.rounded_inputs
 
 
+def needs_output(op: keras.Operation) -> bool:
+    """Tells whether a quantized operation has no form without a grid of its output."""
+    found = _registered(op, 8)
+    return found is None or found.needs_output(op)
+
+
 def has_float_outputs(op: keras.Operation) -> bool:
     """Tells whether outputs of an operation behind the first stay float."""
     found = _registered(op, 8)

@@ -10,7 +10,7 @@ from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
 from kqat.lowering.recurrent.state import State
-from kqat.lowering.registry import has_float_outputs, rounded_inputs
+from kqat.lowering.registry import has_float_outputs, needs_output, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
@@ -283,7 +283,9 @@ class Planner:
             left_out = self.into[path] in self.replaced and fused_activation(node.op)
             return LayerPlan(*common, REPLACED if left_out else reason, into=self.into[path])
         if mode == "quantized":
-            output = self._tensor_plan(self._tail(node), node, self.names[path])
+            tail = self._tail(node)
+            unread = not needs_output(node.op) and self.graph.is_unread(tail)
+            output = None if unread else self._tensor_plan(tail, node, self.names[path])
             weights, replaced = self._weight_plans(node), path in self.replaced
             reason = self._why(node)
             return LayerPlan(*common, reason, weights=weights, output=output, activation_replaced=replaced)

@@ -144,8 +144,9 @@ class Emitter:
             result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
         indices = sorted(self.writer.widths.keys() - known)
         self.plan.add_weights(layer.name, step, indices, self.writer.attributes)
-        first = result[0] if isinstance(result, list) else result
-        self.plan.add_grid(layer.name, first, step.output)
+        if step.output is not None:
+            first = result[0] if isinstance(result, list) else result
+            self.plan.add_grid(layer.name, first, step.output)
         return result
 
     def _emit_manual(self, node: Node, x: Ref) -> Ref:

@@ -15,6 +15,13 @@ from kqat.lowering.recurrent.evaluated import Evaluated
 from kqat.lowering.recurrent.written import Written
 from kqat.lowering.registry import register
 
+def is_bounded(layer) -> bool:
+    """Tells whether no state of a recurrent layer is larger than 1, so that it needs no grid."""
+    if isinstance(layer, layers.Bidirectional):
+        return is_bounded(layer.forward_layer) and is_bounded(layer.backward_layer)
+    return keras.activations.serialize(layer.cell.activation) in CURVES
+
+
 KERNELS = ("cell.kernel", "cell.recurrent_kernel")
 
 
@@ -43,6 +50,9 @@ class _Recurrence(FloatBody):
 
     needs_grids = reads_masks = float_outputs = True
     rounded_inputs = 1  # states are float
+
+    def needs_output(self, op):
+        return not op.return_state  # of an encoder nothing but the states may be read
 
     def missing(self, node):
         if getattr(node.op, "merge_mode", "") is None:
