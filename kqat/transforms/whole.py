@@ -3,8 +3,10 @@
 from dataclasses import replace
 
 import keras
+import numpy as np
 
 from kqat.layers.registry import treatment_for
+from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.top_k import TopK
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
@@ -32,7 +34,9 @@ def ids(graph: Graph) -> set[Tensor]:
     readers, outputs = graph.consumers(), set(tensors_in(graph.outputs))
 
     def passes_on(node: Node) -> bool:
-        return isinstance(node.op, keras.layers.Embedding) or all(t in found for t in node.outputs)
+        forward = len(node.args) == 1 and not node.kwargs.get("reverse")
+        embedding = forward and isinstance(node.op, keras.layers.Embedding)
+        return embedding or all(t in found for t in node.outputs)
 
     for node in reversed(graph.nodes):
         for tensor in {*node.inputs, *node.outputs} - outputs - found:
@@ -44,8 +48,9 @@ def ids(graph: Graph) -> set[Tensor]:
 def with_casts(graph: Graph) -> Graph:
     """Returns the graph with a cast where whole numbers are computed with as real ones.
 
-    An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. `ops.top_k` gets
-    the form of it that puts equal values in order.
+    An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. Layers of kqat
+    take the places of `ops.top_k`, which does not say in what order equal values come, and of a padding with a
+    number, which needs a grid.
     """
     result = replace(
         graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
@@ -60,7 +65,7 @@ def with_casts(graph: Graph) -> Graph:
             mapping = {t: known[t] if t in wanted else t for t in node.inputs}
             args, kwargs = substitute((node.args, node.kwargs), mapping)
             node = replace(node, args=args, kwargs=kwargs)
-        result.nodes.append(_in_order(result, node))
+        result.nodes.append(_replaced(result, node))
     return result
 
 
@@ -85,9 +90,22 @@ def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
     return [t for t in whole if "bool" != str(graph.specs[t].dtype) or kind in _COUNTS_TRUTH]
 
 
-def _in_order(graph: Graph, node: Node) -> Node:
-    if isinstance(node.op, keras.layers.Layer) or type(node.op).__name__ != "TopK":
+def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
+    """Returns the layer of kqat that takes the place of an operation, or `None`."""
+    kind, value = type(node.op).__name__, node.kwargs.get("constant_values")
+    if isinstance(node.op, keras.layers.Layer):
+        return None
+    if kind == "TopK":
+        return TopK(node.op.k)
+    if kind == "Pad" and np.ndim(value) == 0 and value and np.isfinite(value) and is_real(graph, node.outputs[0]):
+        rank = len(graph.specs[node.inputs[0]].shape)
+        return ConstantPad(np.broadcast_to(node.op.pad_width, (rank, 2)), value)
+    return None
+
+
+def _replaced(graph: Graph, node: Node) -> Node:
+    layer = _stand_in(graph, node)
+    if layer is None:
         return node
-    layer = TopK(node.op.k)
     graph.owners.pop(node.path)
     return replace(node, op=layer, path=graph.claim(node.path, layer), args=tuple(node.inputs), kwargs={})

@@ -1,7 +1,8 @@
 """Operations whose output values are input values: the grid passes on."""
 
 from kqat.layers.registry import register
-from kqat.layers.treatments.kinds import PASSTHROUGH, named
+from kqat.layers.treatments.kinds import ARITHMETIC, PASSTHROUGH, POSITIVE_SUM, named
+from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.top_k import TopK
 
 # Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
@@ -19,4 +20,11 @@ register(
     TopK,
     treatment=PASSTHROUGH,
 )
-register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode == "constant" else None)
+register(
+    *("ops.Take", "ops.TakeAlongAxis", "ops.Roll", "ops.Unstack"),
+    *("ops.SpaceToDepth", "ops.DepthToSpace", "ops.ExtractPatches"),
+    treatment=PASSTHROUGH,
+)
+_PADDINGS = ("constant", "reflect", "symmetric")
+register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode in _PADDINGS else None)
+register(ConstantPad, treatment=lambda op: POSITIVE_SUM if op.value >= 0 else ARITHMETIC)
