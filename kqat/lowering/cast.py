@@ -13,6 +13,7 @@ class Cast(Whole):
     def write(self, writer, step, inputs, spec, name):
         if spec.dtype not in _TYPES:
             raise NotImplementedError(
-                f"{step.op.name!r} cannot be lowered. Received: a cast to {spec.dtype!r}. Use one of {_TYPES}."
+                f"{step.op.name!r} cannot be lowered. Received: a cast to {spec.dtype!r}. "
+                f"Use one of {_TYPES}."
             )
         return write_cast(writer, inputs[0], spec.dtype, name)

@@ -62,7 +62,9 @@ class ConstantPadLowering(Lowering):
             value = writer.constant(f"{name}/value", np.float32(op.value))
         else:
             x = write_rescale(writer, x, grid, f"{name}/moved")
-            level = np.clip(np.rint(np.float32(op.value) * (np.float32(1) / grid.scale)), grid.qmin, grid.qmax)
+            level = np.clip(
+                np.rint(np.float32(op.value) * (np.float32(1) / grid.scale)), grid.qmin, grid.qmax
+            )
             value = writer.constant(f"{name}/value", np.int8(level + x.zero_point), grid.scale, x.zero_point)
         zero_point = None if grid is None else x.zero_point
         out = writer.activation(name, op.compute_output_shape(x.shape), grid, zero_point)

@@ -18,7 +18,9 @@ class OneHot(Whole):
         x = write_cast(writer, x, "int64" if x.dtype == "int64" else "int32", f"{name}/index")
         dtype = arithmetic_type(spec.dtype)
         depth = writer.constant(f"{name}/depth", np.int32(op.num_classes))
-        on, off = (writer.constant(f"{name}/{key}", np.asarray(v, dtype)) for key, v in (("on", 1), ("off", 0)))
+        on, off = (
+            writer.constant(f"{name}/{key}", np.asarray(v, dtype)) for key, v in (("on", 1), ("off", 0))
+        )
         out = writer.activation(name if dtype == spec.dtype else f"{name}/{dtype}", spec.shape, dtype=dtype)
         axis = op.axis % len(spec.shape)
         writer.operator("ONE_HOT", [x, depth, on, off], [out], "OneHotOptions", axis=axis)

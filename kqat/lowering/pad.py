@@ -6,11 +6,9 @@ Forward: the operation itself, on real values.
 import keras
 import numpy as np
 
+from kqat.lowering.mirror_pad import MODES, write_mirrored
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version
-
-
-_MODES = {"reflect": 0, "symmetric": 1}  # as the schema numbers them
 
 
 @register(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D, "ops.Pad")
@@ -22,12 +20,11 @@ class Pad(PassThrough):
         return super().forward(step, *inputs)
 
     def write(self, writer, step, x, shape, name):
-        widths = writer.constant(f"{name}/widths", _widths(step, len(x.shape)))
-        out = like(writer, x, shape, name)
+        pairs = _widths(step, len(x.shape))
         if getattr(step.op, "mode", "constant") != "constant":
-            mode = _MODES[step.op.mode]
-            writer.operator("MIRROR_PAD", [x, widths], [out], "MirrorPadOptions", version(x), mode=mode)
-            return out
+            return write_mirrored(writer, x, pairs, shape, step.op.mode, name)
+        widths = writer.constant(f"{name}/widths", pairs)
+        out = like(writer, x, shape, name)
         writer.operator(
             "PAD", [x, widths], [out], "PadOptions", max(version(x), 4 if len(x.shape) > 4 else 1)
         )
@@ -46,9 +43,9 @@ def _widths(step, rank: int) -> np.ndarray:
         inner = [op.padding] if isinstance(op, keras.layers.ZeroPadding1D) else op.padding
         return np.array([(0, 0), *inner, (0, 0)], np.int32)
     value = step.kwargs.get("constant_values") or 0
-    if value != 0 or op.mode not in ("constant", *_MODES):
+    if value != 0 or op.mode not in ("constant", *MODES):
         raise NotImplementedError(
             f"{op.name!r} cannot be lowered. Received: mode={op.mode!r}, constant_values={value}. "
-            f"Use mode='constant' and constant_values=0, or one of {(*_MODES,)}."
+            f"Use mode='constant' and constant_values=0, or one of {(*MODES,)}."
         )
     return np.ascontiguousarray(np.broadcast_to(np.int32(op.pad_width), (rank, 2)))

@@ -44,7 +44,9 @@ def _mode(step) -> dict:
 def _write_capped(writer, x, cap, name: str):
     """Appends `tanh(x / cap) * cap`."""
     number = writer.constant(f"{name}/cap", to_numpy(float(cap)))
-    share, curve, out = (writer.activation(label, x.shape) for label in (f"{name}/share", f"{name}/tanh", name))
+    share, curve, out = (
+        writer.activation(label, x.shape) for label in (f"{name}/share", f"{name}/tanh", name)
+    )
     writer.operator("DIV", [x, number], [share], "DivOptions")
     writer.operator("TANH", [share], [curve])
     writer.operator("MUL", [curve, number], [out], "MulOptions")

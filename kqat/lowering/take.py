@@ -6,7 +6,6 @@ Forward: the operation itself, on real values.
 import keras
 import numpy as np
 
-
 from kqat.lowering.base import Input
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
@@ -51,7 +50,9 @@ class _Gathering(PassThrough):
         """Returns the tensor of the indices; negative ones count from the end."""
         if isinstance(indices, Input):
             index = write_cast(writer, inputs[indices.position], "int32", f"{name}/int32")
-            return write_pair(writer, "Mod", index, writer.constant(f"{name}/size", np.int32(size)), f"{name}/index")
+            return write_pair(
+                writer, "Mod", index, writer.constant(f"{name}/size", np.int32(size)), f"{name}/index"
+            )
         numbers = np.asarray(keras.ops.convert_to_numpy(indices)).astype(np.int32)
         return writer.constant(f"{name}/indices", numbers % np.int32(size))
 

@@ -1,4 +1,4 @@
-"""Arithmetic on whole numbers, such as the ids in front of an embedding: ADD, MAXIMUM, FLOOR_MOD and the like.
+"""Arithmetic on whole numbers, such as the ids in front of an embedding: ADD, MAXIMUM, FLOOR_MOD.
 
 Forward: the operation itself, in the type that Keras computes in.
 """
@@ -19,7 +19,13 @@ PAIRS = {
 }  # fmt: skip
 LAYERS = (keras.layers.Add, keras.layers.Subtract, keras.layers.Multiply)
 LAYERS += (keras.layers.Maximum, keras.layers.Minimum)
-REDUCTIONS = {"Sum": "SUM", "Max": "REDUCE_MAX", "Amax": "REDUCE_MAX", "Min": "REDUCE_MIN", "Amin": "REDUCE_MIN"}
+REDUCTIONS = {
+    "Sum": "SUM",
+    "Max": "REDUCE_MAX",
+    "Amax": "REDUCE_MAX",
+    "Min": "REDUCE_MIN",
+    "Amin": "REDUCE_MIN",
+}
 
 
 class _Arithmetic(Whole):

@@ -42,9 +42,7 @@ class Whole(Lowering):
 
 def output_spec(step, inputs):
     """Returns the symbolic output of a step's operation for references, types included."""
-    specs = [
-        keras.KerasTensor(x.shape, "float32" if x.grid is not None else x.dtype) for x in inputs
-    ]
+    specs = [keras.KerasTensor(x.shape, "float32" if x.grid is not None else x.dtype) for x in inputs]
     args, kwargs = bind(step, specs)
     return step.op.compute_output_spec(*args, **kwargs)
 
@@ -58,7 +56,9 @@ def arithmetic_type(dtype: str) -> str:
 
 def result_type(step, inputs) -> str:
     """Returns the type that Keras brings all operands of a step to, as the runtime has it."""
-    kinds = [_type_of(leaf, inputs) for leaf in keras.tree.flatten((step.args, step.kwargs)) if leaf is not None]
+    kinds = [
+        _type_of(leaf, inputs) for leaf in keras.tree.flatten((step.args, step.kwargs)) if leaf is not None
+    ]
     dtype = keras.backend.result_type(*kinds)
     return dtype if dtype == "bool" else arithmetic_type(dtype)
 

@@ -1,4 +1,4 @@
-"""`TimeDistributed` as what it does: the steps join the batch, the layer runs, and they leave the batch again."""
+"""Opens `TimeDistributed`: the steps join the batch, the layer runs, and they leave the batch again."""
 
 import keras
 from keras import ops

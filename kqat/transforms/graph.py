@@ -11,12 +11,12 @@ from kqat.core.errors import TraceError
 from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
+from kqat.transforms.every_step import record_steps
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
 from kqat.transforms.open_up import demand_complete, is_custom, record_inside
 from kqat.transforms.own_weights import Homes
-from kqat.transforms.every_step import record_steps
 from kqat.transforms.record import ends, example_arguments, is_functional, record_call, restored
 
 

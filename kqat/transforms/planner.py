@@ -1,7 +1,5 @@
 """The planner: from a graph and the user's settings to a plan."""
 
-import keras
-
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation

@@ -1,4 +1,4 @@
-"""States that recurrent layers return: they stay float between such layers, and get a grid where others read them."""
+"""States of recurrent layers: float between such layers, on a grid where other layers read them."""
 
 from dataclasses import replace
 

@@ -8,6 +8,7 @@ import numpy as np
 from kqat.layers.registry import treatment_for
 from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.mirror_pad import MODES, MirrorPad
 from kqat.lowering.top_k import TopK
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
 
@@ -49,8 +50,8 @@ def with_casts(graph: Graph) -> Graph:
     """Returns the graph with a cast where whole numbers are computed with as real ones.
 
     An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. Layers of kqat
-    take the places of `ops.top_k`, which does not say in what order equal values come, and of a padding with a
-    number, which needs a grid.
+    take the places of `ops.top_k`, which does not say in what order equal values come, and of paddings: with
+    a number, which needs a grid, and with a mirror, which PyTorch has for some ranks only.
     """
     result = replace(
         graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
@@ -87,20 +88,23 @@ def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
         return []
     skipped = node.inputs[:1] if kind == "Where" else tensors_in(node.kwargs.get("mask"))
     whole = [t for t in node.inputs if not is_real(graph, t) and t not in skipped]
-    return [t for t in whole if "bool" != str(graph.specs[t].dtype) or kind in _COUNTS_TRUTH]
+    return [t for t in whole if str(graph.specs[t].dtype) != "bool" or kind in _COUNTS_TRUTH]
 
 
 def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     """Returns the layer of kqat that takes the place of an operation, or `None`."""
-    kind, value = type(node.op).__name__, node.kwargs.get("constant_values")
-    if isinstance(node.op, keras.layers.Layer):
+    kind = type(node.op).__name__
+    if isinstance(node.op, keras.layers.Layer) or kind not in ("TopK", "Pad"):
         return None
     if kind == "TopK":
         return TopK(node.op.k)
-    if kind == "Pad" and np.ndim(value) == 0 and value and np.isfinite(value) and is_real(graph, node.outputs[0]):
-        rank = len(graph.specs[node.inputs[0]].shape)
-        return ConstantPad(np.broadcast_to(node.op.pad_width, (rank, 2)), value)
-    return None
+    shape, value = graph.specs[node.inputs[0]].shape, node.kwargs.get("constant_values")
+    widths = np.broadcast_to(node.op.pad_width, (len(shape), 2))
+    if node.op.mode in MODES:
+        sizes = [size for size, pair in zip(shape, widths, strict=True) if any(pair)]
+        return None if None in sizes else MirrorPad(widths, node.op.mode)
+    number = np.ndim(value) == 0 and value and np.isfinite(value)
+    return ConstantPad(widths, value) if number and is_real(graph, node.outputs[0]) else None
 
 
 def _replaced(graph: Graph, node: Node) -> Node:

@@ -24,7 +24,7 @@ from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
+from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
@@ -182,8 +182,10 @@ class Emitter:
         real = [grid for ref, grid in zip(inputs, grids, strict=True) if grid or "float" in ref.dtype]
         if treatment is not None and treatment.kind == "passthrough" and None not in real:
             step = Step(node.op, tuple(grids), real[0], "linear", None, args, kwargs)
-            with self.writer.owned(INTEGER, node.op.name):
-                return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
+            lowering = lowering_for(node.op, 16 if is_wide(step) else 8)
+            if lowering is not None:
+                with self.writer.owned(INTEGER, node.op.name):
+                    return lowering.emit(self.writer, step, inputs, self._name(node))
         return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
 
     def _emit_whole(self, node: Node, inputs: list[Ref], args, kwargs):
@@ -201,27 +203,19 @@ class Emitter:
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
-                return self._lowering(op).emit(self.writer, step, inputs, op.name)
+                return lowering_for(op).emit(self.writer, step, inputs, op.name)
             linear = _with_linear_activation(op)
             inside = Step(linear, nothing, None, "linear", None, args, kwargs)
-            x = self._lowering(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
+            x = lowering_for(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
             head = keras.layers.Activation(op.activation, name=op.name)
             step = Step(head, (None,), None, "linear", None, (Input(0),), {})
-            return self._lowering(head).emit(self.writer, step, [x], op.name)
+            return lowering_for(head).emit(self.writer, step, [x], op.name)
 
     def _name(self, node: Node) -> str:
         """Returns the name of the quantizer that alone reads a node's output, else the node's own."""
         readers = self.readers[node.outputs[0]]
         alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
         return readers[0].op.name if alone else node.op.name
-
-    def _lowering(self, op, step: Step | None = None) -> Lowering:
-        lowering = lowering_for(op, 16 if step is not None and is_wide(step) else 8)
-        if lowering is None:
-            raise NotImplementedError(
-                f"There is no kernel between int16 tensors. Received: {type(op).__name__}. Use 8 bits for it."
-            )
-        return lowering
 
     def _float(self, ref: Ref) -> Ref:
         """Returns a tensor in float, dequantized once."""

@@ -15,6 +15,7 @@ from kqat.lowering.recurrent.evaluated import Evaluated
 from kqat.lowering.recurrent.written import Written
 from kqat.lowering.registry import register
 
+
 def is_bounded(layer) -> bool:
     """Tells whether no state of a recurrent layer is larger than 1, so that it needs no grid."""
     if isinstance(layer, layers.Bidirectional):
