@@ -18,7 +18,9 @@ from kqat.transforms.precision import check_variables
 from kqat.transforms.reorder import behind_pooling, explained, is_behind_pooling, movable
 from kqat.transforms.signs import sign_readers, with_sign_inputs
 from kqat.transforms.splitting.split import split
+from kqat.transforms.states import with_states
 from kqat.transforms.strip import strip_fake_quant as strip
+from kqat.transforms.whole import with_casts
 
 ENGINES = ("auto", "native", "tfmot")
 
@@ -162,7 +164,7 @@ def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **optio
         )
     if isinstance(recipe, str):
         recipe = Plan.from_json(recipe)
-    graph = trace(model)
+    graph = with_states(with_casts(trace(model)))
     check_variables(graph.nodes)
     if isinstance(recipe, Plan):
         return _replayed(graph, recipe, options | {"move_batchnorm": move_batchnorm or None})

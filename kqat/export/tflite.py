@@ -21,8 +21,9 @@ from kqat.export.writing.report import Report
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.transforms.graph import Graph, trace
+from kqat.transforms.whole import is_whole, with_casts
 
 TARGETS = ("litert", "tflite-micro")
 
@@ -90,7 +91,7 @@ def export_tflite(
             raise ValueError(
                 f"Unknown {name}. Received: {name}={value!r}. Use one of {nearest(value, known)}."
             )
-    graph = trace(model)
+    graph = with_casts(trace(model))
     require_ranges(graph)
     _require_integer_types(graph)
     missing = _missing_lowerings(graph)
@@ -167,7 +168,7 @@ def _missing_lowerings(graph: Graph) -> list[str]:
             continue
         inner = node.op.operation if isinstance(node.op, Quantized) else node.op
         weighted = isinstance(node.op, Quantized) and node.op.weight_quantizers
-        storage = node.op.storage if weighted else 8
+        storage = node.op.storage if weighted else WHOLE if is_whole(node, graph) else 8
         lowering = lowering_for(inner, storage)
         if lowering is None or (lowering.needs_grids and not weighted):
             missing.append(f"{node.path} ({type(inner).__name__})")

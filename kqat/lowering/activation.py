@@ -13,6 +13,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.softmax import PROBABILITY, Softmax
 from kqat.lowering.table import SIGNED_UNIT, AwayTable, Gather, Table, elu, gelu, gelu_tanh, tanh
+from kqat.lowering.whole_arithmetic import write_clipped
 
 
 def _gelu(approximate=False):
@@ -51,7 +52,7 @@ _OPERATIONS = {
     "Log": "LOG", "Sin": "SIN", "Cos": "COS", "Softplus": None, "Softsign": None, "Selu": None, "Celu": None,
     "LogSigmoid": None, "HardTanh": "RELU_N1_TO_1", "TanhShrink": None, "SoftShrink": None,
     "HardShrink": None, "Mish": None, "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None,
-    "Clip": None, "Reciprocal": None,
+    "Reciprocal": None,
 }  # fmt: skip
 _FIXED = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SIGNED_UNIT}
 
@@ -88,6 +89,19 @@ def _from_activation_layer(layer):
     )
 
 
+class Clipped(Gather):
+    """Between two numbers; in float MAXIMUM and MINIMUM."""
+
+    def __init__(self, op):
+        super().__init__(op)
+        self.ends = op.x_min, op.x_max
+
+    def write(self, writer, x, target, name):
+        if target is None:
+            return write_clipped(writer, x, *self.ends, name)
+        return super().write(writer, x, target, name)
+
+
 def _relu(op):
     """ReLU with its three parameters; the unusual combinations go through a table."""
     if op.threshold or (op.negative_slope and op.max_value is not None):
@@ -120,6 +134,7 @@ _UNARY = {
     "Silu": lambda op: silu(),
     "HardSigmoid": lambda op: HardSigmoid(),
     "HardSilu": lambda op: hard_swish(),
+    "Clip": lambda op: Clipped(op),
 }
 
 

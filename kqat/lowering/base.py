@@ -65,10 +65,16 @@ class Lowering:
 
     needs_grids = False  # whether it cannot write an operation that was left in float
     reads_masks = False  # whether it knows the call argument `mask`
+    rounded_inputs: int | None = None  # how many of the first inputs need a grid; by default all
+    float_outputs = False  # whether outputs behind the first are float
     makes_signs = False  # whether its output may be signs
 
     def prepare(self, op: keras.Operation, args, kwargs) -> None:
         """Looks at a symbolic call of a built operation, before `serves` is asked."""
+
+    def needs_output(self, op: keras.Operation) -> bool:
+        """Tells whether an operation has no form without a grid of its output."""
+        return True
 
     def serves(self, op: keras.Operation) -> bool:
         """Tells whether this very operation can be lowered; asked only of those that are registered."""

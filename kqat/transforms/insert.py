@@ -104,6 +104,7 @@ class Builder:
             if grid is not None and on_grid and self._only_pooled(tensor):
                 self.deferred[tensor], grid = grid, None
             self._put(tensor, value, grid, on_grid)
+            grid = grid if plan.mode != "quantized" else None  # what comes behind the output are states
 
     def _only_pooled(self, tensor: Tensor) -> bool:
         """Tells whether max pooling alone reads a tensor; then its smaller result is rounded instead."""

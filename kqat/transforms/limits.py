@@ -12,7 +12,8 @@ from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.normalization import Normalization
 from kqat.lowering.product import Product
 from kqat.lowering.recording import parameters
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.recurrent.layer import is_bounded
+from kqat.lowering.registry import has_float_outputs, lowering_for
 from kqat.lowering.whole_sums import LARGEST_COUNT
 from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.splitting.attention import ATTENTION, obstacle
@@ -48,6 +49,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return _no_product(node, graph)
     if isinstance(lowering, FloatBody) and lowering.missing(node):
         return lowering.missing(node)
+    if has_float_outputs(op) and graph.is_unread(node.outputs[0]) and not is_bounded(op):
+        return "no grid for states that are not bounded by 1, of a layer whose output nobody reads"
     return _shared_ids(node, graph) or _too_many(node, graph) or _unsupported_options(op)
 
 

@@ -1,7 +1,5 @@
 """The planner: from a graph and the user's settings to a plan."""
 
-import keras
-
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation
@@ -9,6 +7,8 @@ from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
+from kqat.lowering.recurrent.state import State
+from kqat.lowering.registry import has_float_outputs, needs_output, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
@@ -17,6 +17,7 @@ from kqat.transforms.limits import missing_kernel, missing_width
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
+from kqat.transforms.whole import ids, is_real, is_whole
 
 WEIGHT_FAMILY = {"ema": "minmax", "pact": "minmax"}  # others are for weights too
 
@@ -37,6 +38,7 @@ class Planner:
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
         self.blocked: dict[str, str] = {}
+        self.ids = ids(graph)
         self.first, self.last = boundary(graph)
         while self._settle(graph):
             pass
@@ -117,6 +119,8 @@ class Planner:
         if excluded:
             return "float", excluded
         treatment = treatment_for(node.op)
+        if not is_own_layer(node.op) and (whole := self._whole(node, treatment)):
+            return "float", whole
         if treatment is None:
             own = is_own_layer(node.op)
             return "float", "registered so" if own else f"no quantization rule for {kind_of(node.op)}"
@@ -125,13 +129,24 @@ class Planner:
         missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
         if missing:
             return "float", missing
-        if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
+        several = len(node.outputs) != 1 and not has_float_outputs(node.op)
+        if not node.inputs or several and treatment.kind != "passthrough":
             return "float", "no tensor input, or several outputs"
         if treatment.kind == "passthrough":
             return "passthrough", "output values are input values"
         if treatment.kind == "weighted" and not node.op.variables:
             return "float", "no weights"
         return "quantized", ""
+
+    def _whole(self, node: Node, treatment) -> str:
+        """Returns why there is nothing to round in what a call reads or returns, `""` if there is."""
+        if treatment is not None and treatment.kind == "weighted":
+            return ""
+        if isinstance(node.op, State):
+            return "a state of a recurrent layer"
+        if node.inputs and all(t in self.ids for t in node.outputs):
+            return "ids of an embedding"
+        return "whole numbers" if is_whole(node, self.graph) else ""
 
     def _mark_fused(self) -> None:
         self.into: dict[str, str] = {}
@@ -153,8 +168,8 @@ class Planner:
         return [node for node in self.graph.nodes if self.modes[node.path] == "quantized"]
 
     def _values(self, node: Node) -> list[Tensor]:
-        """Returns the inputs of a node that hold values, not indices into a table."""
-        return [] if isinstance(node.op, keras.layers.Embedding) else node.inputs
+        """Returns the inputs of a node that need a grid."""
+        return node.inputs[: rounded_inputs(node.op)]
 
     def _tail(self, node: Node) -> Tensor:
         return self.tails.get(node.path, node.outputs[0])
@@ -219,7 +234,7 @@ class Planner:
     def _tensor_plan(self, tensor: Tensor, node: Node | None, own_name: str) -> TensorPlan | None:
         """Returns the grid of the group that `tensor` belongs to, or `None` if nobody needs one."""
         group = self.groups.find(tensor)
-        if group not in self.live or not self._is_real(tensor):
+        if group not in self.live or not is_real(self.graph, tensor):
             return None
         makers = self._makers(group)
         bits = self.wishes.get(group, self._usual_bits)
@@ -250,9 +265,6 @@ class Planner:
             self.grid_names[group] = unused(f"{own_name}_quant", taken)
         return self.grid_names[group]
 
-    def _is_real(self, tensor: Tensor) -> bool:
-        return "float" in str(self.graph.specs[tensor].dtype)
-
     # Entries of the plan.
 
     def _input_plan(self, tensor: Tensor, name: str) -> LayerPlan:
@@ -269,7 +281,9 @@ class Planner:
             left_out = self.into[path] in self.replaced and fused_activation(node.op)
             return LayerPlan(*common, REPLACED if left_out else reason, into=self.into[path])
         if mode == "quantized":
-            output = self._tensor_plan(self._tail(node), node, self.names[path])
+            tail = self._tail(node)
+            unread = not needs_output(node.op) and self.graph.is_unread(tail)
+            output = None if unread else self._tensor_plan(tail, node, self.names[path])
             weights, replaced = self._weight_plans(node), path in self.replaced
             reason = self._why(node)
             return LayerPlan(*common, reason, weights=weights, output=output, activation_replaced=replaced)

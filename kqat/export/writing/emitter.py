@@ -24,16 +24,17 @@ from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
+from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.lowering.rescale import same_grid
 from kqat.quantizers.step import step_function
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
+from kqat.transforms.whole import is_whole
 
 
 class Emitter:
@@ -144,7 +145,9 @@ class Emitter:
             result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
         indices = sorted(self.writer.widths.keys() - known)
         self.plan.add_weights(layer.name, step, indices, self.writer.attributes)
-        self.plan.add_grid(layer.name, result, step.output)
+        if step.output is not None:
+            first = result[0] if isinstance(result, list) else result
+            self.plan.add_grid(layer.name, first, step.output)
         return result
 
     def _emit_manual(self, node: Node, x: Ref) -> Ref:
@@ -175,8 +178,11 @@ class Emitter:
         treatment = treatment_for(node.op)
         args, kwargs = places(node)
         grids = [ref.grid for ref in inputs]
-        if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
-            step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
+        if is_whole(node, self.graph) and not getattr(node.op, "variables", None):
+            return self._emit_whole(node, inputs, args, kwargs)
+        real = [grid for ref, grid in zip(inputs, grids, strict=True) if grid or "float" in ref.dtype]
+        if treatment is not None and treatment.kind == "passthrough" and None not in real:
+            step = Step(node.op, tuple(grids), real[0], "linear", None, args, kwargs)
             lowering = lowering_for(node.op, 16 if is_wide(step) else 8)
             if lowering is not None:  # without one, values pass through float unchanged
                 with self.writer.owned(INTEGER, node.op.name):
@@ -186,6 +192,14 @@ class Emitter:
             inputs = [self._float(ref) for ref in inputs]
         return self._emit_float(node, inputs, args, kwargs)
 
+    def _emit_whole(self, node: Node, inputs: list[Ref], args, kwargs):
+        """Writes an operation on whole numbers, which needs no grid."""
+        lowering: Any = lowering_for(node.op, WHOLE)
+        refs = inputs if getattr(lowering, "reads_levels", False) else [self._float(ref) for ref in inputs]
+        step = Step(node.op, tuple(ref.grid for ref in refs), None, "linear", None, args, kwargs)
+        with self.writer.owned(FLOAT, node.op.name):
+            return lowering.emit(self.writer, step, refs, node.op.name)
+
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
         op, nothing = node.op, (None,) * len(inputs)
         if op.name not in {note.split(":")[0] for note in self.notes}:
@@ -193,13 +207,13 @@ class Emitter:
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
-                return self._lowering(op).emit(self.writer, step, inputs, op.name)
+                return lowering_for(op).emit(self.writer, step, inputs, op.name)
             linear = _with_linear_activation(op)
             inside = Step(linear, nothing, None, "linear", None, args, kwargs)
-            x = self._lowering(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
+            x = lowering_for(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
             head = keras.layers.Activation(op.activation, name=op.name)
             step = Step(head, (None,), None, "linear", None, (Input(0),), {})
-            return self._lowering(head).emit(self.writer, step, [x], op.name)
+            return lowering_for(head).emit(self.writer, step, [x], op.name)
 
     def _name(self, node: Node) -> str:
         """Returns the name of the quantizer that alone reads a node's output, else the node's own."""
