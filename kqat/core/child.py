@@ -77,6 +77,11 @@ class Child:
         """Exit status of the process, `None` while it runs."""
         return self._process.returncode
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the process can be asked by this one."""
+        return self._owner == os.getpid() and self._end.alive and self._process.poll() is None
+
     def close(self) -> None:
         """Ends the process."""
         self._end()

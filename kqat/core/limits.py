@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import select
 import signal
 import sys
 import threading
@@ -20,17 +21,18 @@ except ImportError:  # Windows has neither
 _LARGEST_FILE = 2**24  # bytes of what native code may write, such as its complaints
 
 
-def requests(answer: Callable[[dict, list], tuple[dict, list]]) -> None:
+def requests(answer: Callable[[dict, list], tuple[dict, list]], idle: float | None = None) -> None:
     """Answers requests until the owner closes its end of the pipe.
 
     Args:
         answer: Function of a request's header and arrays; returns those of the answer. What it raises becomes
             the answer `{"error": text}`.
+        idle: Seconds without a request after which to end; `None` waits for ever.
     """
     source, target = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # native code that prints must not write into the answers
     with contextlib.suppress(EOFError):
-        while True:
+        while _comes(source, idle):
             header, arrays = receive(source)
             try:
                 reply = answer(header, arrays)
@@ -40,6 +42,11 @@ def requests(answer: Callable[[dict, list], tuple[dict, list]]) -> None:
                 text = " ".join(str(error).split())[:2000]
                 reply = {"error": text or type(error).__name__, "kind": type(error).__name__}, []
             send(target, *reply)
+
+
+def _comes(source, idle: float | None) -> bool:
+    """Waits for a request; whether there is one."""
+    return idle is None or fcntl is None or bool(select.select([source], [], [], idle)[0])
 
 
 def end_with_owner(lifeline: int) -> None:
