@@ -46,8 +46,8 @@ def quantized_scope(quantize: bool = True) -> Iterator[bool]:
 def metrics_scope(metrics: Iterable[str] = ()) -> Iterator[tuple[str, ...]]:
     """Has the weights of `Quant*` layers that are made inside count these metrics.
 
-    A layer with a `metrics` argument of its own counts that instead. Scopes add up, and hold for the thread or
-    the task that enters them.
+    A layer with a `metrics` argument of its own counts that instead. Scopes add up, and hold for the thread
+    or the task that enters them.
 
     Args:
         metrics: `["flip_ratio"]`; `kqat.callbacks.FlipRatioMonitor` logs it.
@@ -98,7 +98,7 @@ class _ScopedVariable(keras.Variable):
     def value(self):
         latent = super().value
         shown = _SHOWN.get().get(id(self))
-        # A value of a stateless scope, or one cast for a layer that computes, is not one that somebody looks at.
+        # A value of a stateless scope, or one cast for a layer that computes, is not for looking at.
         if shown is None or shown.writes != self.writes or latent is not self._value or _is_tracing():
             return latent
         return shown.value
@@ -131,7 +131,7 @@ def _latent(variable) -> np.ndarray:
 
 
 def _is_tracing() -> bool:
-    """Whether TensorFlow records a graph, which would hold the value for ever. Keras, running on it, has loaded it."""
+    """Whether TensorFlow, loaded by Keras, records a graph, which would hold the value for ever."""
     return keras.backend.backend() == "tensorflow" and sys.modules["tensorflow"].inside_function()
 
 

@@ -79,8 +79,8 @@ def load_packed(
         safe_mode: Whether to refuse configurations that run arbitrary code.
 
     Raises:
-        CheckpointError: The file cannot be read, is damaged, was written by a newer version, describes no model
-            that can be made here, or holds numbers that are not finite.
+        CheckpointError: The file cannot be read, is damaged, was written by a newer version, describes no
+            model that can be made here, or holds numbers that are not finite.
 
     Invariant: outputs in inference are bit-equal to those of the saved model.
     """

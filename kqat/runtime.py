@@ -32,8 +32,8 @@ def load(
 ) -> Any:
     """Returns a loaded file: call it with arrays, or use its `run`.
 
-    A packed file is expanded in memory first, so that it computes bit for bit what the exact file does. Files for
-    Larq Compute Engine run in its interpreter where that is installed, else in LiteRT and NumPy.
+    A packed file is expanded in memory first, so that it computes bit for bit what the exact file does. Files
+    for Larq Compute Engine run in its interpreter where that is installed, else in LiteRT and NumPy.
 
     Args:
         source: Path or bytes of a `.tflite` file, or what `kqat.export_tflite` returned.
@@ -45,8 +45,8 @@ def load(
         memory: Bytes that its process may take on top of what it takes empty; `None` for no limit.
 
     Returns:
-        A runtime: a `Runtime` for an `Export`, an `IsolatedRuntime` with the same attributes for paths and bytes.
-        All are context managers, and threads may share them.
+        A runtime: a `Runtime` for an `Export`, an `IsolatedRuntime` with the same attributes for paths and
+        bytes. All are context managers, and threads may share them.
 
     Raises:
         FileError: The file cannot be read, is damaged, or the runtime refuses it.

@@ -16,8 +16,8 @@ from kqat.layers.revived import require_finite, revived
 def load_model(path, custom_objects=None, compile=True, safe_mode=True) -> keras.Model:
     """Returns the model that `model.save(path)` wrote, quantized layers included.
 
-    The file may be of unknown origin: what it asks for is checked before Keras reads it, in a process of its own
-    where that is HDF5. `keras.saving.load_model` reads the same files without these checks.
+    The file may be of unknown origin: what it asks for is checked before Keras reads it, in a process of its
+    own where that is HDF5. `keras.saving.load_model` reads the same files without these checks.
 
     Args:
         path: A `.keras` file.
@@ -26,8 +26,8 @@ def load_model(path, custom_objects=None, compile=True, safe_mode=True) -> keras
         safe_mode: Whether to refuse configurations that run arbitrary code.
 
     Raises:
-        CheckpointError: The file cannot be read, is damaged, describes no model that can be made here, or holds
-            weights that are not finite.
+        CheckpointError: The file cannot be read, is damaged, describes no model that can be made here, or
+            holds weights that are not finite.
 
     Deep models need it: `keras.saving.load_model` hits Python's recursion limit at some 900 layers in a row.
 

@@ -415,9 +415,7 @@ def test_a_newer_format_is_named(saved, tmp_path):
 @pytest.mark.parametrize("name", WIDTHS)
 def test_files_of_the_first_format_still_load(name):
     model = kqat.load_packed(FOLDER / f"packed_{name}.kqat")
-    np.testing.assert_array_equal(
-        model.predict(samples(), verbose=0), np.load(FOLDER / f"packed_{name}.npy")
-    )
+    np.testing.assert_array_equal(model.predict(samples(), verbose=0), np.load(FOLDER / f"packed_{name}.npy"))
     assert kqat.verify(model, kqat.export_tflite(model), samples()).max_lsb == 0
 
 

@@ -1,4 +1,4 @@
-"""Model files of unknown origin: whatever is in them, they load or are a CheckpointError, soon and with little memory."""
+"""Model files of unknown origin: whatever is in them, they load or are a CheckpointError."""
 
 import io
 import json
@@ -18,7 +18,9 @@ X = np.random.default_rng(0).normal(size=(8, 6)).astype("float32")
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
     keras.utils.set_random_seed(0)
-    model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(3)])
+    model = keras.Sequential(
+        [keras.Input((6,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(3)]
+    )
     q = kqat.calibrate(kqat.quantize(model, 4), X, verbose=0)
     path = tmp_path_factory.mktemp("keras") / "model.keras"
     q.save(path)
@@ -88,7 +90,9 @@ def test_strange_configurations(saved, tmp_path, name):
 
 def kernels(file):
     found = []
-    file.visititems(lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 2 else None)
+    file.visititems(
+        lambda _, item: found.append(item) if isinstance(item, h5py.Dataset) and item.ndim == 2 else None
+    )
     return found
 
 

@@ -38,7 +38,7 @@ while True:
 
 
 def kills(count: int, folder: pathlib.Path) -> Counter:
-    """Kills writers at random times: the file must be whole, and nothing must be left after the next write."""
+    """Kills writers at random times: the file must be whole, and the next write must clear the rest."""
     import random
     import subprocess
 
@@ -51,7 +51,9 @@ def kills(count: int, folder: pathlib.Path) -> Counter:
         place.mkdir()
         path = place / "net.h"
         child = subprocess.Popen(
-            [sys.executable, "-c", KILLED, writer, str(path)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+            [sys.executable, "-c", KILLED, writer, str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
         )
         child.stdout.readline()
         time.sleep(rng.random() * 0.3)
@@ -121,7 +123,9 @@ def _leak(what: str, act, count: int) -> Counter:
     for _ in range(count):
         act()
     grown = (_memory() - before) / 2**20
-    return Counter({what: count, "MiB more": round(grown, 1), "handles more": len(os.listdir("/proc/self/fd")) - handles})
+    return Counter(
+        {what: count, "MiB more": round(grown, 1), "handles more": len(os.listdir("/proc/self/fd")) - handles}
+    )
 
 
 def exports(count: int, folder: pathlib.Path) -> Counter:

@@ -1,4 +1,4 @@
-"""Hostile inputs of every kind of file: a kind says how to make one, how to load it, and which error is promised."""
+"""Hostile inputs of every kind of file: how to make one, and how to load it."""
 
 import json
 import pathlib

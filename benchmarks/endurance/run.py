@@ -72,7 +72,11 @@ def run_chunk(stage: str, seed: int, start: int, stop: int, folder: pathlib.Path
         return stop, json.loads(done.stdout.splitlines()[-1])
     number = int(place.read_text())
     what = "hangs" if -done.returncode == signal.SIGALRM else "crashes"
-    return number + 1, {what: 1, f"{what} at input {number} ({done.returncode})": 1, "uncounted": number - start}
+    return number + 1, {
+        what: 1,
+        f"{what} at input {number} ({done.returncode})": 1,
+        "uncounted": number - start,
+    }
 
 
 def added(before: dict, more: dict) -> dict:
@@ -90,8 +94,21 @@ def report(found: dict) -> str:
         counts = record["counts"]
         cells = [counts.get(column, 0) for column in COLUMNS]
         kept = [f"{counts[key]} {key}" for key in ("MiB more", "handles more") if key in counts]
-        outcome = f"{counts['refused']} refused, {counts.get('accepted', 0)} accepted" if "refused" in counts else ""
-        rows.append([stage, record["done"], outcome or ", ".join(kept), *cells, counts.get("peak MiB", 0), record["seed"]])
+        outcome = (
+            f"{counts['refused']} refused, {counts.get('accepted', 0)} accepted"
+            if "refused" in counts
+            else ""
+        )
+        rows.append(
+            [
+                stage,
+                record["done"],
+                outcome or ", ".join(kept),
+                *cells,
+                counts.get("peak MiB", 0),
+                record["seed"],
+            ]
+        )
     inputs = sum(record["done"] for stage, record in found.items() if stage in list(LARGE)[:7])
     header = ["stage", "tried", "outcome", *COLUMNS, "peak MiB", "seed"]
     machines = "; ".join(sorted({record["machine"] for record in found.values() if "machine" in record}))

@@ -23,9 +23,10 @@ _LOWER = ("loss", "error", "mae", "mse", "divergence", "crossentropy", "hinge", 
 class TFLiteCheckpoint(keras.callbacks.Callback):
     """Exports the model to `.tflite` at the end of the best epoch so far, and verifies the file.
 
-    The file is written in a folder next to its place, verified there, and moved into place in one step: at any
-    time `path` holds the last good export, or nothing. Training goes on where a file cannot be written (the disk
-    is full, the model has a layer that cannot be exported): a warning says so, and an older file stays.
+    The file is written in a folder next to its place, verified there, and moved into place in one step: at
+    any time `path` holds the last good export, or nothing. Training goes on where a file cannot be written
+    (the disk is full, the model has a layer that cannot be exported): a warning says so, and an older file
+    stays.
 
     Args:
         path: Where to write; may contain `{epoch}` (from 1) and metrics, as in

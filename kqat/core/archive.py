@@ -128,7 +128,9 @@ def parse_document(text: bytes, name: str) -> Any:
 
 def check_shape(value) -> list[int]:
     """Returns a JSON value if it is a list of sizes of which an array can be."""
-    sizes = isinstance(value, list) and len(value) <= _LARGEST_RANK and all(type(size) is int for size in value)
+    sizes = (
+        isinstance(value, list) and len(value) <= _LARGEST_RANK and all(type(size) is int for size in value)
+    )
     if sizes and min(value, default=0) >= 0 and math.prod(max(size, 1) for size in value) <= _LARGEST_SIZE:
         return value
     raise damaged(f"a shape of {str(value)[:80]}")

@@ -11,17 +11,17 @@ from kqat.core.drafts import draft_file
 def write_atomically(path, content: bytes) -> Path:
     """Writes `content` to `path` so that a reader sees the old file or the whole new one.
 
-    A new file gets the permissions that the umask leaves, an old one keeps its own. A symbolic link stays, and
-    the file that it leads to is replaced. Threads and processes may write one path at the same time: one of
-    the contents stays.
+    A new file gets the permissions that the umask leaves, an old one keeps its own. A symbolic link stays,
+    and the file that it leads to is replaced. Threads and processes may write one path at the same time: one
+    of the contents stays.
 
     Args:
         path: Target; its folder must exist.
         content: What to write.
 
     Raises:
-        OSError: The disk is full, the folder or the file cannot be written, or the target is no plain file, or
-            one with several names (hard links), which a replacement would separate. The target is then
+        OSError: The disk is full, the folder or the file cannot be written, or the target is no plain file,
+            or one with several names (hard links), which a replacement would separate. The target is then
             unchanged and nothing else is left behind.
     """
     target = final_target(path)
@@ -40,7 +40,7 @@ def write_atomically(path, content: bytes) -> Path:
 
 
 def move_into_place(draft: Path, path) -> None:
-    """Puts a finished file of the same file system where `path` leads to, in one step; see `write_atomically`."""
+    """Puts a finished file where `path` leads to, in one step; see `write_atomically`."""
     target = final_target(path)
     old = _status(target)
     if old is not None:
@@ -68,16 +68,18 @@ def final_target(path) -> Path:
     if status is None:
         return target
     if stat.S_ISDIR(status.st_mode):
-        raise IsADirectoryError(f"There is a folder in place of the file. Received: {str(given)!r}. Use another name.")
+        raise IsADirectoryError(
+            f"There is a folder in place of the file. Received: {str(given)!r}. Use another name."
+        )
     if not stat.S_ISREG(status.st_mode):
         raise OSError(
-            f"Only plain files are replaced. Received: {str(given)!r}, a device, pipe or socket. Use a path of a "
-            "file."
+            f"Only plain files are replaced. Received: {str(given)!r}, a device, pipe or socket. Use the path "
+            "of a file."
         )
     if status.st_nlink > 1:
         raise OSError(
-            f"The file has {status.st_nlink} names (hard links), which replacing it would separate. Received: "
-            f"{str(given)!r}. Remove it first, or use another path."
+            f"Replacing a file with several names (hard links) would separate them. Received: {str(given)!r}. "
+            "Remove it first, or use another path."
         )
     if not os.access(target, os.W_OK):
         raise PermissionError(f"The file is write-protected. Received: {str(given)!r}. Use another path.")

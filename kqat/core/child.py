@@ -1,4 +1,4 @@
-"""A process of kqat's own for what must not harm the caller: it starts clean, is limited, and ends with its owner."""
+"""A process for what must not harm the caller: it starts clean, is limited, and ends with its owner."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ class ChildError(Exception):
 class Child:
     """A process that answers one request after the other.
 
-    Threads may share it: each gets the answer to its own request. Another process may not, neither may a fork.
+    Threads may share it: each gets the answer to its own request. Another process, a fork, may not.
 
     Args:
         module: Module that the process imports.

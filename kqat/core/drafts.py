@@ -1,8 +1,8 @@
-"""Drafts: files and folders in the making, which nobody else uses and which do not outlive their maker for long.
+"""Drafts: files and folders in the making, which nobody else uses and which do not stay behind.
 
-A draft lies in the folder of its target, so that moving it there is one step. Its maker holds a lock on it, which
-the system releases when the maker ends, in whatever way. So a draft without a lock is one that a dead process
-left, and whoever writes next into the folder removes it.
+A draft lies in the folder of its target, so that moving it there is one step. Its maker holds a lock on it,
+which the system releases when the maker ends, in whatever way. So a draft without a lock is one that a dead
+process left, and whoever writes next into the folder removes it.
 """
 
 import contextlib
@@ -27,7 +27,7 @@ _LOOK = os.O_RDONLY | _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONB
 
 @contextlib.contextmanager
 def draft_file(folder: Path, mode: int) -> Iterator[tuple[FileIO, Path]]:
-    """Yields a new file, open and unbuffered, and its path; it is removed at the end unless it was moved away.
+    """Yields a new file, open and unbuffered, and its path; it is removed unless it was moved away.
 
     Args:
         folder: Where to make it.

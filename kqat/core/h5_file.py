@@ -1,4 +1,4 @@
-"""Reads HDF5 files in a process of its own: a damaged one can make the library hang, crash or ask for any memory."""
+"""Reads HDF5 files in a process of its own: on a damaged one the library may hang, crash or take all memory."""
 
 import contextlib
 import io

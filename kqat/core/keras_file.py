@@ -14,7 +14,7 @@ _MOST_PARTS = 2**16
 
 
 def stored_numbers(path) -> int:
-    """Returns how many weights a file can hold at most, after reading all that is not for Keras alone to read.
+    """Returns how many weights a file can hold at most, after checking all that can be before Keras does.
 
     Args:
         path: A `.keras` file, or another one that Keras loads, such as `.h5`.

@@ -33,13 +33,15 @@ def revived(make: Callable[[], object], stored: int, path) -> keras.Model:
     except Exception as error:  # Keras trusts its input: any kind of error can come out
         said = " ".join(f"{type(error).__name__}: {error}".split())[:800]
         raise CheckpointError(
-            f"The file does not describe a model that can be made here. Received: '{path}': {said}. Use a file of "
-            "this version whose custom classes are registered or in custom_objects."
+            "The file does not describe a model that can be made here. Received: "
+            f"'{path}': {said}. Use a file of this version whose custom classes are registered or in "
+            "custom_objects."
         ) from error
     if not isinstance(model, keras.Model):
         raise CheckpointError(
-            f"The checkpoint is damaged, or is none. Received: '{path}' with a {type(model).__name__} in place "
-            "of a model. Use a file that was written from a model."
+            "The checkpoint is damaged, or is none. Received: "
+            f"'{path}' with a {type(model).__name__} in place of a model. Use a file that was written from a "
+            "model."
         )
     return model
 
@@ -54,6 +56,6 @@ def require_finite(model: keras.Model, path) -> None:
         values = keras.ops.convert_to_numpy(variable)
         if values.dtype.kind not in "biuOSU" and not np.all(np.isfinite(values)):
             raise CheckpointError(
-                f"The file holds weights that are not finite. Received: '{path}', weight '{variable.path}'. Use a "
-                "file of a model that was trained without overflow."
+                "The file holds weights that are not finite. Received: "
+                f"'{path}', weight '{variable.path}'. Use a file of a model that was trained without overflow."
             )

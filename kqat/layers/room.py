@@ -17,8 +17,8 @@ class NoRoomError(Exception):
 def room_for_weights(count: int) -> Iterator[None]:
     """Returns a context in which the layers that a thread builds have room for so many numbers.
 
-    A description of a few bytes can ask for any memory; a file that holds the weights too cannot hold more than it
-    is long. `Layer.add_weight` is where layers ask, before anything is allocated.
+    A description of a few bytes can ask for any memory; a file that holds the weights too cannot hold more
+    than it is long. `Layer.add_weight` is where layers ask, before anything is allocated.
 
     Raises:
         NoRoomError: A layer asks for more.

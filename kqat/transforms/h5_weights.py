@@ -22,8 +22,8 @@ def load_h5_weights(model: keras.Model, path, isolated: bool = True) -> None:
             crashes is a clean error. `False` saves the half second in which the process starts.
 
     Raises:
-        ConversionError: The file is no such file, is damaged, has weights that are not finite, or other layers
-            or shapes. Nothing is assigned then.
+        ConversionError: The file is no such file, is damaged, has weights that are not finite, or other
+            layers or shapes. Nothing is assigned then.
 
     Invariant: the quantizers of the model keep their own state, which the file does not have.
     """

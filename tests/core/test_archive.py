@@ -27,7 +27,20 @@ def test_documents_are_read():
 
 @pytest.mark.parametrize(
     "shape",
-    [[2**39] * 300_000, [1] * 17, [2**41], [2**20, 2**21], [0, 2**39, 2**39], [-1], [True], [1.0], ["1"], {}, None, 3],
+    [
+        [2**39] * 300_000,
+        [1] * 17,
+        [2**41],
+        [2**20, 2**21],
+        [0, 2**39, 2**39],
+        [-1],
+        [True],
+        [1.0],
+        ["1"],
+        {},
+        None,
+        3,
+    ],
 )
 def test_shapes_that_no_array_has(shape):
     with pytest.raises(CheckpointError, match="a shape of"):

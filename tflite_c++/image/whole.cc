@@ -25,8 +25,9 @@ uint64_t LittleEndian(const Bytes& bytes, size_t at, size_t size) {
 }
 
 void Require(bool whole, const Bytes& bytes, const std::string& what) {
-  kqat::Require(whole, "The picture is cut off. Received: " + what + " of " + std::to_string(bytes.size()) +
-                           " bytes, too few for its pixels. Copy it again.");
+  if (whole) return;
+  throw Error("The picture is cut off. Received: " + what + " of " + std::to_string(bytes.size()) +
+              " bytes, too few for its pixels. Copy it again.");
 }
 
 // The numbers in the head of a PGM or PPM file, with spaces and comments between them.

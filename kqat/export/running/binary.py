@@ -98,7 +98,7 @@ class BinaryRuntime(FileRuntime):
                 raise closed()
             try:
                 return self._run_alone(arrays, self._parts)
-            except Exception as error:  # of the interpreter, or of NumPy where the operators' options are wrong
+            except Exception as error:  # of the interpreter, or of NumPy where options are wrong
                 raise _refused(error) from error
 
     def _run_alone(self, arrays, steps):
@@ -171,8 +171,8 @@ class BinaryRuntime(FileRuntime):
 def _refused(error: Exception) -> FileError:
     said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
     return FileError(
-        f"The file for Larq Compute Engine does not run: {said}. Received: operators that do not fit together, "
-        "or a damaged file. Use a file written by kqat.export_lce."
+        f"The file for Larq Compute Engine does not run: {said}. Received: operators that do not fit "
+        "together, or a damaged file. Use a file written by kqat.export_lce."
     )
 
 

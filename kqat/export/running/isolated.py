@@ -17,10 +17,11 @@ from kqat.export.running.structure import check_structure
 
 TIMEOUT = 120.0  # seconds for one request; a batch of 256 images through ResNet-50 takes about 15
 MEMORY = 2**32  # bytes on top of what the empty process takes
-# Loading computes nothing, so it gets less: bytes, and seconds of processor time, for a file and for each byte.
+# Loading computes nothing, so it gets less: bytes and seconds of processor time, for a file and each byte.
 _LOADING_MEMORY, _MEMORY_PER_BYTE = 2**29, 8
 _LOADING_TIME, _TIME_PER_BYTE = 5.0, 1e-7
 _SERVER = ("kqat.export.running.isolated", "serve")
+_ADVICE = "Use a file written by kqat.export_tflite, a smaller batch_size, or other limits (timeout, memory)."
 _PACKAGES = ("numpy", "ai_edge_litert", "flatbuffers", "larq_compute_engine")
 
 
@@ -49,8 +50,8 @@ def load(
 class IsolatedRuntime(FileRuntime):
     """A runtime in a process of its own; the same attributes and the same `run`.
 
-    The process starts without the working folder, the user's site and the variables that change imports. It ends
-    with `close`, when the object is collected, and when the process that made it ends, in whatever way.
+    The process starts without the working folder, the user's site and the variables that change imports. It
+    ends with `close`, when the object is collected, and when the process that made it ends, in whatever way.
 
     Threads may share it: each call gets its own answer, one computes at a time. Forks of the process may not:
     they get a FileError at once.
@@ -95,9 +96,8 @@ class IsolatedRuntime(FileRuntime):
             header, arrays = self._child.ask(header, arrays, self._timeout)
         except ChildError as error:
             raise FileError(
-                f"The process that ran the file {error}. Received: a file that the runtime does not survive, or "
-                "not with this batch. Use a file written by kqat.export_tflite, a smaller batch_size, or other "
-                "limits (timeout, memory)."
+                f"The process that ran the file {error}. Received: a file that the runtime does not survive, "
+                f"or not with this batch. {_ADVICE}"
             ) from error
         if "error" not in header:
             return header, arrays
@@ -105,8 +105,7 @@ class IsolatedRuntime(FileRuntime):
             raise FileError(header["error"])
         raise FileError(
             f"The file does not run: {header['error']}. Received: a file that the runtime cannot use, or not "
-            "with this batch. Use a file written by kqat.export_tflite, a smaller batch_size, or other limits "
-            "(timeout, memory)."
+            f"with this batch. {_ADVICE}"
         )
 
 
