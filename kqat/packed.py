@@ -36,6 +36,8 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
             whose quantizer cannot be reproduced, are stored as they are.
         path: File to write, usually with the ending `.kqat`; it appears whole or not at all.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Returns:
         The path.
 

@@ -73,13 +73,13 @@ def final_target(path) -> Path:
         )
     if not stat.S_ISREG(status.st_mode):
         raise OSError(
-            f"Only plain files are replaced. Received: {str(given)!r}, a device, pipe or socket. Use the path "
-            "of a file."
+            f"Only plain files are replaced. Received: {str(given)!r}, a device, pipe or socket. Use the "
+            "path of a file."
         )
     if status.st_nlink > 1:
         raise OSError(
-            f"Replacing a file with several names (hard links) would separate them. Received: {str(given)!r}. "
-            "Remove it first, or use another path."
+            "Replacing a file with several names (hard links) would separate them. Received: "
+            f"{str(given)!r}. Remove it first, or use another path."
         )
     if not os.access(target, os.W_OK):
         raise PermissionError(f"The file is write-protected. Received: {str(given)!r}. Use another path.")

@@ -1,4 +1,4 @@
-"""Reads HDF5 files in a process of its own: on a damaged one the library may hang, crash or take all memory."""
+"""Reads HDF5 files in a process of its own: on a damaged one the library may hang, crash or take memory."""
 
 import contextlib
 import io

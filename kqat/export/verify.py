@@ -51,6 +51,8 @@ def verify(
         A `VerifyReport`: per output the histogram of differences in LSB, agreement of the predictions,
         accuracy where labels were given, and what XNNPACK ran.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Raises:
         VerifyError: Model, file and data do not belong together, or the file is damaged.
 

@@ -57,5 +57,6 @@ def require_finite(model: keras.Model, path) -> None:
         if values.dtype.kind not in "biuOSU" and not np.all(np.isfinite(values)):
             raise CheckpointError(
                 "The file holds weights that are not finite. Received: "
-                f"'{path}', weight '{variable.path}'. Use a file of a model that was trained without overflow."
+                f"'{path}', weight '{variable.path}'. Use a file of a model that was trained without "
+                "overflow."
             )

@@ -5,11 +5,13 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from kqat.core.alone import changes
 from kqat.core.errors import ConversionError
 from kqat.core.h5_file import H5Error, read_h5_weights
 from kqat.layers.manual import ManualQuantization
 
 
+@changes(0, "model")
 def load_h5_weights(model: keras.Model, path, isolated: bool = True) -> None:
     """Gives a model the weights of an `.h5` file that a model of the same layers in tf_keras or larq wrote.
 
@@ -24,6 +26,8 @@ def load_h5_weights(model: keras.Model, path, isolated: bool = True) -> None:
     Raises:
         ConversionError: The file is no such file, is damaged, has weights that are not finite, or other
             layers or shapes. Nothing is assigned then.
+
+    Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
 
     Invariant: the quantizers of the model keep their own state, which the file does not have.
     """
