@@ -30,6 +30,8 @@ class QuantizationMonitor(keras.callbacks.Callback):
         per_layer: Whether each quantizer is in the logs. With `False` the progress bar stays short:
             the logs have the summary, and TensorBoard has the rest.
 
+    Threads: an object belongs to one training.
+
     Raises:
         ValueError: When training begins, the model has no quantizers.
 

@@ -41,6 +41,10 @@ class CheckpointError(KqatError, ValueError):
     """A checkpoint cannot be written, or is not one that can be loaded."""
 
 
+class BusyError(KqatError, RuntimeError):
+    """Another thread is changing the same model."""
+
+
 class LegacyKerasError(KqatError, RuntimeError):
     """The process cannot hold models of tf_keras any more."""
 

@@ -73,6 +73,8 @@ def export_tflite(
             with a `FallbackWarning` and a note in the report, to TensorFlow's converter, in a process of
             its own where Keras runs on another backend; exactness is not promised then. `"error"` raises.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Raises:
         NotCalibratedError: A range was never set by data.
         ExportError: A layer has no kernel, or the written file is not what was planned.

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.core.alone import changes
 from kqat.core import observers
 from kqat.core.errors import NotCalibratedError
 from kqat.core.weight_scales import mse_scale
@@ -22,6 +23,7 @@ LEARNED_BELOW = 8
 KEPT_BYTES = 2**29
 
 
+@changes(0, "model")
 def calibrate(
     model: keras.Model,
     data: Any,
@@ -54,6 +56,8 @@ def calibrate(
     Raises:
         NotCalibratedError: There was no data, or no quantizer in the model.
         ValueError: Unknown observer, or data that is not finite. The model is then unchanged.
+
+    Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
 
     References:
         Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
