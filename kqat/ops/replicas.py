@@ -25,6 +25,13 @@ def extremes(x):
     return ops.negative(low), high
 
 
+def samples(x):
+    """Returns the size of the first axis of a tensor over all replicas, float32, shape `()`."""
+    context = _context()
+    size = ops.cast(ops.shape(x)[0], "float32") if len(x.shape) else ops.ones((), "float32")
+    return size if context is None else size * float(context.num_replicas_in_sync)
+
+
 def mean(x):
     """Returns the mean of a tensor over the samples of all replicas, shape `()`."""
     context = _context()
