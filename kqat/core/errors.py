@@ -37,6 +37,14 @@ class FallbackWarning(UserWarning):
     """Something works in another way than planned, with other promises."""
 
 
+class NotCalibratedWarning(UserWarning):
+    """A quantized model computes in inference on ranges that neither data nor training has set."""
+
+
+class SharedGridWarning(UserWarning):
+    """Tensors share a grid, and the ranges of some are too small for it."""
+
+
 class CheckpointError(KqatError, ValueError):
     """A checkpoint cannot be written, or is not one that can be loaded."""
 

@@ -6,6 +6,7 @@ from keras import ops
 from kqat import quantizers
 from kqat.layers.binding import is_symbolic, producer
 from kqat.layers.quantized import Quantized
+from kqat.quantizers.readiness import warn_unless_ready
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -81,6 +82,7 @@ class FakeQuant(keras.layers.Layer):
         if self._observer is not None:
             return self._observer(self, inputs)
         if not training:
+            warn_unless_ready(self.quantizer)
             return self._deployed(ops.cast(inputs, "float32"))
         rounded = self.quantizer(inputs, training=True) if self.in_training else inputs
         rounded = ops.cast(rounded, self.compute_dtype)

@@ -13,9 +13,11 @@ from keras import ops
 def extremes(x):
     """Returns the smallest and the largest value of a tensor, over all replicas; shapes `()`.
 
-    A replica that was left without samples does not count.
+    A replica that was left without samples does not count. NaN where `x` holds any.
     """
     low, high = ops.min(x), ops.max(x)
+    if keras.backend.backend() == "tensorflow":  # its compiled reductions pass NaN over, a sum does not
+        low, high = (ops.where(ops.isnan(ops.sum(x)), float("nan"), end) for end in (low, high))
     context = _context()
     if context is None:
         return low, high

@@ -8,6 +8,7 @@ from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
 from kqat.ops.fake_quant import fake_quant, round_to_grid
+from kqat.quantizers.readiness import Watch, warn_unless_ready
 
 
 class Quantizer(keras.layers.Layer):
@@ -55,6 +56,9 @@ class Quantizer(keras.layers.Layer):
         self.enabled = self._state("enabled", 1)
         self.frozen = self._state("frozen", 0)
         self.calibrated = self._state("calibrated", 0 if self.needs_calibration else 1)
+        self.__dict__["ready"] = not self.needs_calibration
+        if self.needs_calibration:
+            Watch(self, self.calibrated)
 
     def call(self, x, training=False):
         """Returns `x` fake-quantized; in training also observes `x` where the quantizer tracks ranges.
@@ -65,6 +69,7 @@ class Quantizer(keras.layers.Layer):
         x = ops.convert_to_tensor(x)
         real = ops.cast(x, "float32")
         if not training:
+            warn_unless_ready(self)
             return ops.cast(self.fake_quantize(real), _output_dtype(x))
         self.observe(ops.stop_gradient(real))
         enabled = ops.convert_to_tensor(self.enabled) > 0.5
