@@ -12,6 +12,7 @@ import kqat.layers  # noqa: F401  (registers the layers)
 from kqat.core.archive import ArchiveReader, ArchiveWriter, check_shape, damaged
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import CheckpointError
+from kqat.core.finite import not_finite
 from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
 from kqat.quantizers.encode import encode
@@ -36,7 +37,7 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
         The path.
 
     Raises:
-        CheckpointError: The model is not built, or holds state that is not in its layers' weights.
+        CheckpointError: The model is not built, a weight of it is not finite, or holds state that is not in its layers' weights.
         OSError: The file could not be written; nothing is left behind.
 
     Example:
@@ -55,6 +56,9 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
             f"Only built Keras models can be saved. Received: {type(model).__name__}. "
             "Call the model on data first."
         )
+    arrays = ((weight.path, ops.convert_to_numpy(weight)) for weight in model.weights)
+    if found := not_finite(arrays):
+        raise CheckpointError(f"Weights are not finite. Received: {found}. Use the weights of before.")
     writer, weights = ArchiveWriter(), _quantized_weights(model)
     layers = [_layer_entry(writer, layer, path, weights) for layer, path in layers_of(model)]
     _require_complete(model)

@@ -29,6 +29,10 @@ class VerifyError(KqatError, ValueError):
     """A model and a file cannot be compared."""
 
 
+class DataError(VerifyError):
+    """Data does not fit the inputs of a model."""
+
+
 class FileError(VerifyError):
     """Bytes are not a model that the runtime can run, or not with these inputs."""
 

@@ -66,8 +66,8 @@ class Rule:
         weight_bits: Width of the weights.
         activation_bits: Width of the layer's output.
         quantizer: Quantizer family, `"auto"`, `"lsq"`, `"ema"` or `"pact"`.
-        share: Of a concatenation: `False` gives each part a grid of its own, with a requantization in front of
-            the concatenation; `True` one grid to all, also where the concatenation only collects results.
+        share: Of a concatenation: `False` gives each part a grid of its own, with a requantization in front
+            of the concatenation; `True` one grid to all, also where it only collects results.
     """
 
     match: Pattern

@@ -9,10 +9,11 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.core.agreement import Agreement
 from kqat.core.errors import FileError, VerifyError
 from kqat.core.recognize import is_tf_keras
 from kqat.core.recursion import deep_recursion
-from kqat.export.comparing.data import Batch, Slot, batches
+from kqat.export.comparing.inputs import InputRanges
 from kqat.export.comparing.layers import LayerComparison, output_scales
 from kqat.export.comparing.report import OutputReport, VerifyReport
 from kqat.export.packing.expand import expand_file
@@ -22,6 +23,7 @@ from kqat.export.running.isolated import load
 from kqat.export.running.lce import LceRuntime
 from kqat.export.running.runtime import DEFAULT_BATCH, Port
 from kqat.export.tflite import Export
+from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
 
 # level * scale is rounded once to float32: for 16 bits that is at most 2^16 * 2^-24 = 0.004 steps.
 _ON_GRID = 0.01
@@ -37,6 +39,7 @@ def verify(
     layers: bool = False,
     batch_size: int = DEFAULT_BATCH,
     isolated: bool | None = None,
+    reference: Any = None,
 ) -> VerifyReport:
     """Compares a quantized model with its `.tflite` file on data, value by value.
 
@@ -48,6 +51,8 @@ def verify(
         batch_size: Samples a batch.
         isolated: Run the file in a process of its own, which a damaged file may crash; by default for
             bytes and paths, not for an `Export`.
+        reference: The float model, of which the report then says how far the file's outputs are: SQNR in dB
+            and share of equal predictions, for each output.
 
     Returns:
         A `VerifyReport`: per output the histogram of differences in LSB, agreement of the predictions,
@@ -70,7 +75,7 @@ def verify(
     content = expand_file(read_file(tflite))
     isolated = not isinstance(tflite, Export) if isolated is None else isolated
     with _runtime(content, isolated) as runtime:
-        comparison = _Comparison(model, content, runtime)
+        comparison = _Comparison(model, content, runtime, reference)
         inner = LayerComparison(model, content, isolated) if layers else None
         try:
             for batch in batches(data, comparison.slots, batch_size):
@@ -102,7 +107,7 @@ def _check_arguments(model, batch_size) -> None:
 class _Comparison:
     """Runs batches through both sides and counts the differences."""
 
-    def __init__(self, model, content: bytes, runtime):
+    def __init__(self, model, content: bytes, runtime, reference=None):
         self.runtime = runtime
         library = import_module("tf_keras") if is_tf_keras(model) else keras
         self.model = library.Model(model.inputs, model.outputs) if _is_graph(model) else model
@@ -114,6 +119,8 @@ class _Comparison:
         self._names: list[str] = list(getattr(model, "output_names", None) or [])
         self._counters: list[_Counter] = []
         self._samples = 0
+        self._ranges = InputRanges(self.model, [slot.name for slot in self.slots])
+        self._reference, self._agreements = reference, []
 
     def add(self, batch: Batch) -> list[np.ndarray]:
         """Compares one batch and returns the file's inputs, in the file's order."""
@@ -124,8 +131,23 @@ class _Comparison:
         labels = _labels(batch.labels, len(ours))
         for counter, y, i, truth in zip(self._counters, ours, order, labels, strict=True):
             counter.add(keras.ops.convert_to_numpy(y).astype(np.float32), theirs[i], truth)
+        self._ranges.add(batch.arrays)
+        if self._reference is not None:
+            self._compare_with_reference(batch, [theirs[i] for i in order])
         self._samples += len(batch.arrays[0])
         return arrays
+
+    def _compare_with_reference(self, batch: Batch, theirs) -> None:
+        outputs = keras.tree.flatten(self._reference(self._keras_inputs(batch), training=False))
+        self._agreements = self._agreements or [Agreement(counter.name) for counter in self._counters]
+        shapes = [tuple(y.shape) for y in outputs], [y.shape for y in theirs]
+        if shapes[0] != shapes[1]:
+            raise VerifyError(
+                f"The reference has other outputs. Received: shapes {shapes[0]} of the reference, {shapes[1]} of "
+                "the file. Use the float model that was quantized."
+            )
+        for agreement, reference, y in zip(self._agreements, outputs, theirs, strict=True):
+            agreement.add(keras.ops.convert_to_numpy(reference), y)
 
     def _keras_inputs(self, batch: Batch):
         flat = batch.arrays[0] if len(batch.arrays) == 1 else batch.arrays
@@ -148,6 +170,7 @@ class _Comparison:
         """Returns what was found."""
         delegation = self.runtime.delegation
         notes = [] if inner is None else list(inner.notes)
+        notes += self._ranges.notes()
         if not delegation.applied:
             notes.append(
                 "XNNPACK was not applied: the runtime is too old, was built without it, or none of the "
@@ -164,6 +187,7 @@ class _Comparison:
             delegation.partitions,
             dict(delegation.left),
             tuple(notes),
+            tuple(self._agreements),
         )
 
 
@@ -252,12 +276,7 @@ def _slots(model, ports: Sequence[Port]) -> list[Slot]:
     """Returns what the model expects; for a subclassed model, what the file does."""
     if not _is_graph(model):
         return [Slot(p.name, p.shape, p.dtype if p.scale is None else "float32") for p in ports]
-    names = getattr(model, "input_names", None) or [t.name for t in model.inputs]
-    return [Slot(n, tuple(t.shape), _dtype(t)) for n, t in zip(names, model.inputs, strict=True)]
-
-
-def _dtype(tensor) -> str:
-    return getattr(tensor.dtype, "name", str(tensor.dtype))
+    return slots_of(model)
 
 
 def _match(ports: Sequence[Port], names: Sequence[str], what: str) -> list[int]:

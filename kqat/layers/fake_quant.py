@@ -56,6 +56,7 @@ class FakeQuant(keras.layers.Layer):
         self.supports_masking = True
         # Not through Keras's tracking: the layer before is not a part of this one.
         self.__dict__["_makers"] = []
+        self.__dict__["_read"] = []
         self.__dict__["_observer"] = None
 
     def __call__(self, inputs, *args, **kwargs):
@@ -64,6 +65,7 @@ class FakeQuant(keras.layers.Layer):
             if isinstance(made_by, Quantized):
                 made_by.bind_output(self, is_next=made_by is inputs._keras_history.operation)
             self._makers.append(made_by if isinstance(made_by, Quantized) else None)
+            self._read.append(inputs)
         return super().__call__(inputs, *args, **kwargs)
 
     def build(self, input_shape):
@@ -94,7 +96,9 @@ class FakeQuant(keras.layers.Layer):
         """The inference form, float32 under every dtype policy, because it is in the file."""
         if self._makers and all(m is not None and m.is_integer for m in self._makers):
             return inputs  # already on this very grid: the layers before computed on integers
-        return self.quantizer(inputs, training=False)
+        # What the runtime's QUANTIZE makes of NaN: the highest level of 8 bits, the lowest of 16.
+        worst = float("-inf" if self.quantizer.bits > 8 else "inf")
+        return self.quantizer(ops.where(ops.isnan(inputs), worst, inputs), training=False)
 
     @property
     def saturates(self) -> bool:
@@ -117,6 +121,19 @@ class FakeQuant(keras.layers.Layer):
     def makers(self) -> list[Quantized]:
         """Returns the quantized layers whose outputs this one rounds."""
         return [maker for maker in self._makers if maker is not None]
+
+    @property
+    def calls(self) -> int:
+        """How many tensors of the model this layer rounds."""
+        return len(self._makers)
+
+    def call_names(self) -> list[str]:
+        """Returns what makes the tensors that this layer rounds, in the order of its calls."""
+        return [x.name if m is None else m.name for x, m in zip(self._read, self._makers, strict=True)]
+
+    def reads(self, tensor) -> bool:
+        """Tells whether this layer rounds a symbolic tensor of the model."""
+        return any(tensor is read for read in self._read)
 
     def observe_with(self, look) -> None:
         """Lets `look(self, inputs)` take the place of quantization, for calibration; `None` ends it.

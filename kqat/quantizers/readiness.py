@@ -13,24 +13,23 @@ _LIBRARIES = ("keras", "kqat", "tensorflow", "jax", "torch")
 
 
 class Watch:
-    """Takes the place of `calibrated.assign` and tells the quantizer, in Python, whether its range is set.
+    """Takes the place of a variable's `assign`, so that Python knows a state that can change from outside.
 
     The variable itself cannot be asked where it matters: inside a compiled `predict` it is symbolic, and
     Keras's JAX trainer empties it meanwhile.
 
     Args:
-        quantizer: The quantizer.
-        variable: Its variable `calibrated`.
+        variable: The variable, of shape `()`.
+        told: Called with each value that is assigned: a number, or a tensor that a training step computes.
     """
 
-    def __init__(self, quantizer, variable):
-        self.quantizer, self.variable = quantizer, variable
+    def __init__(self, variable, told):
+        self.variable, self.told = variable, told
         variable.assign = self
 
     def __call__(self, value):
-        """Assigns. A tensor comes from a training step, after which there is a range."""
-        concrete = isinstance(value, np.ndarray | np.generic | float | int)
-        self.quantizer.__dict__["ready"] = float(value) > 0.5 if concrete else True
+        """Assigns."""
+        self.told(value if keras.ops.is_tensor(value) else float(np.asarray(value)))
         return type(self.variable).assign(self.variable, value)
 
 

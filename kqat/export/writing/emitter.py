@@ -6,6 +6,7 @@ import keras
 
 from kqat import __version__
 from kqat.core.errors import ExportError
+from kqat.core.finite import is_finite
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
 from kqat.export.writing.manual import (
@@ -134,6 +135,11 @@ class Emitter:
                 "FakeQuant before and after it. Make the model with kqat.quantize."
             )
         step = to_numpy_step(layer.step())
+        if not is_finite((step.inputs, step.output, step.weights)):
+            raise ExportError(
+                f"The folded weights or a step of layer '{layer.name}' overflow float32. Received: weights or ranges "
+                "that are finite, and products of them that are not. Look at its kernel, BatchNorm and ranges."
+            )
         self.lines.append(layer_line(layer, step))
         return self._write_step(layer, step, inputs)
 
@@ -177,7 +183,8 @@ class Emitter:
         treatment = treatment_for(node.op)
         args, kwargs = places(node)
         grids = [ref.grid for ref in inputs]
-        if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
+        passes = treatment is not None and treatment.kind == "passthrough"
+        if passes and all(g is not None and same_grid(g, grids[0]) for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
             with self.writer.owned(INTEGER, node.op.name):
                 return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
