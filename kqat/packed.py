@@ -37,7 +37,8 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
         The path.
 
     Raises:
-        CheckpointError: The model is not built, a weight of it is not finite, or holds state that is not in its layers' weights.
+        CheckpointError: The model is not built, a weight of it is not finite, or it holds state that is not
+            in its layers' weights.
         OSError: The file could not be written; nothing is left behind.
 
     Example:

@@ -143,8 +143,8 @@ class _Comparison:
         shapes = [tuple(y.shape) for y in outputs], [y.shape for y in theirs]
         if shapes[0] != shapes[1]:
             raise VerifyError(
-                f"The reference has other outputs. Received: shapes {shapes[0]} of the reference, {shapes[1]} of "
-                "the file. Use the float model that was quantized."
+                f"The reference has other outputs. Received: shapes {shapes[0]} of the reference, {shapes[1]} "
+                "of the file. Use the float model that was quantized."
             )
         for agreement, reference, y in zip(self._agreements, outputs, theirs, strict=True):
             agreement.add(keras.ops.convert_to_numpy(reference), y)

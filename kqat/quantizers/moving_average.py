@@ -32,11 +32,12 @@ class MovingAverage(Quantizer):
     The largest value of a small batch is far from the largest of many: a range that is the mean of what
     batches of 8 show clips all the time. An end that goes out `r` times as fast as it comes in rests where
     it lies beyond what all but every r-th batch shows (an expectile), hence about what `r * B = 4096` samples
-    show. It comes in within some 6,400 samples (`decay=0.99`, B up to 64), and goes out within a few batches.
-    No batch moves an end by more than the width of the range, so that one outlier does not stretch it for long.
+    show. It comes in within some 6,400 samples (`decay=0.99`, B up to 64), and goes out within a few
+    batches. No batch moves an end by more than the width of the range, so that one outlier does not stretch
+    it for long.
 
-    Below 8 bits both divisors are `min(n + 1, m)`, the mean of the batches' extremes: with few levels clipping
-    what is rare costs less than a coarser step.
+    Below 8 bits both divisors are `min(n + 1, m)`, the mean of the batches' extremes: with few levels
+    clipping what is rare costs less than a coarser step.
 
     Invariant: a batch with NaN or infinity changes nothing.
 
@@ -87,7 +88,8 @@ class MovingAverage(Quantizer):
         lowest, highest = ops.maximum(batch[0], low - width), ops.minimum(batch[1], high + width)
         pairs = ((self.low, low, lowest, lowest < low), (self.high, high, highest, highest > high))
         for variable, old, new, grows in pairs:
-            # Divided, not multiplied by a rate: a product that feeds a sum could be fused, and round otherwise.
+            # Divided, not multiplied by a rate: a product that feeds a sum could be fused, and then rounds
+            # differently.
             moved = ops.where(count > 0, old + (new - old) / ops.where(grows, up, down), new)
             variable.assign(ops.where(seen > 0.5, moved, old))
         self.count.assign(count + seen)

@@ -50,8 +50,9 @@ def warn_unless_ready(quantizer) -> None:
         place.quantizer.__dict__["ready"] = True  # told
     names = ", ".join(place.path for place in places[:5]) + (", ..." if len(places) > 5 else "")
     warnings.warn(
-        f"The outputs mean nothing yet: {len(places)} quantizers of '{model.name}' have no range, and round to a "
-        f"default one. Received: {names}. Call kqat.calibrate(model, data), or train the model with fit, first.",
+        f"The outputs mean nothing yet: {len(places)} quantizers of '{model.name}' have no range, and round "
+        f"to a default one. Received: {names}. Call kqat.calibrate(model, data), or train the model with "
+        "fit, first.",
         NotCalibratedWarning,
         stacklevel=level,
     )
@@ -60,8 +61,8 @@ def warn_unless_ready(quantizer) -> None:
 def _caller(quantizer):
     """Returns the outermost layer that is being called, and the distance to the code that called it.
 
-    Returns `None` for a layer where Keras only asks for shapes. The call stack is what every backend has, eager
-    and while it compiles: JAX's trainer does not go through a model's `__call__`.
+    Returns `None` for a layer where Keras only asks for shapes. The call stack is what every backend has,
+    eager and while it compiles: JAX's trainer does not go through a model's `__call__`.
     """
     frame, level, model, outside = sys._getframe(2), 2, quantizer, None
     while frame is not None:

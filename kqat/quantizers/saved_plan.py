@@ -1,4 +1,4 @@
-"""What a quantizer was planned as, beside its variables in a file of weights, so that no other one takes them."""
+"""What a quantizer was planned as, saved beside its variables, so that no other one takes them."""
 
 import sys
 
@@ -31,8 +31,9 @@ def without_plan(quantizer, store) -> dict:
         return values
     raise transaction.refused(
         CheckpointError(
-            f"The weights belong to a model of another plan. Received: {text} for the quantizer '{quantizer.path}' "
-            f"of {_text(quantizer)}. Quantize the model with the bits and quantizers that it was saved with."
+            f"The weights belong to a model of another plan. Received: {text} for the quantizer "
+            f"'{quantizer.path}' of {_text(quantizer)}. Quantize the model with the bits and quantizers that "
+            "it was saved with."
         )
     )
 
@@ -44,8 +45,8 @@ def _text(quantizer) -> str:
 class _Loading:
     """One call of Keras's `load_weights`: what the weights were before it.
 
-    Keras loads object after object, collects errors and goes on. Its loader is found on the call stack; a store
-    that answers no more is what ends the loading at once.
+    Keras loads object after object, collects errors and goes on. Its loader is found on the call stack; a
+    store that answers no more is what ends the loading at once.
 
     Args:
         store: The store that Keras reads from, or `None` outside of `load_weights`.

@@ -51,17 +51,17 @@ def calibrate(
             from 8 bits up, `"mse"` below.
         bias_correction: Whether to correct means and variances; on the first 512 MiB of the data, which are
             kept for it. In training the correction of a BatchNorm fades as its statistics renew.
-        verbose: 1 shows progress bars for the two passes, `ranges` and `bias`, and a line that says how far the
-            outputs then are from those of the float model; 0 nothing; `"auto"` shows them for more than 10
-            batches.
+        verbose: 1 shows progress bars for the two passes, `ranges` and `bias`, and a line that says how far
+            the outputs then are from those of the float model; 0 nothing; `"auto"` shows them for more than
+            10 batches.
 
     Returns:
         `model`.
 
     Raises:
         NotCalibratedError: There was no data, or no quantizer in the model.
-        ValueError: Unknown observer, data that does not fit the model's inputs (`DataError`) or is not finite,
-            or values that overflow. The model is then unchanged.
+        ValueError: Unknown observer, data that does not fit the model's inputs (`DataError`) or is not
+            finite, or values that overflow. The model is then unchanged.
 
     Warns:
         SharedGridWarning: Tensors that share a grid differ in size by more than 16 times.

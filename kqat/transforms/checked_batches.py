@@ -59,9 +59,9 @@ def batches(data: Any, slots: Sequence[Slot], batch_size: int, endless: bool = F
 
     Args:
         data: Array; list, tuple or dict of arrays; pair `(inputs, labels)`; or an iterable of batches in
-            one of these forms (`tf.data.Dataset`, `keras.utils.PyDataset`, a data loader, a generator); samples
-            without a batch axis are put together; a function that returns such an iterable, as TensorFlow
-            Lite's converter takes for `representative_dataset`; or nested lists of numbers.
+            one of these forms (`tf.data.Dataset`, `keras.utils.PyDataset`, a data loader, a generator);
+            samples without a batch axis are put together; a function that returns such an iterable, as
+            TensorFlow Lite's converter takes for `representative_dataset`; or nested lists of numbers.
         slots: The model's inputs.
         batch_size: Samples a batch, for arrays; an iterable has its own batches.
         endless: Whether a dataset without end will do, because the caller stops.

@@ -17,7 +17,8 @@ def collecting(graph: Graph) -> set[str]:
     """Returns the paths of concatenations whose result does nothing but leave the model.
 
     On the way out it may be reshaped, transposed, sliced, or concatenated again. Boxes in pixels beside
-    scores between 0 and 1, which is how detection heads end, would leave the scores no level on a common grid.
+    scores between 0 and 1, which is how detection heads end, would leave the scores no level on a common
+    grid.
     """
     readers, outputs = graph.consumers(), set(tensors_in(graph.outputs))
     leaving: set[tuple[str, Tensor]] = set()

@@ -39,10 +39,10 @@ class SharedRanges:
     def _warn(self, layer, tops):
         names = [f"'{name}' up to {top:.3g}" for name, top in zip(layer.call_names(), tops, strict=True)]
         warnings.warn(
-            f"Tensors of very different sizes share the grid of '{layer.name}', and the small ones keep few of its "
-            f"levels. Received: {', '.join(names)}. Where a concatenation joins them, give its parts grids of "
-            "their own with recipe=[{'match': <its name>, 'share': False}] in kqat.quantize; where a layer is called "
-            "several times, use a layer for each call, or scale the inputs alike.",
+            f"Tensors of very different sizes share the grid of '{layer.name}', and the small ones keep few "
+            f"of its levels. Received: {', '.join(names)}. Where a concatenation joins them, give its parts "
+            "grids of their own with recipe=[{'match': <its name>, 'share': False}] in kqat.quantize; where "
+            "a layer is called several times, use a layer for each call, or scale the inputs alike.",
             SharedGridWarning,
             stacklevel=4,
         )

@@ -50,8 +50,8 @@ class InputRanges:
         if factor >= _VERY_FAR or (factor >= _FAR and share >= _SHARE):
             yield (
                 f"input '{name}': {100 * share:.3g} % of the values lie outside of the calibrated range "
-                f"[{low:.4g}, {high:.4g}], by up to {factor:.3g} times; they are clipped to it. Prepare the data as "
-                "for calibrate."
+                f"[{low:.4g}, {high:.4g}], by up to {factor:.3g} times; they are clipped to it. Prepare the "
+                "data as for calibrate."
             )
         elif values and self._used[position] < _UNUSED:
             yield (

@@ -137,8 +137,9 @@ class Emitter:
         step = to_numpy_step(layer.step())
         if not is_finite((step.inputs, step.output, step.weights)):
             raise ExportError(
-                f"The folded weights or a step of layer '{layer.name}' overflow float32. Received: weights or ranges "
-                "that are finite, and products of them that are not. Look at its kernel, BatchNorm and ranges."
+                f"The folded weights or a step of layer '{layer.name}' overflow float32. Received: weights "
+                "or ranges that are finite, and products of them that are not. Look at its kernel, its "
+                "BatchNorm and its ranges."
             )
         self.lines.append(layer_line(layer, step))
         return self._write_step(layer, step, inputs)
