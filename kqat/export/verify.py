@@ -1,6 +1,5 @@
 """Proves on data that a file computes what the Keras model computes, in steps of the output grid."""
 
-from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
@@ -13,9 +12,10 @@ from kqat.core.agreement import Agreement
 from kqat.core.errors import FileError, VerifyError
 from kqat.core.recognize import is_tf_keras
 from kqat.core.recursion import deep_recursion
+from kqat.export.comparing.counter import OutputCounter
 from kqat.export.comparing.inputs import InputRanges
 from kqat.export.comparing.layers import LayerComparison, output_scales
-from kqat.export.comparing.report import OutputReport, VerifyReport
+from kqat.export.comparing.report import VerifyReport
 from kqat.export.packing.expand import expand_file
 from kqat.export.reading import read_file
 from kqat.export.running.binary import BinaryRuntime
@@ -24,11 +24,6 @@ from kqat.export.running.lce import LceRuntime
 from kqat.export.running.runtime import DEFAULT_BATCH, Port
 from kqat.export.tflite import Export
 from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
-
-# level * scale is rounded once to float32: for 16 bits that is at most 2^16 * 2^-24 = 0.004 steps.
-_ON_GRID = 0.01
-# Order of float32 additions, relative to the output's largest value: sums of thousands of terms.
-_FLOAT_ROUNDING = 1e-5
 
 
 @deep_recursion()
@@ -117,7 +112,7 @@ class _Comparison:
         _check_inputs(self.slots, [runtime.inputs[i] for i in self._input_order])
         self._scales = output_scales(content)
         self._names: list[str] = list(getattr(model, "output_names", None) or [])
-        self._counters: list[_Counter] = []
+        self._counters: list[OutputCounter] = []
         self._samples = 0
         self._ranges = InputRanges(self.model, [slot.name for slot in self.slots])
         self._reference, self._agreements = reference, []
@@ -143,8 +138,8 @@ class _Comparison:
         shapes = [tuple(y.shape) for y in outputs], [y.shape for y in theirs]
         if shapes[0] != shapes[1]:
             raise VerifyError(
-                f"The reference has other outputs. Received: shapes {shapes[0]} of the reference, {shapes[1]} "
-                "of the file. Use the float model that was quantized."
+                f"The reference has other outputs. Received: shapes {shapes[0]} of the reference, "
+                f"{shapes[1]} of the file. Use the float model that was quantized."
             )
         for agreement, reference, y in zip(self._agreements, outputs, theirs, strict=True):
             agreement.add(keras.ops.convert_to_numpy(reference), y)
@@ -163,7 +158,7 @@ class _Comparison:
         names = self._names if len(self._names) == count else [port.name for port in self.runtime.outputs]
         order = _match(self.runtime.outputs, names, "outputs")
         if not self._counters:
-            self._counters = [_Counter(n, self._scales[i]) for n, i in zip(names, order, strict=True)]
+            self._counters = [OutputCounter(n, self._scales[i]) for n, i in zip(names, order, strict=True)]
         return order
 
     def report(self, inner) -> VerifyReport:
@@ -189,74 +184,6 @@ class _Comparison:
             tuple(notes),
             tuple(self._agreements),
         )
-
-
-class _Counter:
-    """Differences of one output so far."""
-
-    def __init__(self, name: str, scale: float | None):
-        self.name, self.scale = name, scale
-        self.histogram: Counter = Counter()
-        self.samples = self.values = self.mismatches = self.unequal = self.nonfinite = 0
-        self.max_abs = 0.0
-        self.top1 = np.zeros(5, np.int64)
-
-    def add(self, ours: np.ndarray, theirs: np.ndarray, labels) -> None:
-        """Counts the differences of one batch."""
-        if ours.shape != theirs.shape:
-            raise VerifyError(
-                f"Output '{self.name}' differs in shape. Received: {ours.shape} from the model, "
-                f"{theirs.shape} from the file. Export this model again."
-            )
-        theirs = theirs.astype(np.float32)
-        self.samples += len(ours)
-        self.values += ours.size
-        self.unequal += int(np.sum(ours != theirs))
-        finite = np.isfinite(ours) & np.isfinite(theirs)
-        self.nonfinite += int(np.sum(~finite))
-        difference = np.abs(ours.astype(np.float64) - theirs, where=finite, out=np.zeros(ours.shape))
-        self.max_abs = max(self.max_abs, float(difference.max(initial=0)))
-        self.mismatches += self._count(difference[finite], ours[finite]) + int(np.sum(~finite))
-        if ours.ndim > 1 and ours.shape[-1] > 1:
-            self.top1 += _top1(ours, theirs, labels, self.name)
-
-    def _count(self, difference, ours) -> int:
-        if self.scale is None:
-            return int(np.sum(difference > _FLOAT_ROUNDING * np.abs(ours).max(initial=0)))
-        lsb = steps(difference / self.scale)
-        self.histogram.update(
-            dict(zip(*(x.tolist() for x in np.unique(lsb, return_counts=True)), strict=True))
-        )
-        return int(np.sum(lsb > 0))
-
-    def report(self) -> OutputReport:
-        """Returns the comparison of the output."""
-        histogram = {lsb: self.histogram[lsb] for lsb in sorted(self.histogram)}
-        counts = (self.mismatches, self.unequal, self.max_abs, self.nonfinite)
-        top1 = tuple(int(n) for n in self.top1)
-        return OutputReport(self.name, self.samples, self.values, self.scale, histogram, *counts, top1)
-
-
-def steps(difference: np.ndarray) -> np.ndarray:
-    """Returns differences in units of a scale as whole steps; off the grid counts as at least one."""
-    whole = np.maximum(np.rint(difference), 1)
-    return np.where(difference <= _ON_GRID, 0, whole).astype(np.int64)
-
-
-def _top1(ours, theirs, labels, name: str):
-    mine, file = ours.argmax(-1).ravel(), theirs.argmax(-1).ravel()
-    agree = int(np.sum(mine == file))
-    if labels is None:
-        return mine.size, agree, 0, 0, 0
-    truth = labels.ravel() if labels.size == mine.size else None
-    if labels.shape == ours.shape:
-        truth = labels.argmax(-1).ravel()
-    if truth is None:
-        raise VerifyError(
-            f"The labels of output '{name}' do not fit. Received: shape {labels.shape}. "
-            f"Use class numbers of shape {ours.shape[:-1]} or one-hot rows of shape {ours.shape}."
-        )
-    return mine.size, agree, mine.size, int(np.sum(file == truth)), int(np.sum(mine == truth))
 
 
 def _labels(labels, outputs: int) -> list:

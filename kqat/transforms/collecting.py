@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat.core.errors import PlanError
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
 
 _MOVING = ("Reshape", "Permute", "Flatten", "Transpose", "Squeeze", "ExpandDims", "GetItem", "Identity")
@@ -11,6 +12,29 @@ REASON = "only collects results: each part keeps a grid of its own, and they are
 def is_concatenation(op) -> bool:
     """Tells whether an operation is a concatenation, layer or `keras.ops`."""
     return isinstance(op, keras.layers.Concatenate) or type(op).__name__ == "Concatenate"
+
+
+def sharing(node: Node, share: bool | None, collects: bool) -> tuple[str, str]:
+    """Returns mode and reason of an operation that passes values on: whether all are on one grid.
+
+    Args:
+        node: Its call.
+        share: What a rule says.
+        collects: Whether it only collects results.
+
+    Raises:
+        PlanError: A rule gives the choice to an operation that has none.
+    """
+    if share is not None and not is_concatenation(node.op):
+        raise PlanError(
+            f"`share` is a choice that concatenations have. Received: share={share} for '{node.path}' "
+            f"({type(node.op).__name__}). Use a rule that matches concatenations only."
+        )
+    if share is False:
+        return "quantized", ""
+    if collects and share is None:
+        return "float", REASON
+    return "passthrough", "output values are input values"
 
 
 def collecting(graph: Graph) -> set[str]:

@@ -10,7 +10,7 @@ from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Masked
 from kqat.transforms.boundary import after_the_last, boundary
-from kqat.transforms.collecting import REASON, collecting, is_concatenation
+from kqat.transforms.collecting import REASON, collecting, sharing
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
@@ -130,25 +130,11 @@ class Planner:
         if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
             return "float", "no tensor input, or several outputs"
         if treatment.kind == "passthrough":
-            return self._sharing(node)
+            rule = self._rule_for(node)
+            return sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
         if treatment.kind == "weighted" and not node.op.variables:
             return "float", "no weights"
         return "quantized", ""
-
-    def _sharing(self, node: Node) -> tuple[str, str]:
-        """Returns the mode of an operation that passes values on: whether all are on one grid."""
-        rule = self._rule_for(node)
-        share = rule.share if rule is not None else None
-        if share is not None and not is_concatenation(node.op):
-            raise PlanError(
-                f"`share` is a choice that concatenations have. Received: share={share} for '{node.path}' "
-                f"({kind_of(node.op)}). Use a rule that matches concatenations only."
-            )
-        if share is False:
-            return "quantized", ""
-        if node.path in self.collecting and share is None:
-            return "float", REASON
-        return "passthrough", "output values are input values"
 
     def _mark_fused(self) -> None:
         self.into: dict[str, str] = {}
