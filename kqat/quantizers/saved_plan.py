@@ -81,9 +81,9 @@ class _Loading:
             variable.assign(value)
 
         def get(*args, **kwargs):
+            self.store.close()  # not before: Keras passes a closed store over without a word
             raise error
 
         if self.store is not None:
-            self.store.close()
             self.store.get = get
         return error
