@@ -23,8 +23,11 @@ class InputRanges:
         for position, tensor in enumerate(getattr(model, "inputs", None) or ()):
             layer = next((f for f in model.layers if isinstance(f, FakeQuant) and f.reads(tensor)), None)
             if layer is not None and not layer.makes_signs:
-                grid = [float(keras.ops.convert_to_numpy(part)) for part in layer.quantizer.grid()]
-                self._grids[position] = (names[position], grid[0] * grid[1], grid[0] * grid[2])
+                grid = layer.quantizer.grid()
+                scale, *ends = (
+                    float(keras.ops.convert_to_numpy(x)) for x in (grid.scale, grid.qmin, grid.qmax)
+                )
+                self._grids[position] = (names[position], *(scale * end for end in ends))
         self._seen = {position: np.zeros(3) for position in self._grids}  # values, outside, largest factor
         self._used = dict.fromkeys(self._grids, 0.0)
 
