@@ -32,7 +32,8 @@ def test_weights_of_another_plan_are_refused(saved, own, tmp_path):
     kqat.calibrate(made(*saved), X, verbose=0).save_weights(tmp_path / "m.weights.h5")
     model = made(*own)
     before = values(model)
-    with pytest.raises(ValueError, match=f"{saved[0]} bits.*{own[0]} bits"):
+    named = [f"{bits} bits" if len(saved) == 1 else "bits (PACT|LSQ)" for bits in (saved[0], own[0])]
+    with pytest.raises(ValueError, match=".*".join(named)):
         model.load_weights(tmp_path / "m.weights.h5")
     for value, weight in zip(before, values(model), strict=True):
         np.testing.assert_array_equal(value, weight)
@@ -51,6 +52,8 @@ CALLBACKS = {
 }
 
 
+# Before quantization begins PyTorch's learned steps take no part in the loss.
+@pytest.mark.filterwarnings("ignore:Gradients do not exist")
 @pytest.mark.parametrize("name", CALLBACKS)
 @pytest.mark.parametrize("form", ["m.keras", "m.weights.h5"])
 def test_a_training_goes_on_from_any_epoch(name, form, tmp_path):
