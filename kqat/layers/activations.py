@@ -4,6 +4,18 @@ import keras
 from keras import layers as kl
 
 from kqat.lowering.inherited import is_own_layer
+from kqat.quantizers.base import Quantizer
+
+# Weighted layers that end in a function of the user's choice.
+ACTIVATED = (
+    *(kl.Dense, kl.EinsumDense, kl.Conv1D, kl.Conv2D, kl.Conv3D, kl.DepthwiseConv1D, kl.DepthwiseConv2D),
+    *(kl.Conv1DTranspose, kl.Conv2DTranspose, kl.Conv3DTranspose, kl.SeparableConv1D, kl.SeparableConv2D),
+)
+
+
+def is_custom_function(function) -> bool:
+    """Tells whether an activation is a function, or a layer, that is none of `keras.activations`."""
+    return function is not None and not isinstance(function, Quantizer) and "." in activation_name(function)
 
 
 def activation_name(function) -> str:

@@ -9,24 +9,49 @@ from kqat.layers.treatments.shape import MAX_POOLING
 class Binding:
     """The quantizers around a layer. Not a Keras container, so nothing here is tracked or saved twice.
 
+    The first call that a layer is built with binds it, and the names of what it found are saved. After
+    loading, only a call that finds the same names binds it again. Any later call, on other inputs, changes
+    nothing.
+
     Args:
+        names: What was saved: the names of the `FakeQuant` of each input, and of that of the output.
+
+    Attributes:
         inputs: `FakeQuant` of each input, `None` where the input is float, or holds no values but indices.
         output: `FakeQuant` that rounds the output, or `None`.
         is_next: Whether it comes right behind the layer, not behind a max pooling.
     """
 
-    def __init__(self):
+    def __init__(self, names: dict | None = None):
         self.inputs: list = []
         self.output = None
         self.is_next = False
         self._known = False
+        self._names = names
 
     def read(self, tensors, are_indices: bool = False) -> None:
         """Notes the quantizers behind the symbolic inputs of a call; indices may be of a float type."""
-        self.inputs = [source_quantizer(t) for t in tensors]
+        found = [source_quantizer(t) for t in tensors]
+        expected = None if self._names is None else self._names["inputs"]
+        if self.inputs or expected not in (None, _names(found)):
+            return
+        self.inputs = found
         real = [keras.backend.is_float_dtype(t.dtype) and not are_indices for t in tensors]
         known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
         self._known = bool(tensors) and all(known)
+
+    def bind_output(self, fake_quant, is_next: bool) -> None:
+        """Notes the quantizer of the output, and whether it comes right behind the layer."""
+        expected = fake_quant.name if self._names is None else self._names["output"]
+        if self.output is None and fake_quant.name == expected:
+            self.output, self.is_next = fake_quant, is_next
+
+    def saved_form(self) -> dict:
+        """Returns the names of the quantizers, an entry of the layer's configuration; none before a call."""
+        if not self.inputs:
+            return {}
+        output = None if self.output is None else self.output.name
+        return {"grids": {"inputs": _names(self.inputs), "output": output}}
 
     @property
     def around(self) -> list:
@@ -47,6 +72,10 @@ class Binding:
     def is_complete(self) -> bool:
         """Whether the grids of the output and of all inputs that hold values are known."""
         return self._known and self.output is not None
+
+
+def _names(quantizers) -> list:
+    return [None if f is None else f.name for f in quantizers]
 
 
 def is_symbolic(structure) -> bool:

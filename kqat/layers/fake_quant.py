@@ -27,6 +27,8 @@ class FakeQuant(keras.layers.Layer):
         quantizer: Quantizer object, configuration or name, in place of the arguments above.
         in_training: `False` rounds in inference only. For the probabilities at the end of a model, whose
             grid is fixed and whose logarithm a loss takes: of 0, once they are rounded.
+        makers: Names of the `Quantized` layers whose outputs the layer rounds, `None` for any other, as
+            saved. By default those that its calls find, until `close`.
 
     Example:
         >>> import keras, kqat
@@ -40,7 +42,15 @@ class FakeQuant(keras.layers.Layer):
     owns_grid = True  # how other layers know it while a model is built
 
     def __init__(
-        self, min=None, max=None, bits=8, narrow_range=False, quantizer=None, in_training=True, **kwargs
+        self,
+        min=None,
+        max=None,
+        bits=8,
+        narrow_range=False,
+        quantizer=None,
+        in_training=True,
+        makers=None,
+        **kwargs,
     ):
         # What comes in is rounded as it is: cast to fewer bits first, it would round to other levels.
         super().__init__(autocast=False, **kwargs)
@@ -55,18 +65,29 @@ class FakeQuant(keras.layers.Layer):
         self.in_training = in_training
         self.supports_masking = True
         # Not through Keras's tracking: the layer before is not a part of this one.
-        self.__dict__["_makers"] = []
+        self.__dict__["_makers"] = {}
+        self.__dict__["_expected"] = makers
         self.__dict__["_read"] = []
         self.__dict__["_observer"] = None
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
-            made_by = producer(inputs)
-            if isinstance(made_by, Quantized):
-                made_by.bind_output(self, is_next=made_by is inputs._keras_history.operation)
-            self._makers.append(made_by if isinstance(made_by, Quantized) else None)
-            self._read.append(inputs)
+            self._bind(producer(inputs), inputs)
         return super().__call__(inputs, *args, **kwargs)
+
+    def _bind(self, made_by, inputs) -> None:
+        maker = made_by if isinstance(made_by, Quantized) else None
+        name = None if maker is None else maker.name
+        if self._expected is not None and name not in self._expected:
+            return  # a call on something else than what the model was built with
+        if maker is not None:
+            maker.bind_output(self, is_next=maker is inputs._keras_history.operation)
+        self._makers.setdefault(name, maker)
+        self._read.append((inputs, name))
+
+    def close(self) -> None:
+        """Says that the model is built: calls on other inputs than until now are none of its own."""
+        self.__dict__["_expected"] = list(self._makers)
 
     def build(self, input_shape):
         """Creates the quantizer's variables."""
@@ -94,7 +115,7 @@ class FakeQuant(keras.layers.Layer):
 
     def _deployed(self, inputs):
         """The inference form, float32 under every dtype policy, because it is in the file."""
-        if self._makers and all(m is not None and m.is_integer for m in self._makers):
+        if self._makers and all(m is not None and m.is_integer for m in self._makers.values()):
             return inputs  # already on this very grid: the layers before computed on integers
         # What the runtime's QUANTIZE makes of NaN: the highest level of 8 bits, the lowest of 16.
         worst = float("-inf" if self.quantizer.bits > 8 else "inf")
@@ -120,20 +141,15 @@ class FakeQuant(keras.layers.Layer):
 
     def makers(self) -> list[Quantized]:
         """Returns the quantized layers whose outputs this one rounds."""
-        return [maker for maker in self._makers if maker is not None]
-
-    @property
-    def calls(self) -> int:
-        """How many tensors of the model this layer rounds."""
-        return len(self._makers)
+        return [maker for maker in self._makers.values() if maker is not None]
 
     def call_names(self) -> list[str]:
         """Returns what makes the tensors that this layer rounds, in the order of its calls."""
-        return [x.name if m is None else m.name for x, m in zip(self._read, self._makers, strict=True)]
+        return [tensor.name if name is None else name for tensor, name in self._read]
 
     def reads(self, tensor) -> bool:
         """Tells whether this layer rounds a symbolic tensor of the model."""
-        return any(tensor is read for read in self._read)
+        return any(tensor is read for read, _ in self._read)
 
     def observe_with(self, look) -> None:
         """Lets `look(self, inputs)` take the place of quantization, for calibration; `None` ends it.
@@ -149,4 +165,6 @@ class FakeQuant(keras.layers.Layer):
     def get_config(self):
         """Returns the configuration, the quantizer included."""
         config = super().get_config()
-        return {**config, "quantizer": quantizers.serialize(self.quantizer), "in_training": self.in_training}
+        makers = {} if self._expected is None else {"makers": list(self._expected)}
+        quantizer = {"quantizer": quantizers.serialize(self.quantizer), "in_training": self.in_training}
+        return {**config, **quantizer, **makers}

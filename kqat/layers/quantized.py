@@ -15,7 +15,7 @@ from kqat.layers.registry import is_a
 from kqat.layers.rehearsal import Rehearsal, frozen_flag
 from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
-from kqat.layers.template import plain_template, shape_to_build, template_from_config, template_to_config
+from kqat.layers.template import plain_template, shape_to_build
 from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
@@ -41,6 +41,7 @@ class Quantized(keras.layers.Layer):
         origin: Where the wrapped layer came from, if it is part of a layer that was split in two.
         activation_replaced: Whether the activation, its own or `activation`, is left out, because signs are
             made of what comes before it. `strip_fake_quant` puts it back.
+        grids: Names of the `FakeQuant` layers around, as saved; by default those that the first call finds.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Quantized(keras.layers.Layer):
         template=None,
         origin=None,
         activation_replaced=False,
+        grids=None,
         **kwargs,
     ):
         kwargs.setdefault("name", operation.name)
@@ -63,11 +65,8 @@ class Quantized(keras.layers.Layer):
         self.batchnorm = batchnorm
         self.activation = activation
         self.activation_replaced = bool(activation_replaced)
-        self.__dict__["_template"] = template
-        self.__dict__["_origin"] = origin
-        self.__dict__["_binding"] = Binding()
+        self.__dict__.update(_template=template, _origin=origin, _binding=Binding(grids), _look=None)
         self.__dict__["rehearsal"] = Rehearsal()
-        self.__dict__["_look"] = None
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
 
@@ -80,7 +79,7 @@ class Quantized(keras.layers.Layer):
 
     def bind_output(self, fake_quant, is_next: bool) -> None:
         """Notes the `FakeQuant` that rounds this layer's output, and whether it comes right behind it."""
-        self._binding.output, self._binding.is_next = fake_quant, is_next
+        self._binding.bind_output(fake_quant, is_next)
 
     def build(self, input_shape):
         """Creates the weights of the wrapped layers and the state of their quantizers."""
@@ -292,9 +291,9 @@ class Quantized(keras.layers.Layer):
 
     def get_config(self):
         """Returns the configuration, wrapped layers and quantizers included."""
-        return {**super().get_config(), **saved_form(self), "template": template_to_config(self._template)}
+        return {**super().get_config(), **saved_form(self), **self._binding.saved_form()}
 
     @classmethod
     def from_config(cls, config):
         """Returns the layer that `get_config` described."""
-        return cls(**loaded_form(config), template=template_from_config(config["template"]))
+        return cls(**loaded_form(config))

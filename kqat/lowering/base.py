@@ -74,6 +74,10 @@ class Lowering:
         """Tells whether this very operation can be lowered; asked only of those that are registered."""
         return True
 
+    def reads_values(self, op: keras.Operation) -> bool:
+        """Tells whether it reads the values of its inputs, not just their sizes."""
+        return True
+
     def forward(self, step: Step, *inputs):
         """Returns the output of `step` exactly as the runtime computes it, as real values on its grid.
 

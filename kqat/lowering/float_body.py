@@ -63,8 +63,11 @@ class FloatBody(Lowering):
         return quantize_forward(self.body(step, *inputs), step.output)
 
     def emit(self, writer, step, inputs, name):
-        with writer.owned(BORDER):
-            inputs = [x if x.grid is None else write_dequantize(writer, x, f"{x.name}/float") for x in inputs]
+        if self.reads_values(step.op):
+            with writer.owned(BORDER):
+                inputs = [
+                    x if x.grid is None else write_dequantize(writer, x, f"{x.name}/float") for x in inputs
+                ]
         with writer.owned(FLOAT):
             inside = name if step.output is None else f"{name}/float"
             result = self.write_body(writer, step, inputs, inside)

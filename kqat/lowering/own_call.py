@@ -13,7 +13,7 @@ from keras import ops
 
 from kqat.lowering.float_body import FloatBody, weight, write_weight
 from kqat.lowering.float_operation import compute_operation, write_operation
-from kqat.lowering.recording import Closed, calls_in_order, own_variables, parameters, record_inference
+from kqat.lowering.recording import Closed, own_variables, parameters, record_inference
 from kqat.lowering.registry import lowering_for, register_own
 
 
@@ -35,11 +35,12 @@ class Program:
         self._inputs = [id(x) for x in keras.tree.flatten((args, kwargs)) if _is_symbolic(x)]
         if "training" in parameters(layer.call):
             kwargs = {**kwargs, "training": False}
-        outputs = record_inference(layer, args, kwargs)
-        if not _is_symbolic(outputs):
+        recording = record_inference(layer, args, kwargs)
+        if not _is_symbolic(recording.outputs):
             raise Closed("it has several outputs")
-        self._output = outputs
-        self._calls = list(calls_in_order(outputs, set(self._inputs)))
+        self._output, self._calls = recording.outputs, recording.calls
+        if any(getattr(call, "anchors", ()) for call in self._calls):
+            raise Closed("it computes with sizes of its inputs")
         self._names = {i: name for name, i in _attributes(layer).items()}
         for record in self._calls:
             _demand_operator(record.operation)

@@ -1,4 +1,4 @@
-"""An operation that computes with weights of a user's own layer: `x * self.gamma`, `x + self.positions`.
+"""An operation that computes with weights of a custom layer: `x * self.gamma`, `x + self.positions`.
 
 Forward: `clip(rint(operation(x, w) * (1 / so)), qmin, qmax) * so`
 """
@@ -10,9 +10,11 @@ from keras import ops
 
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.base import Input, Step
+from kqat.lowering.broadcast import target_shape, write_repeated
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import lowering_for, register
 from kqat.lowering.rescale import unfused
+from kqat.lowering.sizes import example_shape, filled, merged_shape
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -27,21 +29,34 @@ class Recorded(keras.layers.Layer):
             for the i-th tensor, `["weight", i]` for the i-th weight, `["value", x]` for anything else.
         names: Keywords of the last arguments; those before are positional.
         weights: For each weight, `shape`, `dtype` and `trainable`.
+        sizes: Settings of the operation that follow from the sizes of the inputs, by attribute, in the form
+            of `lowering.sizes`.
     """
 
-    def __init__(self, operation, places, names=(), weights=(), **kwargs):
+    def __init__(self, operation, places, names=(), weights=(), sizes=None, **kwargs):
         super().__init__(**kwargs)
         self.operation = operation
         self.__dict__["_settings"] = {
             "places": [list(place) for place in places],
             "names": list(names),
             "weights": [dict(weight) for weight in weights],
+            "sizes": dict(sizes or {}),
         }
 
     @property
     def weight_names(self) -> list[str]:
         """Attributes of the weights."""
         return [f"weight_{i}" for i in range(len(self._settings["weights"]))]
+
+    @property
+    def sizes(self) -> dict:
+        """Settings of the operation that follow from the sizes of the inputs, by attribute."""
+        return self._settings["sizes"]
+
+    @property
+    def reads_weights_alone(self) -> bool:
+        """Whether the inputs are there for their sizes only."""
+        return not any(kind == "input" for kind, _ in self._settings["places"])
 
     def hold(self, variables) -> "Recorded":
         """Takes variables that exist already for its weights, shared with their owner."""
@@ -64,18 +79,35 @@ class Recorded(keras.layers.Layer):
         count = len(values) - len(self._settings["names"])
         return tuple(values[:count]), dict(zip(self._settings["names"], values[count:], strict=True))
 
+    def operation_for(self, shapes) -> keras.Operation:
+        """Returns the operation for inputs of these shapes."""
+        if not self.sizes:
+            return self.operation
+        sized = object.__new__(type(self.operation))  # Keras copies operations by saving them
+        vars(sized).update(vars(self.operation), **{k: filled(v, shapes) for k, v in self.sizes.items()})
+        return sized
+
     def call(self, inputs):
         """Returns what the operation makes of a tensor, or of a list of tensors."""
         weights = [ops.convert_to_tensor(getattr(self, name)) for name in self.weight_names]
-        args, kwargs = self.fill(keras.tree.flatten(inputs), weights)
-        return self.operation(*args, **kwargs)
+        tensors = keras.tree.flatten(inputs)
+        args, kwargs = self.fill(tensors, weights)
+        return self.operation_for([ops.shape(x) for x in tensors] if self.sizes else ())(*args, **kwargs)
 
     def compute_output_spec(self, inputs):
         """Returns the shape and dtype of the output."""
-        shapes = [weight["shape"] for weight in self._settings["weights"]]
-        weights = [keras.KerasTensor(tuple(shape), self.compute_dtype) for shape in shapes]
-        args, kwargs = self.fill(keras.tree.flatten(inputs), weights)
-        return self.operation.compute_output_spec(*args, **kwargs)
+        tensors = keras.tree.flatten(inputs)
+        if not self.sizes:
+            return self._spec(tensors)
+        given = [[keras.KerasTensor(example_shape(x.shape, n), x.dtype) for x in tensors] for n in (0, 1)]
+        first, second = (self._spec(example) for example in given)
+        return keras.KerasTensor(merged_shape(first.shape, second.shape), first.dtype)
+
+    def _spec(self, tensors):
+        weights = self._settings["weights"]
+        specs = [keras.KerasTensor(tuple(w["shape"]), w["dtype"] or self.compute_dtype) for w in weights]
+        args, kwargs = self.fill(tensors, specs)
+        return self.operation_for([x.shape for x in tensors]).compute_output_spec(*args, **kwargs)
 
     def get_config(self):
         """Returns the configuration, operation included."""
@@ -97,14 +129,19 @@ class RecordedBody(FloatBody):
 
     reason = "arithmetic with a weight of a custom layer"
 
+    def reads_values(self, op):
+        return not op.reads_weights_alone
+
     def body(self, step, *inputs):
         op: Recorded = step.op
-        weights = [ops.convert_to_tensor(getattr(op, name)) for name in op.weight_names]
-        args, kwargs = op.fill([unfused(x) for x in inputs], weights)
-        return unfused(op.operation(*args, **kwargs))
+        return _alone(op.call([_alone(x) for x in inputs]))
 
     def write_body(self, writer, step, inputs, name):
         op: Recorded = step.op
+        if op.reads_weights_alone:
+            return _write_weight(writer, op, inputs, name)
+        if op.sizes:
+            return _write_sized(writer, op, inputs, name)
         weights = [getattr(op, attribute) for attribute in op.weight_names]
         constants = [
             writer.constant(f"{name}/{attribute}", to_numpy(value))
@@ -116,3 +153,39 @@ class RecordedBody(FloatBody):
         nothing = (None,) * len(everything)
         inside: Step = replace(step, op=op.operation, inputs=nothing, output=None, args=args, kwargs=kwargs)
         return lowering_for(op.operation).emit(writer, inside, everything, name)
+
+
+def _alone(x):
+    """Returns a real tensor such that no compiler merges what made it with what reads it."""
+    real = keras.backend.is_float_dtype(keras.backend.standardize_dtype(x.dtype))
+    return unfused(x) if real else x
+
+
+def _write_weight(writer, op: Recorded, inputs, name: str):
+    """Writes weights that are moved and repeated as one constant, repeated for each example if need be."""
+    single = [[size or 1 for size in ref.shape] for ref in inputs]
+    args, kwargs = op.fill(
+        (), [ops.convert_to_tensor(getattr(op, attribute)) for attribute in op.weight_names]
+    )
+    constant = writer.constant(f"{name}/weight", to_numpy(op.operation_for(single)(*args, **kwargs)))
+    shape = op.compute_output_spec([keras.KerasTensor(ref.shape, ref.dtype) for ref in inputs]).shape
+    if None not in shape:
+        return constant
+    positions = {"factor": 1, "sizes": [[_with_batch(inputs), 0]]}
+    return write_repeated(writer, constant, [positions if s is None else s for s in shape], inputs, name)
+
+
+def _write_sized(writer, op: Recorded, inputs, name: str):
+    kind, sizes = type(op.operation).__name__, next(iter(op.sizes.values()))
+    if kind == "Reshape":
+        return writer.reshape(inputs[0], target_shape(sizes, inputs), name)
+    if kind == "BroadcastTo":
+        return write_repeated(writer, inputs[0], sizes, inputs, name)
+    raise NotImplementedError(
+        f"{name!r} cannot be written. Received: {kind} with settings that follow from sizes of its inputs. "
+        "Use reshape, broadcast_to or tile, or give the model fixed sizes."
+    )
+
+
+def _with_batch(inputs) -> int:
+    return next(i for i, ref in enumerate(inputs) if ref.shape and ref.shape[0] is None)

@@ -2,8 +2,13 @@
 
 import inspect
 from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import keras
+
+from kqat.lowering.constant import Constant
+from kqat.lowering.sized_recording import NotRecordable, record_sized
 
 
 class Closed(Exception):
@@ -18,8 +23,23 @@ class Masked(Closed):
     """The layer is called with a mask, which would be lost on the way through a wrapper."""
 
 
-def record_layer(layer, args, kwargs):
-    """Returns the symbolic outputs of a layer's call.
+@dataclass(frozen=True)
+class Recording:
+    """What happens in a call.
+
+    Args:
+        outputs: Structure of the symbolic tensors that it returns.
+        calls: Records of the calls that make them, producers first.
+        is_sized: Whether the record is one of `lowering.sized_recording`.
+    """
+
+    outputs: Any
+    calls: list
+    is_sized: bool = False
+
+
+def record_layer(layer, args, kwargs) -> Recording:
+    """Returns what happens in a layer's call, if it is the same in training and in inference.
 
     Args:
         layer: Built layer.
@@ -29,24 +49,25 @@ def record_layer(layer, args, kwargs):
     Raises:
         Closed: What the call does is not all in the record, or depends on `training`.
     """
-    given = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-    own = own_variables(layer)
+    given = symbolic_in(args, kwargs)
     if layer.compute_dtype != "float32":
         raise Closed(f"it computes in {layer.compute_dtype}")
-    if any(getattr(v, "regularizer", None) or getattr(v, "constraint", None) for v in own.values()):
+    if any(
+        getattr(v, "regularizer", None) or getattr(v, "constraint", None)
+        for v in own_variables(layer).values()
+    ):
         raise Closed("its weights have a regularizer or a constraint")
-    outputs = record_inference(layer, args, kwargs)
+    recording = record_inference(layer, args, kwargs)
     if "training" in parameters(layer.call) and kwargs.get("training") is None:
-        if len(given) == 1 and outputs is given[0] and not layer.weights:
+        if len(given) == 1 and recording.outputs is given[0] and not layer.weights:
             raise DoesNothing("it computes in training only")
-        trained = _call(layer, args, {**kwargs, "training": True})
-        if steps(outputs) != steps(trained):
+        if steps(recording.calls) != _steps_of_training(layer, args, kwargs, recording.is_sized):
             raise Closed("it computes something else in training")
-    return outputs
+    return recording
 
 
-def record_inference(layer, args, kwargs):
-    """Returns the symbolic outputs of a layer's call, whatever it does in training.
+def record_inference(layer, args, kwargs) -> Recording:
+    """Returns what happens in a layer's call, whatever it does in training.
 
     Args:
         layer: Built layer.
@@ -56,10 +77,67 @@ def record_inference(layer, args, kwargs):
     Raises:
         Closed: What the call does is not all in the record.
     """
-    given = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
-    outputs = _call(layer, args, kwargs)
-    _check_complete(layer, outputs, {id(x) for x in given}, own_variables(layer))
-    return outputs
+    given = symbolic_in(args, kwargs)
+    try:
+        outputs = _call(layer, args, kwargs)
+        calls = list(calls_in_order(outputs, {id(x) for x in given}))
+        _check_complete(layer, calls)
+        if not needs_sizes(calls):
+            return Recording(outputs, calls)
+        closed = None
+    except Closed as error:
+        closed = error
+    try:
+        outputs, calls = record_sized(layer, with_inputs(layer.call, args, kwargs), given, calls_in_order)
+        _check_complete(layer, calls)
+    except NotRecordable as error:
+        raise closed or Closed(str(error)) from error
+    return Recording(outputs, calls, is_sized=True)
+
+
+def _steps_of_training(layer, args, kwargs, is_sized: bool):
+    kwargs = {**kwargs, "training": True}
+    if not is_sized:
+        outputs = _call(layer, args, kwargs)
+        return steps(calls_in_order(outputs, {id(x) for x in symbolic_in(args, kwargs)}))
+    try:
+        call = with_inputs(layer.call, args, kwargs)
+        return steps(record_sized(layer, call, symbolic_in(args, kwargs), calls_in_order)[1])
+    except NotRecordable as error:
+        raise Closed(f"{error}, in training") from error
+
+
+def symbolic_in(args, kwargs) -> list[keras.KerasTensor]:
+    """Returns the symbolic tensors among call arguments, in order."""
+    return [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)]
+
+
+def with_inputs(call, args, kwargs):
+    """Returns a function of a list of tensors that makes a call with these in place of the symbolic ones."""
+
+    def function(tensors):
+        rest = iter(tensors)
+        replace = lambda x: next(rest) if isinstance(x, keras.KerasTensor) else x  # noqa: E731
+        new_args, new_kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        return call(*new_args, **new_kwargs)
+
+    return function
+
+
+def needs_sizes(calls) -> bool:
+    """Tells whether a call has to be recorded with known sizes.
+
+    A size that is not known yet has become a setting of an operation, as `None`; or several operations read a
+    weight.
+    """
+    operations = [c.operation for c in calls if not isinstance(c.operation, keras.layers.Layer)]
+    settings = (v for op in operations for key, v in vars(op).items() if not key.startswith("_"))
+    leaves = [
+        x for c in calls for x in keras.tree.flatten((tuple(c.arguments.args), dict(c.arguments.kwargs)))
+    ]
+    weights = [id(leaf) for leaf in leaves if isinstance(leaf, keras.Variable)]
+    unknown = any(isinstance(value, list | tuple) and None in value for value in settings)
+    return unknown or len(weights) != len(set(weights))
 
 
 def _call(layer, args, kwargs):
@@ -76,10 +154,10 @@ def _call(layer, args, kwargs):
     return outputs
 
 
-def _check_complete(layer, outputs, given: set[int], own) -> None:
+def _check_complete(layer, calls) -> None:
     """Raises where a weight does not appear in the record, so that it would be a constant."""
-    seen: set[int] = set()
-    for record in calls_in_order(outputs, given):
+    own, seen = own_variables(layer), set()
+    for record in calls:
         if isinstance(record.operation, keras.layers.InputLayer):
             raise Closed("its call reads a tensor that is none of its arguments")
         seen |= {id(v) for v in getattr(record.operation, "variables", ())}
@@ -113,11 +191,14 @@ def parameters(function):
     return inspect.signature(function).parameters
 
 
-def steps(outputs):
+def steps(calls) -> list:
     """Returns what happens in a recorded call, in order: layers by identity, operations by type."""
-    calls = calls_in_order(outputs, {})
+    made = (Constant, keras.layers.InputLayer)  # constants are wrapped anew in each recording
     return [
-        id(c.operation) if isinstance(c.operation, keras.layers.Layer) else type(c.operation) for c in calls
+        id(c.operation)
+        if isinstance(c.operation, keras.layers.Layer) and not isinstance(c.operation, made)
+        else type(c.operation)
+        for c in calls
     ]
 
 

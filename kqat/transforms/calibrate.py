@@ -77,11 +77,11 @@ def calibrate(
             f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first."
         )
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
-    correction, shared = Correction(wrapped if bias_correction else []), SharedRanges(fake_quants)
+    correction, shared = Correction(wrapped if bias_correction else []), SharedRanges()
     batches, total = checked_batches_of(model, data, BATCH, steps)
     outcome = Outcome(model) if is_shown(total, steps, verbose) else None
     with _observing(fake_quants, wrapped, watchers, shared):
-        kept = _run(model, show(batches, total, steps, verbose, "ranges"), correction, outcome)
+        kept = _run(model, show(batches, total, steps, verbose, "ranges"), correction, outcome, shared)
     ranges = {
         id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)
     }
@@ -196,13 +196,14 @@ def _unchanged_on_failure(layers):
         raise
 
 
-def _run(model, batches, correction, outcome) -> list:
+def _run(model, batches, correction, outcome, shared) -> list:
     """Runs the float model; returns the batches, as tensors, that the correction is to see again."""
     kept, room, empty = [], KEPT_BYTES if correction.layers else 0, True
     for batch in batches:
         batch, empty = keras.tree.map_structure(keras.ops.convert_to_tensor, batch), False
         size = sum(_bytes(leaf) for leaf in keras.tree.flatten(batch))
         keep = bool(correction.layers) and (size <= room or not kept)
+        shared.start_batch()
         with correction.reference() if keep else contextlib.nullcontext():
             outputs = model(batch, training=False)
         if outcome is not None:

@@ -1,6 +1,6 @@
 """A Keras model as plain data: nodes in topological order, nested models flattened."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import chain, count
 from typing import Any
@@ -11,12 +11,13 @@ from kqat.core.errors import TraceError
 from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
+from kqat.transforms.copying import linear_copy
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
-from kqat.transforms.open_up import demand_complete, is_custom, record_inside
+from kqat.transforms.open_up import activation_apart, is_custom, record_inside
 from kqat.transforms.own_weights import Homes
-from kqat.transforms.record import ends, example_arguments, is_functional, record_call, restored
+from kqat.transforms.record import ends, example_arguments, is_functional, output_names, record_call, restored
 
 
 @dataclass(frozen=True)
@@ -62,12 +63,14 @@ class Graph:
         nodes: Calls in topological order, without input layers.
         specs: Symbolic tensor (shape and dtype) of each tensor.
         input_names: Name of each input tensor.
+        output_names: Name of each output, flat; `None` where the model has none.
         names: Name of each path in a flat model.
         wholes: For the parts of a layer that was split, by path: the call that the user wrote.
         owners: Operation of each path.
         closed: Why a layer of the user's own is kept as it is, by path.
         homes: Layers that hold weights of the user's own layers.
         stand_ins: Layers around those that do nothing in inference, by path.
+        linear: Layers without their custom activation, by path.
     """
 
     name: str
@@ -77,12 +80,14 @@ class Graph:
     nodes: list[Node] = field(default_factory=list)
     specs: dict[Tensor, keras.KerasTensor] = field(default_factory=dict)
     input_names: dict[Tensor, str] = field(default_factory=dict)
+    output_names: list[str] | None = None
     names: dict[str, str] = field(default_factory=dict)
     wholes: dict[str, Node] = field(default_factory=dict)
     owners: dict[str, keras.Operation] = field(default_factory=dict)
     closed: dict[str, Closed] = field(default_factory=dict)
     homes: Homes = field(default_factory=Homes)
     stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
+    linear: dict[str, keras.layers.Layer] = field(default_factory=dict)
 
     def claim(self, path: str, op: keras.Operation) -> str:
         """Returns the path of `op`: `path`, numbered if another operation has it."""
@@ -139,13 +144,15 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
     with restored(model):
         graph = Graph(model.name, None, None, opens=opens)
         functional = is_functional(model)
+        calls = None
         if functional:
             inputs, outputs = ends(model)
+            graph.output_names = output_names(model)
         else:
             arguments = example_arguments(model, {layer.name for layer in model.layers})
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
-            outputs = record_call(model, (), arguments)
-            demand_complete(model, outputs, {id(leaf) for leaf in keras.tree.flatten(inputs)})
+            recording = record_call(model, (), arguments)
+            outputs, calls = recording.outputs, recording.calls
         bound = {}
         for leaf in keras.tree.flatten(inputs):
             tensor = graph.new_tensor(leaf)
@@ -153,7 +160,7 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
         owner = None if functional else model
-        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owner=owner))
+        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owner=owner), calls)
         graph.names = rename([node.path for node in graph.nodes], graph.input_names.values())
         return graph
 
@@ -180,7 +187,7 @@ class Frame:
         return self.owner is not None and id(leaf) in own_variables(self.owner)
 
 
-def _inline(graph: Graph, outputs, bound: dict, frame: Frame):
+def _inline(graph: Graph, outputs, bound: dict, frame: Frame, calls: Iterable | None = None):
     """Appends the calls that produce `outputs`, and returns their structure of `Tensor`.
 
     Args:
@@ -188,8 +195,9 @@ def _inline(graph: Graph, outputs, bound: dict, frame: Frame):
         outputs: Structure of symbolic tensors.
         bound: `Tensor` of each symbolic tensor known so far, by identity; extended.
         frame: The model that makes the calls.
+        calls: The calls, producers first; by default what Keras's record of `outputs` says.
     """
-    for record in calls_in_order(outputs, bound):
+    for record in calls_in_order(outputs, bound) if calls is None else calls:
         if not all(id(t) in bound for t in record.output_tensors):
             _append(graph, record, bound, frame)
     return keras.tree.map_structure(lambda leaf: bound[id(leaf)], outputs)
@@ -203,7 +211,8 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
             "List it in keras.Model(inputs, outputs)."
         )
 
-    if any(frame.owns(leaf) for leaf in (*record.arguments.args, *record.arguments.kwargs.values())):
+    leaves = (*record.arguments.args, *record.arguments.kwargs.values())
+    if getattr(record, "anchors", ()) or any(frame.owns(leaf) for leaf in leaves):
         _append_bound(graph, record, bound, frame)
         return
 
@@ -231,10 +240,27 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     if result is not None:
         bound.update(zip(map(id, record.output_tensors), result, strict=True))
         return
+    apart = activation_apart(op)
+    if apart is not None:
+        _append_activated(graph, record, apart, Node(op, path, args, kwargs, ()), bound, frame)
+        return
     op = graph.stand_ins.get(path, op)
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
     bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
     graph.nodes.append(Node(op, path, args, kwargs, outputs))
+
+
+def _append_activated(graph: Graph, record, activation, node: Node, bound: dict, frame: Frame) -> None:
+    """Appends a layer without its custom activation, and what happens in that."""
+    linear = graph.linear.setdefault(node.path, linear_copy(node.op))
+    filled = substitute((node.args, node.kwargs), graph.specs)
+    spec = linear.compute_output_spec(*filled[0], **filled[1])
+    middle = keras.Input(batch_shape=spec.shape, dtype=spec.dtype)
+    result = activation(middle)
+    bound[id(middle)] = graph.new_tensor(middle)
+    graph.nodes.append(replace(node, op=linear, outputs=(bound[id(middle)],)))
+    _append(graph, result._keras_history.operation._inbound_nodes[-1], bound, frame)
+    bound[id(record.output_tensors[0])] = bound[id(result)]
 
 
 def _append_bound(graph: Graph, record, bound: dict, frame: Frame) -> None:
@@ -260,11 +286,12 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
     if is_functional(op):
         inputs, outputs = ends(op)
-        inputs = keras.tree.flatten(inputs)
+        inputs, calls = keras.tree.flatten(inputs), None
         given = given[: len(inputs)]  # what follows are masks, which the layers inside compute anew
     else:
         try:
-            inputs, outputs = record_inside(op, call, given, frame.training)
+            inputs, recording = record_inside(op, call, given, frame.training)
+            outputs, calls = recording.outputs, recording.calls
         except Closed as reason:
             path = frame.prefix.removesuffix("/")
             graph.closed[path] = reason
@@ -274,4 +301,4 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
             return None
         frame = replace(frame, own_names=False, owner=op)
     inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}
-    return keras.tree.flatten(_inline(graph, outputs, inner, frame))
+    return keras.tree.flatten(_inline(graph, outputs, inner, frame, calls))

@@ -8,6 +8,7 @@ from kqat import quantizers
 from kqat.core.recursion import deep_recursion
 from kqat.core.spec import LayerPlan, TensorPlan
 from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.named_outputs import functional_model
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import is_a
 from kqat.layers.treatments.shape import MAX_POOLING
@@ -50,8 +51,11 @@ class Builder:
             if self.plans[node.path].mode != "fused":
                 self._add(node)
         outputs = substitute(self.graph.outputs, {t: self._best(t) for t in tensors_in(self.graph.outputs)})
-        model = keras.Model(substitute(self.graph.inputs, inputs), outputs, name=self.graph.name)
+        inputs = substitute(self.graph.inputs, inputs)
+        model = functional_model(inputs, outputs, self.graph.name, self.graph.output_names)
         settle(model)
+        for fake_quant in self.fake_quants.values():
+            fake_quant.close()
         return model
 
     def _input(self, tensor: Tensor, name: str):

@@ -2,25 +2,31 @@
 
 import keras
 
-from kqat.core.errors import TraceError
+from kqat.layers.activations import ACTIVATED, is_custom_function
 from kqat.layers.registry import is_registered
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recording import (
-    Closed,
-    Masked,
-    calls_in_order,
-    has_mask,
-    own_variables,
-    parameters,
-    record_layer,
-)
+from kqat.lowering.recording import Closed, Masked, has_mask, parameters, record_layer
 from kqat.lowering.registry import lowering_for
 from kqat.transforms.record import record_call
 
 
 def is_custom(op) -> bool:
-    """Tells whether an operation is a layer that a user wrote and nobody registered."""
+    """Tells whether an operation computes what a user wrote: a custom layer, a `Lambda`, a custom activation.
+
+    Not where the class is registered.
+    """
+    if isinstance(op, keras.layers.Lambda):
+        return True
+    if isinstance(op, keras.layers.Activation):
+        return is_custom_function(op.activation)
     return is_own_layer(op) and not is_registered(op)
+
+
+def activation_apart(op) -> keras.layers.Activation | None:
+    """Returns the custom activation of a layer of Keras's as a layer, `None` where there is none."""
+    if not isinstance(op, ACTIVATED) or is_own_layer(op) or not is_custom_function(op.activation):
+        return None
+    return keras.layers.Activation(op.activation, name=f"{op.name}_activation", dtype=op.dtype_policy)
 
 
 def why_whole(layer, closed: Closed | None) -> str:
@@ -37,7 +43,7 @@ def why_whole(layer, closed: Closed | None) -> str:
 
 
 def record_inside(op, call, given, training: bool | None):
-    """Returns fresh symbolic inputs of a subclassed model or layer, and what it makes of them.
+    """Returns fresh symbolic inputs of a subclassed model or layer, and the recording of its call.
 
     Args:
         op: The model or layer.
@@ -58,22 +64,4 @@ def record_inside(op, call, given, training: bool | None):
         if any(has_mask(leaf) for leaf in given):
             raise Masked("it is called with a mask")
         return inputs, record_layer(op, args, kwargs)
-    outputs = record_call(op, args, kwargs)
-    demand_complete(op, outputs, {id(leaf) for leaf in inputs})
-    return inputs, outputs
-
-
-def demand_complete(model, outputs, given: set[int]) -> None:
-    """Raises a `TraceError` where a subclassed model computes with weights in a way that leaves no record."""
-    own = own_variables(model)
-    seen: set[int] = set()
-    for record in calls_in_order(outputs, given):
-        leaves = keras.tree.flatten((tuple(record.arguments.args), dict(record.arguments.kwargs)))
-        seen |= {id(leaf) for leaf in leaves if isinstance(leaf, keras.Variable)}
-    missing = [v.path for v in own.values() if v.trainable and id(v) not in seen]
-    if missing:
-        raise TraceError(
-            f"Subclassed model '{model.name}' computes with weights outside of its layers in a way that "
-            f"leaves no record. Received: {missing}. Hand the weight itself to one of keras.ops together "
-            "with a tensor, or move it into a layer of its own."
-        )
+    return inputs, record_call(op, args, kwargs)

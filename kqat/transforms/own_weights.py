@@ -3,8 +3,10 @@
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.lowering.constant import Constant
 from kqat.lowering.linear import Linear
 from kqat.lowering.recorded import Recorded
+from kqat.lowering.sizes import located
 
 
 class Homes:
@@ -17,19 +19,22 @@ class Homes:
         self._homes: dict[int, tuple] = {}
 
     def bind(self, record, name: str):
-        """Returns the layer that computes a recorded call with variables, and its tensors.
+        """Returns the layer that computes a recorded call with variables or unknown sizes, and its tensors.
 
         Args:
-            record: Keras's record of the call.
+            record: Keras's record of the call, or a `Call`.
             name: Name of the layer.
 
         Raises:
             TraceError: A variable is read by two different operations.
         """
+        if isinstance(record.operation, Constant):
+            return _constant(record), list(record.anchors)
         args, kwargs = tuple(record.arguments.args), dict(record.arguments.kwargs)
         kwargs = {key: value for key, value in kwargs.items() if value is not None}
         leaves = [*args, *kwargs.values()]
-        tensors = _unique(leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor))
+        anchors = getattr(record, "anchors", ())
+        tensors = _unique([*(leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)), *anchors])
         variables = _unique(leaf for leaf in leaves if isinstance(leaf, keras.Variable))
         places = [_place(leaf, tensors, variables) for leaf in leaves]
         key = (type(record.operation), str(places), tuple(map(id, variables)))
@@ -41,9 +46,24 @@ class Homes:
             )
         if known:
             return next(iter(known))[1], tensors
-        layer = _layer(record.operation, places, list(kwargs), variables, name)
+        sizes = {k: located(v, _positions(tensors, anchors)) for k, v in getattr(record, "sizes", {}).items()}
+        layer = _layer(record.operation, places, list(kwargs), variables, sizes, name)
         self._homes |= {id(v): (key, layer) for v in variables}
         return layer, tensors
+
+
+def _constant(record) -> Constant:
+    sizes = record.sizes.get("shape")
+    positions = _positions(record.anchors, record.anchors)
+    return Constant(record.operation.constant, None if sizes is None else located(sizes, positions))
+
+
+def _positions(tensors, anchors) -> dict[int, int]:
+    """Returns for each axis of unknown size which tensor has it."""
+    places = {id(tensor): i for i, tensor in enumerate(tensors)}
+    return {
+        axis: places[id(x)] for x in reversed(anchors) for axis, size in enumerate(x.shape) if size is None
+    }
 
 
 def _unique(leaves) -> list:
@@ -58,9 +78,9 @@ def _place(leaf, tensors, variables):
     return ["value", leaf]
 
 
-def _layer(operation, places, names, variables, name):
+def _layer(operation, places, names, variables, sizes, name):
     is_matrix = len(variables) == 1 and len(variables[0].shape) == 2
     if type(operation).__name__ == "Matmul" and is_matrix and places == [["input", 0], ["weight", 0]]:
         return Linear(variables[0].shape[-1], name=name).hold(variables)
     specs = [{"shape": list(v.shape), "dtype": v.dtype, "trainable": v.trainable} for v in variables]
-    return Recorded(operation, places, names, specs, name=name).hold(variables)
+    return Recorded(operation, places, names, specs, sizes, name=name).hold(variables)

@@ -18,7 +18,8 @@ def check_variables(nodes: Iterable) -> None:
     """
     for node in nodes:
         for variable in getattr(node.op, "variables", ()):
-            if keras.backend.is_float_dtype(variable.dtype) and variable.dtype != "float32":
+            real = keras.backend.is_float_dtype(variable.dtype)
+            if real and variable.trainable and variable.dtype != "float32":
                 raise PlanError(
                     f"Layer '{node.path}' cannot be quantized: weights are quantized from float32. Received: "
                     f"{variable.name!r} of dtype {variable.dtype}. Use the dtype policy 'float32', or "

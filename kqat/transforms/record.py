@@ -9,7 +9,17 @@ from contextlib import contextmanager
 import keras
 
 from kqat.core.errors import TraceError
-from kqat.lowering.recording import parameters, steps
+from kqat.lowering.recording import (
+    Recording,
+    calls_in_order,
+    needs_sizes,
+    own_variables,
+    parameters,
+    steps,
+    symbolic_in,
+    with_inputs,
+)
+from kqat.lowering.sized_recording import NotRecordable, record_sized
 
 
 @contextmanager
@@ -36,6 +46,13 @@ def ends(model):
     if isinstance(model, keras.Sequential):
         return model.inputs[0], model.outputs[0]
     return model.input, model.output
+
+
+def output_names(model) -> list[str]:
+    """Returns the names of the outputs of a functional or Sequential model, flat."""
+    names = getattr(model, "output_names", None)
+    made_by = (leaf._keras_history.operation.name for leaf in keras.tree.flatten(ends(model)[1]))
+    return list(names) if names else list(made_by)
 
 
 def example_arguments(model, taken) -> dict:
@@ -81,8 +98,8 @@ def _inputs_like(shape, name, taken):
     return keras.Input(tuple(shape)[1:], name=f"{name}_input" if name in taken else name)
 
 
-def record_call(model, args, kwargs):
-    """Returns the symbolic outputs of a subclassed model's `call`.
+def record_call(model, args, kwargs) -> Recording:
+    """Returns what happens in a subclassed model's `call`.
 
     Args:
         model: Built subclassed model.
@@ -93,14 +110,34 @@ def record_call(model, args, kwargs):
         TraceError: `call` does something that leaves no record, or something else in training.
     """
     if "training" not in parameters(model.call) or kwargs.get("training") is not None:
-        return _call(model, args, kwargs)
-    outputs = _call(model, args, {**kwargs, "training": None})
-    if steps(outputs) != steps(_call(model, args, {**kwargs, "training": True})):
+        return _recorded(model, args, kwargs)
+    recording = _recorded(model, args, {**kwargs, "training": None})
+    if steps(recording.calls) != steps(_recorded(model, args, {**kwargs, "training": True}).calls):
         raise TraceError(
             f"The call of '{model.name}' takes other layers in training than in inference. Received: Python "
             "control flow on `training`. Call every layer always, and hand `training=training` to it."
         )
-    return outputs
+    return recording
+
+
+def _recorded(model, args, kwargs) -> Recording:
+    given = symbolic_in(args, kwargs)
+    try:
+        outputs = _call(model, args, kwargs)
+        calls = list(calls_in_order(outputs, {id(x) for x in given}))
+        _demand_complete(model, calls)
+        if not needs_sizes(calls):
+            return Recording(outputs, calls)
+        failed = None
+    except TraceError as error:
+        failed = error
+    try:
+        call = with_inputs(model.call, args, kwargs)
+        outputs, calls = record_sized(model, call, given, calls_in_order, keeps_state=True)
+    except NotRecordable as error:
+        raise failed or _not_recordable(model, error) from error
+    _demand_complete(model, calls)
+    return Recording(outputs, calls, is_sized=True)
 
 
 def _call(model, args, kwargs):
@@ -110,14 +147,34 @@ def _call(model, args, kwargs):
     except TraceError:
         raise
     except Exception as error:
-        raise TraceError(
-            f"The call of subclassed model '{model.name}' cannot be recorded: {error}. "
-            "Received: Python control flow or non-Keras functions on tensors. "
-            "Use keras.ops and layers in call, or quantize the parts of the model that allow it."
-        ) from error
+        raise _not_recordable(model, error) from error
     if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):
         raise TraceError(
             f"Model '{model.name}' returns something other than tensors. Received: {outputs!r}. "
             "Return tensors, or lists or dicts of tensors."
         )
     return outputs
+
+
+def _not_recordable(model, error) -> TraceError:
+    return TraceError(
+        f"The call of subclassed model '{model.name}' cannot be recorded: {error}. "
+        "Received: Python control flow or non-Keras functions on tensors. "
+        "Use keras.ops and layers in call, or quantize the parts of the model that allow it."
+    )
+
+
+def _demand_complete(model, calls) -> None:
+    """Raises a `TraceError` where a subclassed model computes with weights in a way that leaves no record."""
+    own = own_variables(model)
+    seen: set[int] = set()
+    for record in calls:
+        leaves = keras.tree.flatten((tuple(record.arguments.args), dict(record.arguments.kwargs)))
+        seen |= {id(leaf) for leaf in leaves if isinstance(leaf, keras.Variable)}
+    missing = [v.path for v in own.values() if v.trainable and id(v) not in seen]
+    if missing:
+        raise TraceError(
+            f"Subclassed model '{model.name}' computes with weights outside of its layers in a way that "
+            f"leaves no record. Received: {missing}. Hand the weight itself to one of keras.ops together "
+            "with a tensor, or move it into a layer of its own."
+        )

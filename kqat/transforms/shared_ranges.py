@@ -1,6 +1,7 @@
 """Warns where tensors of very different sizes share one grid."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -10,34 +11,34 @@ LARGEST_RATIO = 16.0  # four of the bits of the smaller tensor
 
 
 class SharedRanges:
-    """Takes down how large the values of each tensor are that a `FakeQuant` is called on.
+    """Takes down how large the values of each tensor are that a `FakeQuant` is called on."""
 
-    Args:
-        fake_quants: The layers, of which those that are called several times are watched.
-    """
+    def __init__(self):
+        self._tops: dict[Any, list[float]] = {}
+        self._call: dict[Any, int] = {}
 
-    def __init__(self, fake_quants):
-        self._calls = {id(f): 0 for f in fake_quants}
-        self._tops = {id(f): np.zeros(max(f.calls, 1)) for f in fake_quants}
-        self._layers = [f for f in fake_quants if f.calls > 1]
+    def start_batch(self) -> None:
+        """Says that the model is about to be called: calls are counted anew."""
+        self._call = dict.fromkeys(self._tops, 0)
 
     def update(self, fake_quant, x: np.ndarray) -> None:
         """Takes the values of a call into account; the calls of a batch come in the model's order."""
-        tops, call = self._tops[id(fake_quant)], self._calls[id(fake_quant)]
-        if x.size:
-            tops[call % len(tops)] = max(tops[call % len(tops)], float(np.abs(x).max()))
-        self._calls[id(fake_quant)] = call + 1
+        tops, call = self._tops.setdefault(fake_quant, []), self._call.get(fake_quant, 0)
+        if call == len(tops):
+            tops.append(0.0)
+        tops[call] = max(tops[call], float(np.abs(x).max(initial=0)))
+        self._call[fake_quant] = call + 1
 
     def warn(self) -> None:
         """Warns of grids whose largest tensor is more than 16 times as large as the smallest."""
-        for layer in self._layers:
-            tops = self._tops[id(layer)]
-            known = tops[tops > 0]
-            if known.size > 1 and known.max() > LARGEST_RATIO * known.min():
+        for layer, tops in self._tops.items():
+            known = [top for top in tops if top > 0]
+            if known and max(known) > LARGEST_RATIO * min(known):
                 self._warn(layer, tops)
 
     def _warn(self, layer, tops):
-        names = [f"'{name}' up to {top:.3g}" for name, top in zip(layer.call_names(), tops, strict=True)]
+        known = layer.call_names() if len(layer.call_names()) == len(tops) else range(len(tops))
+        names = [f"'{name}' up to {top:.3g}" for name, top in zip(known, tops, strict=True)]
         warnings.warn(
             f"Tensors of very different sizes share the grid of '{layer.name}', and the small ones keep few "
             f"of its levels. Received: {', '.join(names)}. Where a concatenation joins them, give its parts "

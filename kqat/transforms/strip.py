@@ -7,6 +7,7 @@ import keras
 
 from kqat.core.recursion import deep_recursion
 from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.named_outputs import NamedOutputs
 from kqat.layers.quantized import Quantized
 from kqat.layers.sign_input import SignInput
 from kqat.layers.template import template_from_config
@@ -27,7 +28,8 @@ def strip_fake_quant(model: keras.Model) -> keras.Model:
     Invariant: for a model that was quantized and not trained, the result computes exactly what the
         original did.
     """
-    return _Stripper(trace(model)).build()
+    names = model.output_names if isinstance(model, NamedOutputs) else []
+    return _Stripper(trace(model), names).build()
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,9 @@ class _Parts:
 
 
 class _Stripper:
-    def __init__(self, graph: Graph):
+    def __init__(self, graph: Graph, output_names: list[str]):
         self.graph = graph
+        self.output_names = output_names or [""] * len(tensors_in(graph.outputs))
         paths = [path for node in graph.nodes for path in _paths(node)]
         self.names = rename(paths, graph.input_names.values())
         self.layers: dict[str, keras.Operation] = {}
@@ -66,7 +69,16 @@ class _Stripper:
             self._add(node)
         inputs = substitute(self.graph.inputs, self.values)
         outputs = substitute(self.graph.outputs, {t: self.values[t] for t in tensors_in(self.graph.outputs)})
+        self._name_outputs(outputs)
         return keras.Model(inputs, outputs, name=self.graph.name)
+
+    def _name_outputs(self, outputs) -> None:
+        """Calls operations at the end after the outputs of the model, as far as those had names of their own."""
+        taken = {*self.names.values(), *self.graph.input_names.values()}
+        for tensor, name in zip(keras.tree.flatten(outputs), self.output_names, strict=True):
+            if name and name not in taken:
+                tensor._keras_history.operation.name = name
+                taken.add(name)
 
     def _add(self, node: Node) -> None:
         args, kwargs = substitute((node.args, node.kwargs), {t: self.values[t] for t in node.inputs})

@@ -59,6 +59,29 @@ def test_binding_survives_cloning():
     zoo.assert_equal(zoo.results(again, zoo.VECTOR), zoo.results(q, zoo.VECTOR))
 
 
+def test_calling_a_layer_on_something_else_changes_nothing(tmp_path):
+    model = quantized(kl.Dense(4, name="a"), kl.ReLU(), kl.Dense(3, name="b"), bits=4)
+    for q in (model, zoo.reloaded(model, tmp_path), keras.models.clone_model(model)):
+        q.set_weights(model.get_weights())
+        before = zoo.results(q, zoo.VECTOR)
+        for layer in q.layers[1:]:
+            layer(keras.Input(layer.input.shape[1:]))
+        assert all(block.is_integer for block in blocks(q).values())
+        zoo.assert_equal(zoo.results(q, zoo.VECTOR), before)
+
+
+def test_model_saved_without_names_of_grids_finds_them():
+    q = quantized(kl.Dense(4, name="a"), kl.Dense(3, name="b"))
+    config = q.get_config()
+    for entry in config["layers"]:
+        entry["config"].pop("grids", None)
+        entry["config"].pop("makers", None)
+    again = type(q).from_config(config)
+    again.set_weights(q.get_weights())
+    assert all(block.is_integer for block in blocks(again).values())
+    zoo.assert_equal(zoo.results(again, zoo.VECTOR), zoo.results(q, zoo.VECTOR))
+
+
 def test_grid_is_found_through_layers_that_pass_values_on():
     q = quantized(
         kl.Conv2D(2, 1, name="a"), kl.MaxPooling2D(), kl.Dropout(0.5), kl.Flatten(), kl.Dense(3, name="b"),

@@ -226,7 +226,7 @@ def test_other_objects_are_refused(thing):
         trace(thing)
 
 
-def test_layer_that_cannot_be_copied_is_named():
+def test_layer_without_a_configuration_is_copied_as_the_object_that_it_is():
     class Opaque(kl.Layer):
         def __init__(self, function):
             super().__init__(name="opaque")
@@ -236,8 +236,12 @@ def test_layer_that_cannot_be_copied_is_named():
             return x if training else self.function(x)  # so it is not opened
 
     model = zoo.functional(lambda x: Opaque(ops.tanh)(kl.Dense(3)(x)))
-    with pytest.raises(TraceError, match="'opaque' cannot be copied"):
-        kqat.quantize(model)
+    quantized = kqat.quantize(model)
+    kept = quantized.get_layer("opaque")
+    assert (kept.operation if hasattr(kept, "operation") else kept) is not model.get_layer("opaque")
+    x = np.random.default_rng(0).normal(size=(4, *model.input_shape[1:])).astype("float32")
+    stripped = kqat.strip_fake_quant(quantized)
+    np.testing.assert_array_equal(stripped.predict(x, verbose=0), model.predict(x, verbose=0))
 
 
 def test_failed_trace_leaves_no_record():

@@ -148,7 +148,8 @@ class Emitter:
         known = set(self.writer.widths)
         if isinstance(layer.lowering, FloatBody):
             self.notes.append(f"{layer.name}: float between exact borders, {layer.lowering.reason}")
-            inputs = [self._float(ref) for ref in inputs]
+            if layer.lowering.reads_values(layer.operation):
+                inputs = [self._float(ref) for ref in inputs]
         with self.writer.owned(INTEGER, layer.name):
             result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
         indices = sorted(self.writer.widths.keys() - known)
@@ -189,7 +190,10 @@ class Emitter:
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
             with self.writer.owned(INTEGER, node.op.name):
                 return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
-        return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
+        lowering = lowering_for(node.op)
+        if lowering is None or lowering.reads_values(node.op):
+            inputs = [self._float(ref) for ref in inputs]
+        return self._emit_float(node, inputs, args, kwargs)
 
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
         op, nothing = node.op, (None,) * len(inputs)

@@ -141,7 +141,7 @@ class Writer:
 
     def _tensor(self, name, shape, dtype, buffer, quantization, grid=None, zero_point=0) -> Ref:
         shape = tuple(None if size is None else int(size) for size in shape)
-        if None in shape[1:]:
+        if shape.count(None) > 1:
             raise ValueError(
                 f"Only the batch may be of unknown size in a file; tensor {name!r}. Received: shape={shape}. "
                 "Give the model fixed sizes, for example keras.Input((224, 224, 3))."

@@ -2,13 +2,20 @@
 
 from kqat.layers.registry import Treatment, register
 from kqat.layers.treatments.kinds import ARITHMETIC
+from kqat.lowering.constant import Constant
 from kqat.lowering.recorded import Recorded
 
-ELEMENTWISE = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum")
+_ELEMENTWISE = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum")
 
 
 def _recorded(op: Recorded) -> Treatment | None:
-    return ARITHMETIC if type(op.operation).__name__ in ELEMENTWISE else None
+    kind = type(op.operation).__name__
+    return ARITHMETIC if kind in _ELEMENTWISE or op.reads_weights_alone or op.sizes else None
+
+
+def _constant(op: Constant) -> Treatment | None:
+    return ARITHMETIC if op.constant.dtype == "float32" else None
 
 
 register(Recorded, treatment=_recorded)
+register(Constant, treatment=_constant)

@@ -11,9 +11,8 @@ import numpy as np
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
 from kqat.lowering.recording import has_mask
-from kqat.transforms.copying import clone_layer, copy_weights
+from kqat.transforms.copying import clone_layer, copy_weights, linear_copy
 from kqat.transforms.graph import Graph, Node, Tensor
-from kqat.transforms.splitting.chain import linear
 from kqat.transforms.splitting.wiring import Assembly, Part, Wiring
 
 ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
@@ -155,7 +154,7 @@ def attention(node: Node, graph: Graph) -> Assembly | None:
         parts["/heads"] = Part(keras.layers.Reshape((-1, op.num_query_heads, op.head_dim)))
     if "gate" in inside:
         gate = inside["gate"]
-        parts["/gate"] = _projection(linear(gate), "_gate_dense", graph.specs[call["query"]])
+        parts["/gate"] = _projection(linear_copy(gate), "_gate_dense", graph.specs[call["query"]])
         parts["/opening"] = Part(keras.layers.Activation(gate.activation, dtype=gate.dtype_policy))
         parts["/gated"] = Part(keras.layers.Multiply(dtype=gate.dtype_policy))
     if "attention_output" in inside:

@@ -2,8 +2,8 @@
 
 import keras
 
-from kqat.layers.activations import activation_name
-from kqat.transforms.copying import clone_layer, copy_weights
+from kqat.layers.activations import ACTIVATED, activation_name
+from kqat.transforms.copying import linear_copy
 from kqat.transforms.graph import Graph, Node
 from kqat.transforms.repeated import repeated
 from kqat.transforms.splitting.separable import SEPARABLE, separated, separated_weights
@@ -19,8 +19,8 @@ def chain(node: Node, graph: Graph) -> Assembly | None:
     """
     op = repeated(node.op)
     layers = separated(op) if isinstance(op, SEPARABLE) else {"": op}
-    if _splits(op) and activation_name(op.activation) not in FUSED_ACTIVATIONS:
-        layers[""] = linear(layers[""])
+    if isinstance(op, ACTIVATED) and activation_name(op.activation) not in FUSED_ACTIVATIONS:
+        layers[""] = linear_copy(layers[""])
         layers["_activation"] = keras.layers.Activation(op.activation, dtype=op.dtype_policy)
     if len(layers) == 1 and op is node.op:
         return None
@@ -43,21 +43,3 @@ def _connect(wiring: Wiring) -> None:
 def _weights(part, op, prefix: str) -> dict[str, str]:
     named = separated_weights(part) if isinstance(op, SEPARABLE) else {v.name: v.name for v in part.variables}
     return {prefix + theirs: ours for theirs, ours in named.items()}
-
-
-def linear(layer):
-    """Returns a copy of `layer`, weights included, without its activation."""
-    linear = clone_layer(layer, activation="linear")
-    linear.build(layer.get_build_config()["input_shape"])
-    copy_weights(layer, linear)
-    return linear
-
-
-def _splits(op) -> bool:
-    kinds = (
-        *(keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Conv1D, keras.layers.Conv2D),
-        *(keras.layers.Conv3D, keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
-        *(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose),
-        *(keras.layers.SeparableConv1D, keras.layers.SeparableConv2D),
-    )
-    return isinstance(op, kinds)

@@ -1,0 +1,71 @@
+"""Finds out which numbers of a recorded call depend on sizes that are not known yet, and how."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+# One pair for each axis. Two recordings with other sizes tell what depends on them; primes, which of them.
+_PRIMES = ((113, 131, 151, 173, 193, 223), (127, 139, 157, 181, 199, 227))
+
+
+@dataclass(frozen=True)
+class Size:
+    """A number that follows from sizes of tensors: `factor` times the product of the sizes along `axes`."""
+
+    factor: int
+    axes: tuple[int, ...]
+
+
+def example_shape(shape: Sequence[int | None], recording: int) -> tuple[int, ...]:
+    """Returns a shape with known sizes in place of the unknown ones.
+
+    Args:
+        shape: Dimensions. Unknown sizes along the same axis of several tensors count as equal.
+        recording: 0 or 1.
+    """
+    return tuple(_PRIMES[recording][axis] if size is None else size for axis, size in enumerate(shape))
+
+
+def merged(first: int, second: int) -> int | Size | None:
+    """Returns what a number is, given its values in both recordings; `None` if it is no product of sizes."""
+    if first == second:
+        return first
+    axes = []
+    for axis, (p, q) in enumerate(zip(*_PRIMES, strict=True)):
+        while first % p == 0 and second % q == 0 and first and second:
+            first, second = first // p, second // q
+            axes.append(axis)
+    return Size(first, tuple(axes)) if first == second else None
+
+
+def merged_shape(first: Sequence[int], second: Sequence[int]) -> tuple[int | None, ...]:
+    """Returns a shape in which sizes that differ are unknown."""
+    return tuple(a if a == b else None for a, b in zip(first, second, strict=True))
+
+
+def located(setting, positions: Mapping[int, int]):
+    """Returns a setting in JSON form: each `Size` says which tensors have the sizes that it follows from.
+
+    Args:
+        setting: Number, `Size`, or nested lists of such.
+        positions: Position of a tensor that has the size, by axis.
+    """
+    if isinstance(setting, Size):
+        return {"factor": setting.factor, "sizes": [[positions[axis], axis] for axis in setting.axes]}
+    if isinstance(setting, list | tuple):
+        return [located(item, positions) for item in setting]
+    return setting
+
+
+def filled(setting, shapes):
+    """Returns a setting in JSON form with the numbers in place.
+
+    Args:
+        setting: What `located` returned.
+        shapes: Shape of each tensor.
+    """
+    if isinstance(setting, dict):
+        return math.prod(
+            [setting["factor"], *(shapes[position][axis] for position, axis in setting["sizes"])]
+        )
+    return [filled(item, shapes) for item in setting] if isinstance(setting, list | tuple) else setting
