@@ -17,6 +17,7 @@ from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
 from kqat.quantizers.encode import encode
 from kqat.quantizers.find import find, layers_of
+from kqat.quantizers.saved_plan import KEY
 
 _FORM = 1
 
@@ -117,6 +118,7 @@ def _quantized_weights(model) -> dict[int, Any]:
 def _layer_entry(writer: ArchiveWriter, layer, path: str, quantizers) -> dict:
     store: dict[str, Any] = {}
     layer.save_own_variables(store)
+    store.pop(KEY, None)  # the configuration in the same file has it
     values = {key: _value_entry(writer, value, quantizers.get(id(value))) for key, value in store.items()}
     return {"path": path, "class": type(layer).__name__, "values": values}
 

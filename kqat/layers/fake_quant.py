@@ -117,9 +117,13 @@ class FakeQuant(keras.layers.Layer):
         """The inference form, float32 under every dtype policy, because it is in the file."""
         if self._makers and all(m is not None and m.is_integer for m in self._makers.values()):
             return inputs  # already on this very grid: the layers before computed on integers
-        # What the runtime's QUANTIZE makes of NaN: the highest level of 8 bits, the lowest of 16.
-        worst = float("-inf" if self.quantizer.bits > 8 else "inf")
-        return self.quantizer(ops.where(ops.isnan(inputs), worst, inputs), training=False)
+        # What the runtime's QUANTIZE makes of NaN: the highest level of 8 bits. To 16 bits it goes through
+        # int32, and what has no place there, infinity included, becomes the lowest.
+        if self.quantizer.bits <= 8:
+            inputs = ops.where(ops.isnan(inputs), float("inf"), inputs)
+        elif not self.makes_signs:
+            inputs = ops.where(inputs < self.quantizer.grid().scale * 2.0**31, inputs, float("-inf"))
+        return self.quantizer(inputs, training=False)
 
     @property
     def saturates(self) -> bool:

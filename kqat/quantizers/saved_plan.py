@@ -8,12 +8,12 @@ from keras import ops
 
 from kqat.core.errors import CheckpointError
 
-_KEY = "plan"
+KEY = "plan"
 
 
 def with_plan(quantizer, store) -> None:
     """Adds to a store what the quantizer was planned as: class and width, as bytes."""
-    store[_KEY] = np.frombuffer(_text(quantizer).encode(), np.uint8)
+    store[KEY] = np.frombuffer(_text(quantizer).encode(), np.uint8)
 
 
 def without_plan(quantizer, store) -> dict:
@@ -25,7 +25,7 @@ def without_plan(quantizer, store) -> dict:
         CheckpointError: It was another quantizer or another width. The model is then as it was.
     """
     values = {key: store[key] for key in store.keys()}  # noqa: SIM118  (Keras's stores do not iterate)
-    saved = values.pop(_KEY, None)
+    saved = values.pop(KEY, None)
     transaction = _Loading.of(quantizer)
     if saved is None or (text := bytes(np.asarray(saved, np.uint8)).decode()) == _text(quantizer):
         return values

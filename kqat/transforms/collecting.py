@@ -2,7 +2,6 @@
 
 import keras
 
-from kqat.core.errors import PlanError
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
 
 _MOVING = ("Reshape", "Permute", "Flatten", "Transpose", "Squeeze", "ExpandDims", "GetItem", "Identity")
@@ -21,16 +20,8 @@ def sharing(node: Node, share: bool | None, collects: bool) -> tuple[str, str]:
         node: Its call.
         share: What a rule says.
         collects: Whether it only collects results.
-
-    Raises:
-        PlanError: A rule gives the choice to an operation that has none.
     """
-    if share is not None and not is_concatenation(node.op):
-        raise PlanError(
-            f"`share` is a choice that concatenations have. Received: share={share} for '{node.path}' "
-            f"({type(node.op).__name__}). Use a rule that matches concatenations only."
-        )
-    if share is False:
+    if share is False and is_concatenation(node.op):
         return "quantized", ""
     if collects and share is None:
         return "float", REASON

@@ -73,7 +73,7 @@ class _Stripper:
         return keras.Model(inputs, outputs, name=self.graph.name)
 
     def _name_outputs(self, outputs) -> None:
-        """Calls operations at the end after the outputs of the model, as far as those had names of their own."""
+        """Calls operations at the end after the outputs of the model, where those had names of their own."""
         taken = {*self.names.values(), *self.graph.input_names.values()}
         for tensor, name in zip(keras.tree.flatten(outputs), self.output_names, strict=True):
             if name and name not in taken:
