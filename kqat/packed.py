@@ -13,12 +13,14 @@ import kqat.layers  # noqa: F401  (registers the layers)
 from kqat.core.archive import ArchiveReader, ArchiveWriter, check_shape, damaged
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import CheckpointError
+from kqat.core.finite import not_finite
 from kqat.core.h5_file import H5Error, plain_file_size
 from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
 from kqat.layers.revived import require_finite, revived
 from kqat.quantizers.encode import encode
 from kqat.quantizers.find import find, layers_of
+from kqat.quantizers.saved_plan import KEY
 
 _FORM = 1  # what readers of the first version ask for
 _VERSION = 1  # of what the parts mean; to be raised when an older reader would misread a file
@@ -42,7 +44,8 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
         The path.
 
     Raises:
-        CheckpointError: The model is not built, or holds state that is not in its layers' weights.
+        CheckpointError: The model is not built, a weight of it is not finite, or it holds state that is not
+            in its layers' weights.
         OSError: The file could not be written; nothing is left behind.
 
     Example:
@@ -61,6 +64,9 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
             f"Only built Keras models can be saved. Received: {type(model).__name__}. "
             "Call the model on data first."
         )
+    arrays = ((weight.path, ops.convert_to_numpy(weight)) for weight in model.weights)
+    if found := not_finite(arrays):
+        raise CheckpointError(f"Weights are not finite. Received: {found}. Use the weights of before.")
     writer, weights = ArchiveWriter(), _quantized_weights(model)
     layers = [_layer_entry(writer, layer, path, weights) for layer, path in layers_of(model)]
     _require_complete(model)
@@ -137,6 +143,7 @@ def _quantized_weights(model) -> dict[int, Any]:
 def _layer_entry(writer: ArchiveWriter, layer, path: str, quantizers) -> dict:
     store: dict[str, Any] = {}
     layer.save_own_variables(store)
+    store.pop(KEY, None)  # the configuration in the same file has it
     values = {key: _value_entry(writer, value, quantizers.get(id(value))) for key, value in store.items()}
     return {"path": path, "class": type(layer).__name__, "values": values}
 

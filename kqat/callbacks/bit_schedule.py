@@ -17,15 +17,16 @@ class BitSchedule(keras.callbacks.Callback):
     the change takes effect in training steps that are already compiled. The real range of a quantizer
     stays as it is.
 
-    By default it acts on the quantizers that are narrower than the widest one of the model when training
-    begins, so that model inputs and outputs and the boundary layers keep their width: quantize with the
-    last width of the schedule.
+    By default it acts on the quantizers that were planned narrower than the widest one of the model, whatever
+    width they have when training begins or is resumed, so that model inputs and outputs and the boundary
+    layers keep their width: quantize with the last width of the schedule. The width of the moment is saved
+    with a quantizer's weights.
 
     Args:
         schedule: Width from each epoch on, `{epoch: bits}`; before the first one nothing is changed.
         select: Patterns of the quantizers to act on instead, as in `kqat.quantize(include=...)`, tried on
             paths such as `"conv1"`, `"conv1/kernel"`.
-        keep_limits: Whether a quantizer never gets narrower than it was when training began, so that one
+        keep_limits: Whether a quantizer never gets narrower than it was planned, so that one
             schedule brings a model with mixed widths down to each layer's own.
         verbose: 1 prints a line at each change, 0 nothing.
 
@@ -57,7 +58,7 @@ class BitSchedule(keras.callbacks.Callback):
         self.select: Any = select
         self.keep_limits = keep_limits
         self.verbose = verbose
-        self._limits = None  # pairs of a place and its width when training first began
+        self._limits = None  # pairs of a place and its planned width
 
     def set_model(self, model):
         """Sets the model, and forgets what was chosen in another one."""
@@ -71,7 +72,7 @@ class BitSchedule(keras.callbacks.Callback):
         chosen = self._chosen(places_of(self.model, type(self).__name__))
         for place in chosen:
             self._check_widths(place)
-        self._limits = [(place, place.quantizer.bits) for place in chosen]
+        self._limits = [(place, place.quantizer.planned_bits) for place in chosen]
 
     def on_epoch_begin(self, epoch, logs=None):
         due = [bits for first, bits in self.schedule.items() if first <= epoch]
@@ -92,8 +93,8 @@ class BitSchedule(keras.callbacks.Callback):
             check_all_match(self.select, subjects, "select")
             pairs = zip(places, subjects, strict=True)
             return [place for place, subject in pairs if any(matches(one, subject) for one in self.select)]
-        widest = max(place.quantizer.bits for place in places)
-        chosen = [place for place in places if place.quantizer.bits < widest]
+        widest = max(place.quantizer.planned_bits for place in places)
+        chosen = [place for place in places if place.quantizer.planned_bits < widest]
         if not chosen:
             raise ValueError(
                 "Low-bit quantizers are those narrower than the widest, and here all are equal. Received: a "

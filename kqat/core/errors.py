@@ -29,12 +29,24 @@ class VerifyError(KqatError, ValueError):
     """A model and a file cannot be compared."""
 
 
+class DataError(VerifyError):
+    """Data does not fit the inputs of a model."""
+
+
 class FileError(VerifyError):
     """Bytes are not a model that the runtime can run, or not with these inputs."""
 
 
 class FallbackWarning(UserWarning):
     """Something works in another way than planned, with other promises."""
+
+
+class NotCalibratedWarning(UserWarning):
+    """A quantized model computes in inference on ranges that neither data nor training has set."""
+
+
+class SharedGridWarning(UserWarning):
+    """Tensors share a grid, and the ranges of some are too small for it."""
 
 
 class CheckpointError(KqatError, ValueError):

@@ -80,22 +80,31 @@ def fixed(x, low=-6.0, high=6.0, bits: int = 8, narrow_range: bool = False) -> n
     return fake_quant(x, nudged_grid(low, high, bits, narrow_range))
 
 
-def moving_average(state, x, decay: float = 0.99):
+def moving_average(state, x, decay: float = 0.99, bits: int = 8):
     """Returns the range that `MovingAverage` holds after it has seen the batch `x`.
 
     Args:
         state: `(low, high, count)` before the batch.
-        x: The batch.
+        x: The batch, samples along the first axis.
         decay: Weight of the past once `count` exceeds `1 / (1 - decay)`.
+        bits: Width of the grid.
     """
     low, high, count = (np.float32(value) for value in state)
-    x = _float32(x)
-    divisor = np.minimum(count + np.float32(1), np.float32(1.0 / (1.0 - decay)))
-
-    def step(old, new):
-        return old + (new - old) / divisor if count > 0 else new
-
-    return step(low, x.min()), step(high, x.max()), count + np.float32(1)
+    x, one = _float32(x), np.float32(1)
+    new_low, new_high = x.min(), x.max()
+    if not np.isfinite([new_low, new_high]).all():
+        return low, high, count
+    if count == 0:
+        return new_low, new_high, one
+    size = np.float32(4096 if bits < 8 else min(len(x), 4096))
+    memory = 1.0 / (1.0 - decay)
+    up = min(count + one, max(max(size, np.float32(64)) / np.float32(4096 / memory), one))
+    down = up * min(np.float32(4) * (count + one), np.float32(4096) / size)
+    if high > low:
+        new_low, new_high = max(new_low, low - (high - low)), min(new_high, high + (high - low))
+    low_end = low + (new_low - low) / (up if new_low < low else down)
+    high_end = high + (new_high - high) / (up if new_high > high else down)
+    return low_end, high_end, count + one
 
 
 def minmax(x, bits: int = 8, axis=None, narrow_range: bool = True) -> np.ndarray:

@@ -66,6 +66,8 @@ class Rule:
         weight_bits: Width of the weights.
         activation_bits: Width of the layer's output.
         quantizer: Quantizer family, `"auto"`, `"lsq"`, `"ema"` or `"pact"`.
+        share: Of a concatenation: `False` gives each part a grid of its own, with a requantization in front
+            of the concatenation; `True` one grid to all, also where it only collects results.
     """
 
     match: Pattern
@@ -73,8 +75,11 @@ class Rule:
     weight_bits: int | None = None
     activation_bits: int | None = None
     quantizer: str | None = None
+    share: bool | None = None
 
     def __post_init__(self):
+        if self.share not in (None, True, False):
+            raise PlanError(f"`share` is a choice. Received: share={self.share!r}. Use True, False or None.")
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) is not None:
                 check_bits(getattr(self, name), name)

@@ -11,7 +11,7 @@ from kqat.core.errors import ExportError
 from kqat.core.recognize import is_tf_keras
 from kqat.export.binary.check import check_binary
 from kqat.export.binary.emitter import BinaryEmitter
-from kqat.export.tflite import Export, require_ranges
+from kqat.export.tflite import Export, require_finite, require_ranges
 from kqat.export.writing import ends
 from kqat.export.writing.report import Report
 from kqat.transforms.graph import trace
@@ -58,6 +58,7 @@ def export_lce(
         return import_module("kqat.legacy.lce").export_lce(model, path, target)
     graph = trace(model)
     require_ranges(graph)
+    require_finite(model)
     emitter = BinaryEmitter(graph, io, **TARGETS[target])
     _require_no_misses(emitter)
     content = emitter.run(model)

@@ -10,6 +10,7 @@ import keras
 from kqat.core.atomic import write_atomically
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError, NotCalibratedError
+from kqat.core.finite import not_finite
 from kqat.core.recognize import is_tf_keras
 from kqat.export.checks import check_export
 from kqat.export.checks.micro import require_micro
@@ -77,7 +78,8 @@ def export_tflite(
 
     Raises:
         NotCalibratedError: A range was never set by data.
-        ExportError: A layer has no kernel, or the written file is not what was planned.
+        ExportError: A weight or range is not finite, a layer has no kernel, or the written file is not what
+            was planned.
         ValueError: An option is none of the above.
         OSError: The file could not be written; nothing is left behind.
     """
@@ -95,6 +97,7 @@ def export_tflite(
             )
     graph = with_casts(trace(model))
     require_ranges(graph)
+    require_finite(model)
     _require_integer_types(graph)
     missing = _missing_lowerings(graph)
     if missing and fallback == "converter":
@@ -125,6 +128,16 @@ def require_ranges(graph: Graph) -> None:
         raise NotCalibratedError(
             f"{len(missing)} quantizers have no range yet. Received: {', '.join(missing[:5])}. "
             "Train the model with fit, or call kqat.calibrate(model, data) first."
+        )
+
+
+def require_finite(model: keras.Model) -> None:
+    """Raises where a weight, a bias, a statistic or a range is NaN or infinite."""
+    arrays = ((weight.path, keras.ops.convert_to_numpy(weight)) for weight in model.weights)
+    if found := not_finite(arrays):
+        raise ExportError(
+            f"The model holds weights that are not finite. Received: {found}. Training diverged: use the "
+            "weights of before, a smaller learning rate, or look for NaN in the data."
         )
 
 

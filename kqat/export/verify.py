@@ -1,6 +1,5 @@
 """Proves on data that a file computes what the Keras model computes, in steps of the output grid."""
 
-from collections import Counter
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
@@ -8,23 +7,21 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.core.agreement import Agreement
 from kqat.core.errors import FileError, VerifyError
 from kqat.core.recognize import is_tf_keras
 from kqat.core.recursion import deep_recursion
-from kqat.export.comparing.data import Batch, Slot, batches
+from kqat.export.comparing.counter import OutputCounter
+from kqat.export.comparing.inputs import InputRanges
 from kqat.export.comparing.layers import LayerComparison, output_scales
-from kqat.export.comparing.report import OutputReport, VerifyReport
+from kqat.export.comparing.report import VerifyReport
 from kqat.export.packing.expand import expand_file
 from kqat.export.reading import read_file
 from kqat.export.running.base import DEFAULT_BATCH
 from kqat.export.running.isolated import load
 from kqat.export.running.runtime import Port
 from kqat.export.tflite import Export
-
-# level * scale is rounded once to float32: for 16 bits that is at most 2^16 * 2^-24 = 0.004 steps.
-_ON_GRID = 0.01
-# Order of float32 additions, relative to the output's largest value: sums of thousands of terms.
-_FLOAT_ROUNDING = 1e-5
+from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
 
 
 @deep_recursion()
@@ -35,6 +32,7 @@ def verify(
     layers: bool = False,
     batch_size: int = DEFAULT_BATCH,
     isolated: bool | None = None,
+    reference: Any = None,
 ) -> VerifyReport:
     """Compares a quantized model with its `.tflite` file on data, value by value.
 
@@ -46,6 +44,8 @@ def verify(
         batch_size: Samples a batch.
         isolated: Run the file in a process of its own, which a damaged file may crash; by default for
             bytes and paths, not for an `Export`.
+        reference: The float model, of which the report then says how far the file's outputs are: SQNR in dB
+            and share of equal predictions, for each output.
 
     Returns:
         A `VerifyReport`: per output the histogram of differences in LSB, agreement of the predictions,
@@ -70,7 +70,7 @@ def verify(
     content = expand_file(read_file(tflite))
     isolated = not isinstance(tflite, Export) if isolated is None else isolated
     with load(content, isolated) as runtime:
-        comparison = _Comparison(model, content, runtime)
+        comparison = _Comparison(model, content, runtime, reference)
         inner = LayerComparison(model, content, isolated) if layers else None
         try:
             for batch in batches(data, comparison.slots, batch_size):
@@ -95,7 +95,7 @@ def _check_arguments(model, batch_size) -> None:
 class _Comparison:
     """Runs batches through both sides and counts the differences."""
 
-    def __init__(self, model, content: bytes, runtime):
+    def __init__(self, model, content: bytes, runtime, reference=None):
         self.runtime = runtime
         library = import_module("tf_keras") if is_tf_keras(model) else keras
         self.model = library.Model(model.inputs, model.outputs) if _is_graph(model) else model
@@ -105,8 +105,10 @@ class _Comparison:
         _check_inputs(self.slots, [runtime.inputs[i] for i in self._input_order])
         self._scales = output_scales(content)
         self._names: list[str] = list(getattr(model, "output_names", None) or [])
-        self._counters: list[_Counter] = []
+        self._counters: list[OutputCounter] = []
         self._samples = 0
+        self._ranges = InputRanges(self.model, [slot.name for slot in self.slots])
+        self._reference, self._agreements = reference, []
 
     def add(self, batch: Batch) -> list[np.ndarray]:
         """Compares one batch and returns the file's inputs, in the file's order."""
@@ -117,8 +119,23 @@ class _Comparison:
         labels = _labels(batch.labels, len(ours))
         for counter, y, i, truth in zip(self._counters, ours, order, labels, strict=True):
             counter.add(keras.ops.convert_to_numpy(y).astype(np.float32), theirs[i], truth)
+        self._ranges.add(batch.arrays)
+        if self._reference is not None:
+            self._compare_with_reference(batch, [theirs[i] for i in order])
         self._samples += len(batch.arrays[0])
         return arrays
+
+    def _compare_with_reference(self, batch: Batch, theirs) -> None:
+        outputs = keras.tree.flatten(self._reference(self._keras_inputs(batch), training=False))
+        self._agreements = self._agreements or [Agreement(counter.name) for counter in self._counters]
+        shapes = [tuple(y.shape) for y in outputs], [y.shape for y in theirs]
+        if shapes[0] != shapes[1]:
+            raise VerifyError(
+                f"The reference has other outputs. Received: shapes {shapes[0]} of the reference, "
+                f"{shapes[1]} of the file. Use the float model that was quantized."
+            )
+        for agreement, reference, y in zip(self._agreements, outputs, theirs, strict=True):
+            agreement.add(keras.ops.convert_to_numpy(reference), y)
 
     def _keras_inputs(self, batch: Batch):
         flat = batch.arrays[0] if len(batch.arrays) == 1 else batch.arrays
@@ -134,13 +151,14 @@ class _Comparison:
         names = self._names if len(self._names) == count else [port.name for port in self.runtime.outputs]
         order = _match(self.runtime.outputs, names, "outputs")
         if not self._counters:
-            self._counters = [_Counter(n, self._scales[i]) for n, i in zip(names, order, strict=True)]
+            self._counters = [OutputCounter(n, self._scales[i]) for n, i in zip(names, order, strict=True)]
         return order
 
     def report(self, inner) -> VerifyReport:
         """Returns what was found."""
         delegation = self.runtime.delegation
         notes = [] if inner is None else list(inner.notes)
+        notes += self._ranges.notes()
         if not delegation.applied:
             notes.append(
                 "XNNPACK was not applied: the runtime is too old, was built without it, or none of the "
@@ -157,75 +175,8 @@ class _Comparison:
             delegation.partitions,
             dict(delegation.left),
             tuple(notes),
+            tuple(self._agreements),
         )
-
-
-class _Counter:
-    """Differences of one output so far."""
-
-    def __init__(self, name: str, scale: float | None):
-        self.name, self.scale = name, scale
-        self.histogram: Counter = Counter()
-        self.samples = self.values = self.mismatches = self.unequal = self.nonfinite = 0
-        self.max_abs = 0.0
-        self.top1 = np.zeros(5, np.int64)
-
-    def add(self, ours: np.ndarray, theirs: np.ndarray, labels) -> None:
-        """Counts the differences of one batch."""
-        if ours.shape != theirs.shape:
-            raise VerifyError(
-                f"Output '{self.name}' differs in shape. Received: {ours.shape} from the model, "
-                f"{theirs.shape} from the file. Export this model again."
-            )
-        theirs = theirs.astype(np.float32)
-        self.samples += len(ours)
-        self.values += ours.size
-        self.unequal += int(np.sum(ours != theirs))
-        finite = np.isfinite(ours) & np.isfinite(theirs)
-        self.nonfinite += int(np.sum(~finite))
-        difference = np.abs(ours.astype(np.float64) - theirs, where=finite, out=np.zeros(ours.shape))
-        self.max_abs = max(self.max_abs, float(difference.max(initial=0)))
-        self.mismatches += self._count(difference[finite], ours[finite]) + int(np.sum(~finite))
-        if ours.ndim > 1 and ours.shape[-1] > 1:
-            self.top1 += _top1(ours, theirs, labels, self.name)
-
-    def _count(self, difference, ours) -> int:
-        if self.scale is None:
-            return int(np.sum(difference > _FLOAT_ROUNDING * np.abs(ours).max(initial=0)))
-        lsb = steps(difference / self.scale)
-        self.histogram.update(
-            dict(zip(*(x.tolist() for x in np.unique(lsb, return_counts=True)), strict=True))
-        )
-        return int(np.sum(lsb > 0))
-
-    def report(self) -> OutputReport:
-        """Returns the comparison of the output."""
-        histogram = {lsb: self.histogram[lsb] for lsb in sorted(self.histogram)}
-        counts = (self.mismatches, self.unequal, self.max_abs, self.nonfinite)
-        top1 = tuple(int(n) for n in self.top1)
-        return OutputReport(self.name, self.samples, self.values, self.scale, histogram, *counts, top1)
-
-
-def steps(difference: np.ndarray) -> np.ndarray:
-    """Returns differences in units of a scale as whole steps; off the grid counts as at least one."""
-    whole = np.maximum(np.rint(difference), 1)
-    return np.where(difference <= _ON_GRID, 0, whole).astype(np.int64)
-
-
-def _top1(ours, theirs, labels, name: str):
-    mine, file = ours.argmax(-1).ravel(), theirs.argmax(-1).ravel()
-    agree = int(np.sum(mine == file))
-    if labels is None:
-        return mine.size, agree, 0, 0, 0
-    truth = labels.ravel() if labels.size == mine.size else None
-    if labels.shape == ours.shape:
-        truth = labels.argmax(-1).ravel()
-    if truth is None:
-        raise VerifyError(
-            f"The labels of output '{name}' do not fit. Received: shape {labels.shape}. "
-            f"Use class numbers of shape {ours.shape[:-1]} or one-hot rows of shape {ours.shape}."
-        )
-    return mine.size, agree, mine.size, int(np.sum(file == truth)), int(np.sum(mine == truth))
 
 
 def _labels(labels, outputs: int) -> list:
@@ -245,12 +196,7 @@ def _slots(model, ports: Sequence[Port]) -> list[Slot]:
     """Returns what the model expects; for a subclassed model, what the file does."""
     if not _is_graph(model):
         return [Slot(p.name, p.shape, p.dtype if p.scale is None else "float32") for p in ports]
-    names = getattr(model, "input_names", None) or [t.name for t in model.inputs]
-    return [Slot(n, tuple(t.shape), _dtype(t)) for n, t in zip(names, model.inputs, strict=True)]
-
-
-def _dtype(tensor) -> str:
-    return getattr(tensor.dtype, "name", str(tensor.dtype))
+    return slots_of(model)
 
 
 def _match(ports: Sequence[Port], names: Sequence[str], what: str) -> list[int]:

@@ -6,6 +6,7 @@ from keras import ops
 from kqat import quantizers
 from kqat.layers.binding import is_symbolic, producer
 from kqat.layers.quantized import Quantized
+from kqat.quantizers.readiness import warn_unless_ready
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -66,6 +67,7 @@ class FakeQuant(keras.layers.Layer):
         # Not through Keras's tracking: the layer before is not a part of this one.
         self.__dict__["_makers"] = {}
         self.__dict__["_expected"] = makers
+        self.__dict__["_read"] = []
         self.__dict__["_observer"] = None
 
     def __call__(self, inputs, *args, **kwargs):
@@ -81,6 +83,7 @@ class FakeQuant(keras.layers.Layer):
         if maker is not None:
             maker.bind_output(self, is_next=maker is inputs._keras_history.operation)
         self._makers.setdefault(name, maker)
+        self._read.append((inputs, name))
 
     def close(self) -> None:
         """Says that the model is built: calls on other inputs than until now are none of its own."""
@@ -102,6 +105,7 @@ class FakeQuant(keras.layers.Layer):
         if self._observer is not None:
             return self._observer(self, inputs)
         if not training:
+            warn_unless_ready(self.quantizer)
             return self._deployed(ops.cast(inputs, "float32"))
         rounded = self.quantizer(inputs, training=True) if self.in_training else inputs
         rounded = ops.cast(rounded, self.compute_dtype)
@@ -113,6 +117,12 @@ class FakeQuant(keras.layers.Layer):
         """The inference form, float32 under every dtype policy, because it is in the file."""
         if self._makers and all(m is not None and m.is_integer for m in self._makers.values()):
             return inputs  # already on this very grid: the layers before computed on integers
+        # What the runtime's QUANTIZE makes of NaN: the highest level of 8 bits. To 16 bits it goes through
+        # int32, and what has no place there, infinity included, becomes the lowest.
+        if self.quantizer.bits <= 8:
+            inputs = ops.where(ops.isnan(inputs), float("inf"), inputs)
+        elif not self.makes_signs:
+            inputs = ops.where(inputs < self.quantizer.grid().scale * 2.0**31, inputs, float("-inf"))
         return self.quantizer(inputs, training=False)
 
     @property
@@ -136,6 +146,14 @@ class FakeQuant(keras.layers.Layer):
     def makers(self) -> list[Quantized]:
         """Returns the quantized layers whose outputs this one rounds."""
         return [maker for maker in self._makers.values() if maker is not None]
+
+    def call_names(self) -> list[str]:
+        """Returns what makes the tensors that this layer rounds, in the order of its calls."""
+        return [tensor.name if name is None else name for tensor, name in self._read]
+
+    def reads(self, tensor) -> bool:
+        """Tells whether this layer rounds a symbolic tensor of the model."""
+        return any(tensor is read for read, _ in self._read)
 
     def observe_with(self, look) -> None:
         """Lets `look(self, inputs)` take the place of quantization, for calibration; `None` ends it.

@@ -25,6 +25,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import rescale, same_grid, to_real, write_rescale
 from kqat.lowering.softmax import PROBABILITY, Softmax
+from kqat.lowering.table import take
 from kqat.ops.reciprocal import reciprocal
 
 ROLES = ("query", "key", "attention")
@@ -133,7 +134,7 @@ class AttentionSoftmax(Lowering):
         top = ops.max(levels, axis=-1, keepdims=True)
         top = ops.maximum(top, -_FAR / 2) if step.op.empty else top
         below = ops.minimum(ops.subtract(top, levels), float(_LEVELS))
-        e = ops.take(_table(source, factor, scores.shape[-1]), ops.cast(below, "int32"))
+        e = take(_table(source, factor, scores.shape[-1]), below)
         total = ops.maximum(ops.sum(e, axis=-1, keepdims=True), 1.0)
         share = to_levels(ops.multiply(e, reciprocal(total)), PROBABILITY)
         return rescale(to_real(share, PROBABILITY), PROBABILITY, step.output)

@@ -16,6 +16,7 @@ from kqat.core.grid import Grid
 from kqat.lowering.exponential import exp
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import half_up, rescale, same_grid, to_real, write_rescale
+from kqat.lowering.table import take
 from kqat.ops.reciprocal import reciprocal
 
 PROBABILITY = Grid(np.float32(1 / 256), np.float32(0), np.float32(255))
@@ -42,7 +43,7 @@ class Softmax:
         below = ops.subtract(ops.max(levels, axis=-1, keepdims=True), levels)
         step = ops.negative(ops.multiply(source.scale, self.beta))
         table = exp(ops.multiply(ops.arange(256, dtype="float32"), step))
-        e = ops.take(table, ops.cast(below, "int32"))
+        e = take(table, below)
         share = reciprocal(ops.multiply(_running_sum(e), 1.0 / 256.0))
         y = to_real(half_up(ops.multiply(e, share)), PROBABILITY)
         return rescale(y, PROBABILITY, target)

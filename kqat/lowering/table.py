@@ -25,9 +25,18 @@ SIGNED_UNIT = Grid(np.float32(1 / 128), np.float32(INT8_MIN), np.float32(INT8_MA
 _DOUBT = 2.0**-23
 
 
+def take(table, index):
+    """Returns the rows of a table at whole numbers; the first one where the index is NaN.
+
+    NaN has no integer, and the one that it is cast to lies outside: TensorFlow would stop in the middle of a
+    compiled `predict`. What is finite is never outside.
+    """
+    return ops.take(table, ops.clip(ops.cast(index, "int32"), 0, table.shape[0] - 1), axis=0)
+
+
 def look_up(x, source: Grid, results):
     """Returns `results`, one for each of `_LEVELS`, at the levels of `x`."""
-    return ops.take(results, ops.cast(ops.add(to_levels(x, source), float(_SPAN)), "int32"))
+    return take(results, ops.add(to_levels(x, source), float(_SPAN)))
 
 
 def tanh(x):

@@ -1,5 +1,7 @@
 """From the range of a tensor to its grid, inside a Keras graph."""
 
+import functools
+
 from keras import ops
 
 from kqat.core.grid import Grid
@@ -9,6 +11,12 @@ from kqat.core.reference import SMALLEST_SCALE
 def safe_scale(scale):
     """Returns `scale` with 1 in place of steps too small to divide by, such as that of all zeros."""
     return ops.where(scale > float(SMALLEST_SCALE), scale, ops.ones_like(scale))
+
+
+def all_finite(*values):
+    """Tells, as a tensor of shape `()`, whether none of `values` holds NaN or infinity."""
+    flags = [ops.all(ops.isfinite(value)) for value in values]
+    return functools.reduce(ops.logical_and, flags)
 
 
 def nudged_grid(low, high, levels, narrow_range: bool = False) -> Grid:

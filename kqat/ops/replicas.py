@@ -13,9 +13,11 @@ from keras import ops
 def extremes(x):
     """Returns the smallest and the largest value of a tensor, over all replicas; shapes `()`.
 
-    A replica that was left without samples does not count.
+    A replica that was left without samples does not count. NaN where `x` holds any.
     """
     low, high = ops.min(x), ops.max(x)
+    if keras.backend.backend() == "tensorflow":  # its compiled reductions pass NaN over, a sum does not
+        low, high = (ops.where(ops.isnan(ops.sum(x)), float("nan"), end) for end in (low, high))
     context = _context()
     if context is None:
         return low, high
@@ -23,6 +25,13 @@ def extremes(x):
     gathered = context.all_gather(ops.reshape(ops.stack([ops.negative(low), high]), (1, 2)), axis=0)
     low, high = ops.unstack(ops.max(gathered, axis=0), num=2)
     return ops.negative(low), high
+
+
+def samples(x):
+    """Returns the size of the first axis of a tensor over all replicas, float32, shape `()`."""
+    context = _context()
+    size = ops.cast(ops.shape(x)[0], "float32") if len(x.shape) else ops.ones((), "float32")
+    return size if context is None else size * float(context.num_replicas_in_sync)
 
 
 def mean(x):

@@ -1,5 +1,7 @@
 """The quantizer contract: a Keras layer that owns a grid."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -8,6 +10,8 @@ from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
 from kqat.ops.fake_quant import fake_quant, round_to_grid
+from kqat.quantizers.readiness import Watch, warn_unless_ready
+from kqat.quantizers.saved_plan import with_plan, without_plan
 
 
 class Quantizer(keras.layers.Layer):
@@ -45,7 +49,7 @@ class Quantizer(keras.layers.Layer):
     def __init__(self, bits=8, axis=None, signed=None, narrow_range=False, **kwargs):
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.supports_masking = True
-        self.bits = self._checked_bits(bits)
+        self.bits = self.planned_bits = self._checked_bits(bits)  # a BitSchedule changes the first
         self.axis = check_axis(axis)
         self.signed = signed
         self.narrow_range = bool(narrow_range)
@@ -55,6 +59,10 @@ class Quantizer(keras.layers.Layer):
         self.enabled = self._state("enabled", 1)
         self.frozen = self._state("frozen", 0)
         self.calibrated = self._state("calibrated", 0 if self.needs_calibration else 1)
+        self.__dict__["ready"] = not self.needs_calibration
+        Watch(self.levels, self._levels_assigned)
+        if self.needs_calibration:
+            Watch(self.calibrated, self._calibrated_assigned)
 
     def call(self, x, training=False):
         """Returns `x` fake-quantized; in training also observes `x` where the quantizer tracks ranges.
@@ -65,6 +73,7 @@ class Quantizer(keras.layers.Layer):
         x = ops.convert_to_tensor(x)
         real = ops.cast(x, "float32")
         if not training:
+            warn_unless_ready(self)
             return ops.cast(self.fake_quantize(real), _output_dtype(x))
         self.observe(ops.stop_gradient(real))
         enabled = ops.convert_to_tensor(self.enabled) > 0.5
@@ -144,11 +153,33 @@ class Quantizer(keras.layers.Layer):
         axis = None if self.axis is None else list(self.axis)
         return {
             **config,
-            "bits": self.bits,
+            "bits": self.planned_bits,
             "axis": axis,
             "signed": self.signed,
             "narrow_range": self.narrow_range,
         }
+
+    def save_own_variables(self, store):
+        """Writes the variables, and what the quantizer was planned as."""
+        super().save_own_variables(store)
+        with_plan(self, store)
+
+    def load_own_variables(self, store):
+        """Reads the variables, the width among them.
+
+        Raises:
+            CheckpointError: They are those of another quantizer, or were planned at another width.
+        """
+        super().load_own_variables(without_plan(self, store))
+
+    def _levels_assigned(self, levels):
+        """Keeps the width in step with its variable, which loading a model or its weights sets."""
+        if isinstance(levels, float):
+            self.bits = round(math.log2(levels + 1.0))
+
+    def _calibrated_assigned(self, calibrated):
+        """Notes that there is a range: a tensor comes from a training step, after which there is one."""
+        self.__dict__["ready"] = not isinstance(calibrated, float) or calibrated > 0.5
 
     def _checked_bits(self, bits) -> int:
         return check_bits(bits, self.lowest_bits, self.lowest_bits_advice, self.highest_bits)

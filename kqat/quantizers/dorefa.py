@@ -65,7 +65,7 @@ class DoReFa(Estimator):
         return estimated(y, x, (1.0 - ops.square(limited)) / _largest(limited))
 
     def get_config(self):
-        return {**super().get_config(), "k_bit": self.bits, "mode": self.mode}
+        return {**super().get_config(), "k_bit": self.planned_bits, "mode": self.mode}
 
 
 def _largest(limited):

@@ -10,7 +10,7 @@ from kqat.core import reference
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.ops.fake_quant import learned_fake_quant
-from kqat.ops.ranges import per_axis, safe_scale
+from kqat.ops.ranges import all_finite, per_axis, safe_scale
 from kqat.ops.replicas import beforehand, mean
 from kqat.quantizers.base import LOWEST_RATIO, Quantizer
 
@@ -86,11 +86,13 @@ class LSQ(Quantizer):
     def observe(self, x):
         base, below = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.below)
         done = ops.maximum(self.calibrated, self.frozen)
-        below, base = ops.cond(done > 0.5, lambda: (below, base), beforehand(lambda: self._start(x, below)))
-        self.below.assign(below)
-        self.base.assign(base)
+        start = ops.cond(done > 0.5, lambda: (below, base), beforehand(lambda: self._start(x, below)))
+        sound = all_finite(*start)  # else the next batch starts it
+        self.below.assign(ops.where(sound, start[0], below))
+        self.base.assign(ops.where(sound, start[1], base))
         # A frozen quantizer that has seen nothing stays uncalibrated.
-        self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - ops.convert_to_tensor(self.frozen)))
+        seen = ops.where(sound, 1.0 - ops.convert_to_tensor(self.frozen), 0.0)
+        self.calibrated.assign(ops.maximum(self.calibrated, seen))
 
     def _start(self, x, below):
         levels = ops.convert_to_tensor(self.levels)
@@ -102,7 +104,8 @@ class LSQ(Quantizer):
             below = ops.where(low > 0, ops.clip(share, 1.0, levels - 1.0), 0.0)
         qmax = self.bounds()[1] if self.narrow_range else levels - below
         size = mean(ops.abs(x)) if self.axis is None else per_axis(ops.mean, ops.abs(x), self.axis)
-        return below, safe_scale((size * 2.0) / ops.sqrt(qmax))
+        step = (size * 2.0) / ops.sqrt(qmax)
+        return below, ops.where(ops.isfinite(step), safe_scale(step), step)
 
     def initialize(self, x: np.ndarray):
         """Starts from the values of a weight."""

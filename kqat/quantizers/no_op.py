@@ -39,4 +39,4 @@ class NoOp(Estimator):
         return x
 
     def get_config(self):
-        return {**super().get_config(), "precision": self.bits}
+        return {**super().get_config(), "precision": self.planned_bits}

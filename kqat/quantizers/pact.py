@@ -8,6 +8,7 @@ from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
 from kqat.ops.fake_quant import pact
+from kqat.ops.ranges import all_finite
 from kqat.ops.replicas import beforehand, extremes
 from kqat.quantizers.base import LOWEST_RATIO, Quantizer
 
@@ -60,14 +61,19 @@ class PACT(Quantizer):
     def observe(self, x):
         base = ops.convert_to_tensor(self.base)
         done = ops.maximum(self.calibrated, self.frozen)
-        self.base.assign(ops.cond(done > 0.5, lambda: base, beforehand(lambda: self._start(x))))
+        start = ops.cond(done > 0.5, lambda: base, beforehand(lambda: self._start(x)))
+        sound = all_finite(start)  # else the next batch starts it
+        self.base.assign(ops.where(sound, start, base))
         # A frozen quantizer that has seen nothing stays uncalibrated.
-        self.calibrated.assign(ops.maximum(self.calibrated, 1.0 - ops.convert_to_tensor(self.frozen)))
+        seen = ops.where(sound, 1.0 - ops.convert_to_tensor(self.frozen), 0.0)
+        self.calibrated.assign(ops.maximum(self.calibrated, seen))
 
     def _start(self, x):
         low, top = extremes(x)
+        sound = all_finite(low, top)
         top = ops.maximum(-low, top) if self.signed else top
-        return ops.where(top > float(SMALLEST_SCALE), top, ops.ones_like(top))
+        top = ops.where(top > float(SMALLEST_SCALE), top, ops.ones_like(top))
+        return ops.where(sound, top, float("nan"))
 
     def set_range(self, low, high):
         low, high = check_range(low, high)

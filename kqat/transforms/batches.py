@@ -6,13 +6,23 @@ from collections.abc import Iterable, Iterator
 import keras
 import numpy as np
 
+from kqat.transforms.checked_batches import batches, slots_of
 
-def show(batches, total, steps, verbose) -> Iterator:
-    """Yields the first `steps` of the batches and moves a progress bar."""
+
+def is_shown(total, steps, verbose) -> bool:
+    """Tells whether progress is shown over the first `steps` of `total` batches."""
     total = total if steps is None else (steps if total is None else min(steps, total))
-    show = verbose == 1 or (verbose == "auto" and (total is None or total > 10))
+    return verbose == 1 or (verbose == "auto" and (total is None or total > 10))
+
+
+def show(source, total, steps, verbose, title: str = "") -> Iterator:
+    """Yields the first `steps` of the batches and moves a progress bar under a title."""
+    show = is_shown(total, steps, verbose)
+    total = total if steps is None else (steps if total is None else min(steps, total))
+    if show and title:
+        print(title)
     bar = keras.utils.Progbar(total, verbose=1 if show else 0)
-    for count, batch in enumerate(itertools.islice(batches, steps), 1):
+    for count, batch in enumerate(itertools.islice(source, steps), 1):
         yield batch
         bar.update(count)
 
@@ -27,15 +37,31 @@ def batches_of(model, data, size: int) -> tuple[Iterable, int | None]:
     """
     single = len(getattr(model, "inputs", None) or ()) == 1
     if isinstance(data, keras.utils.PyDataset):
-        batches, total = (data[i] for i in range(len(data))), len(data)
+        found, total = (data[i] for i in range(len(data))), len(data)
     elif _are_arrays(data):
         lists = data if single and isinstance(data, list) else [data]  # one input: a list of batches
-        batches = itertools.chain.from_iterable(_slices(part, size) for part in lists)
+        found = itertools.chain.from_iterable(_slices(part, size) for part in lists)
         total = sum(-(-rows(part) // size) for part in lists)
     else:
-        batches, total = data, None
-    inputs = (batch[0] if isinstance(batch, tuple) else batch for batch in batches)
+        found, total = data, None
+    inputs = (batch[0] if isinstance(batch, tuple) else batch for batch in found)
     return ((_alone(model, x) for x in inputs) if single else inputs), total
+
+
+def checked_batches_of(model, data, size: int, steps: int | None) -> tuple[Iterable, int | None]:
+    """Returns the same as `batches_of`, each batch checked against the inputs of the model.
+
+    Raises:
+        DataError: The data does not fit; while the batches are taken, too.
+    """
+    if not getattr(model, "inputs", None):
+        return batches_of(model, data, size)
+    total = len(data) if isinstance(data, keras.utils.PyDataset) else None
+    if _are_arrays(data) and len({len(leaf) for leaf in keras.tree.flatten(data)}) == 1:
+        total = -(-rows(data) // size)
+    single = len(model.inputs) == 1
+    found = batches(data, slots_of(model), size, endless=steps is not None)
+    return (_alone(model, batch.inputs) if single else batch.inputs for batch in found), total
 
 
 def _are_arrays(data) -> bool:

@@ -11,12 +11,15 @@ import numpy as np
 from kqat.core.alone import changes
 from kqat.core import observers
 from kqat.core.errors import NotCalibratedError
+from kqat.core.finite import not_finite
 from kqat.core.weight_scales import mse_scale
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.quantizers import FixedRange
-from kqat.transforms.batches import batches_of, show
+from kqat.transforms.batches import checked_batches_of, is_shown, show
 from kqat.transforms.correct import Correction
+from kqat.transforms.outcome import Outcome
+from kqat.transforms.shared_ranges import SharedRanges
 
 BATCH = 64
 LEARNED_BELOW = 8
@@ -41,21 +44,29 @@ def calibrate(
 
     Args:
         model: What `quantize` returned. Its ranges change, its weights do not.
-        data: Array, list or dict of arrays, or an iterable of batches (`x` or `(x, y)`), as for `fit`.
+        data: Array, list or dict of arrays, or an iterable of batches (`x` or `(x, y)`), as for `fit`; single
+            samples are put together. Also a function that returns such an iterable, as TensorFlow Lite's
+            `representative_dataset`.
         steps: Number of batches to look at; by default all. Arrays are taken in batches of 64.
         observer: `"minmax"` (everything seen), `"ema"` (average of the batches' extremes),
             `"percentile"` (99.99 % of the values), `"mse"` (least squared error), or `"auto"`: `"minmax"`
             from 8 bits up, `"mse"` below.
         bias_correction: Whether to correct means and variances; on the first 512 MiB of the data, which are
             kept for it. In training the correction of a BatchNorm fades as its statistics renew.
-        verbose: 1 shows a progress bar, 0 does not; `"auto"` shows it for more than 10 batches.
+        verbose: 1 shows progress bars for the two passes, `ranges` and `bias`, and a line that says how far
+            the outputs then are from those of the float model; 0 nothing; `"auto"` shows them for more than
+            10 batches.
 
     Returns:
         `model`.
 
     Raises:
         NotCalibratedError: There was no data, or no quantizer in the model.
-        ValueError: Unknown observer, or data that is not finite. The model is then unchanged.
+        ValueError: Unknown observer, data that does not fit the model's inputs (`DataError`) or is not
+            finite, or values that overflow. The model is then unchanged.
+
+    Warns:
+        SharedGridWarning: Tensors that share a grid differ in size by more than 16 times.
 
     Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
 
@@ -70,9 +81,11 @@ def calibrate(
             f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first."
         )
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
-    correction = Correction(wrapped if bias_correction else [])
-    with _observing(fake_quants, wrapped, watchers):
-        kept = _run(model, show(*batches_of(model, data, BATCH), steps, verbose), correction)
+    correction, shared = Correction(wrapped if bias_correction else []), SharedRanges()
+    batches, total = checked_batches_of(model, data, BATCH, steps)
+    outcome = Outcome(model) if is_shown(total, steps, verbose) else None
+    with _observing(fake_quants, wrapped, watchers, shared):
+        kept = _run(model, show(batches, total, steps, verbose, "ranges"), correction, outcome, shared)
     ranges = {
         id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)
     }
@@ -84,9 +97,15 @@ def calibrate(
         for quantizer, scale in scales:
             quantizer.set_scale(scale)
         Correction(wrapped).reset()
-        with correction.applied():
-            for batch in show(kept, len(kept), None, verbose):
-                model(batch, training=False)
+        with correction.applied(), np.errstate(over="ignore", invalid="ignore"):  # looked at below
+            for batch in show(kept, len(kept), None, verbose, "bias"):
+                outputs = model(batch, training=False)
+                if outcome is not None:
+                    outcome.add_quantized(outputs)
+        _require_finite(fake_quants, wrapped)
+    shared.warn()
+    if outcome is not None:
+        print(outcome)
     return model
 
 
@@ -131,11 +150,13 @@ def _weight_scales(wrapped, observer):
 
 
 @contextlib.contextmanager
-def _observing(fake_quants, wrapped, watchers):
+def _observing(fake_quants, wrapped, watchers, shared):
     """Lets the layers run in float and hand what they see to their watchers."""
 
     def look(fake_quant, x):
-        watchers[id(fake_quant)].update(keras.ops.convert_to_numpy(x))
+        values = keras.ops.convert_to_numpy(x)
+        watchers[id(fake_quant)].update(values)
+        shared.update(fake_quant, values)
         return x
 
     for layer in fake_quants:
@@ -149,6 +170,18 @@ def _observing(fake_quants, wrapped, watchers):
             layer.observe_with(None)
         for layer in wrapped:
             layer.observing = False
+
+
+def _require_finite(fake_quants, wrapped) -> None:
+    """Checks what calibration has set."""
+    numpy = keras.ops.convert_to_numpy
+    state = [(f"the step of {f.name}", numpy(f.quantizer.grid().scale)) for f in fake_quants]
+    state += [(v.path, numpy(v)) for layer in wrapped for v in layer.drift_variables]
+    if found := not_finite(state):
+        raise ValueError(
+            f"The values that the model computes on this data overflow float32. Received: {found}. "
+            "Use data as the model was trained on, prepared in the same way."
+        )
 
 
 @contextlib.contextmanager
@@ -167,15 +200,18 @@ def _unchanged_on_failure(layers):
         raise
 
 
-def _run(model, batches, correction) -> list:
+def _run(model, batches, correction, outcome, shared) -> list:
     """Runs the float model; returns the batches, as tensors, that the correction is to see again."""
     kept, room, empty = [], KEPT_BYTES if correction.layers else 0, True
     for batch in batches:
         batch, empty = keras.tree.map_structure(keras.ops.convert_to_tensor, batch), False
         size = sum(_bytes(leaf) for leaf in keras.tree.flatten(batch))
         keep = bool(correction.layers) and (size <= room or not kept)
+        shared.start_batch()
         with correction.reference() if keep else contextlib.nullcontext():
-            model(batch, training=False)
+            outputs = model(batch, training=False)
+        if outcome is not None:
+            outcome.add_float(batch, outputs, keep)
         if keep:
             kept, room = [*kept, batch], room - size
     if empty:

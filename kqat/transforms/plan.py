@@ -7,8 +7,9 @@ from typing import Any
 import keras
 
 from kqat.core.errors import PlanError
-from kqat.core.rules import Subject, check_all_match, first_match
+from kqat.core.rules import Subject, check_all_match, first_match, matches
 from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits, check_family
+from kqat.transforms.collecting import is_concatenation
 
 
 @dataclass(frozen=True)
@@ -206,6 +207,18 @@ def check_patterns(config: Settings, nodes) -> None:
     subjects = [Subject(node.path, node.op) for node in nodes]
     for pattern, what in config.patterns:
         check_all_match([pattern], subjects, what)
+    for rule in config.rules:
+        if rule.share is not None:
+            _require_concatenations(rule, subjects)
+
+
+def _require_concatenations(rule: Rule, subjects) -> None:
+    named = [s.path for s in subjects if matches(rule.match, s) and not is_concatenation(s.layer)]
+    if named:
+        raise PlanError(
+            f"`share` is a choice that concatenations have. Received: share={rule.share} for {named[:5]}. "
+            "Use a rule that matches concatenations only."
+        )
 
 
 def kind_of(op: keras.Operation) -> str:

@@ -10,6 +10,7 @@ from kqat.lowering.recording import Masked
 from kqat.lowering.recurrent.state import State
 from kqat.lowering.registry import has_float_outputs, needs_output, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
+from kqat.transforms.collecting import REASON, collecting, sharing
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
@@ -40,6 +41,7 @@ class Planner:
         self.blocked: dict[str, str] = {}
         self.ids = ids(graph)
         self.first, self.last = boundary(graph)
+        self.collecting = collecting(graph)
         while self._settle(graph):
             pass
 
@@ -133,7 +135,8 @@ class Planner:
         if not node.inputs or several and treatment.kind != "passthrough":
             return "float", "no tensor input, or several outputs"
         if treatment.kind == "passthrough":
-            return "passthrough", "output values are input values"
+            rule = self._rule_for(node)
+            return sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
         if treatment.kind == "weighted" and not node.op.variables:
             return "float", "no weights"
         return "quantized", ""
@@ -207,7 +210,7 @@ class Planner:
         for node in self.graph.nodes:
             if self.modes[node.path] == "float":
                 edge.update(t for t in node.outputs)
-            if node.path in (self.first | self.last):
+            if node.path in (self.first | self.last) or self.reasons[node.path] == REASON:
                 edge.update(node.inputs)
             if node.path in final:
                 edge.update(node.outputs)

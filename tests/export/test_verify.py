@@ -11,8 +11,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 import kqat
 from kqat.core.errors import FileError, KqatError, VerifyError
+from kqat.export.comparing.counter import OutputCounter, steps
 from kqat.export.comparing.report import VerifyReport
-from kqat.export.verify import _Counter, steps
 
 SHAPE, CLASSES = (8, 8, 3), 5
 
@@ -217,7 +217,7 @@ def test_several_inputs_and_outputs(x):
 
 def test_values_that_are_not_finite_are_never_equal():
     for scale in (0.5, None):
-        counter = _Counter("y", scale)
+        counter = OutputCounter("y", scale)
         counter.add(np.float32([[1, 2, np.nan]]), np.float32([[1, np.nan, np.nan]]), None)
         output = counter.report()
         assert (output.values, output.nonfinite, output.unequal, output.mismatches) == (3, 2, 2, 2)

@@ -43,7 +43,10 @@ def test_training_continues_slowly_from_a_calibrated_range():
     quantizer = quantizers.MovingAverage(8, decay=0.75)
     quantizer.set_range(-1, 1)
     quantizer(ops.convert_to_tensor(np.array([-5.0, 5.0], "float32")), training=True)
-    assert (numpy(quantizer.low), numpy(quantizer.high)) == (-2, 2)
+    # Outwards by a divisor of 1 (a small batch), but by no more than the width of the range.
+    assert (numpy(quantizer.low), numpy(quantizer.high)) == (-3, 3)
+    quantizer(ops.convert_to_tensor(np.array([-1.0, 1.0], "float32")), training=True)
+    assert 2.99 < numpy(quantizer.high) < 3  # and slowly back
 
 
 def test_compiled_steps_are_the_eager_ones():
@@ -75,3 +78,69 @@ def test_compiled_steps_are_the_eager_ones():
 def test_decay_is_checked(decay):
     with pytest.raises(ValueError, match=f"Received: decay={decay}"):
         quantizers.MovingAverage(decay=decay)
+
+
+@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_batch_that_is_not_finite_changes_nothing(bits, worst, first):
+    makers = (
+        quantizers.MovingAverage,
+        quantizers.LSQ,
+        quantizers.PACT,
+        lambda b: quantizers.LSQ(b, axis=(-1,)),
+    )
+    for make in makers:
+        quantizer, good = make(bits), np.abs(data())
+        if not first:
+            quantizer(ops.convert_to_tensor(good), training=True)
+        else:
+            quantizer.build(good.shape)
+        before = [numpy(v) for v in quantizer.variables]
+        bad = good.copy()
+        bad[0] = worst
+        compiled(lambda x, q=quantizer: q(x, training=True))(ops.convert_to_tensor(bad)) if (
+            keras.backend.backend() != "jax"
+        ) else quantizer(ops.convert_to_tensor(bad), training=True)
+        for variable, value in zip(quantizer.variables, before, strict=True):
+            np.testing.assert_array_equal(numpy(variable), value, err_msg=variable.path)
+        quantizer(ops.convert_to_tensor(good), training=True)
+        assert quantizer.is_calibrated
+        assert np.isfinite(numpy_grid(quantizer).scale).all()
+
+
+def _fit(quantizer, samples, size, epochs=2):
+    for start in [*range(0, len(samples), size)] * epochs:
+        quantizer(ops.convert_to_tensor(samples[start : start + size]), training=True)
+    return float(numpy(quantizer.low)), float(numpy(quantizer.high))
+
+
+@pytest.mark.parametrize("draw", ["normal", "laplace", "uniform"])
+@pytest.mark.parametrize("size", [8, 32])
+def test_small_batches_give_the_range_of_many_samples(draw, size):
+    samples = getattr(np.random.default_rng(0), draw)(size=(1024, 24)).astype("float32")
+    quantizer = quantizers.MovingAverage(8)
+    _fit(quantizer, samples, size)
+    error = np.square(numpy(quantizer(ops.convert_to_tensor(samples))) - samples).mean()
+    whole = quantizers.MovingAverage(8)
+    whole.set_range(samples.min(), samples.max())
+    least = np.square(numpy(whole(ops.convert_to_tensor(samples))) - samples).mean()
+    assert 10 * np.log10(error / least) < 1.2
+
+
+def test_ranges_grow_within_batches_and_shrink_within_samples():
+    samples = np.random.default_rng(0).normal(size=(512, 8)).astype("float32")
+    quantizer = quantizers.MovingAverage(8)
+    _, usual = _fit(quantizer, samples, 8)
+    _, grown = _fit(quantizer, samples[:128] * 10, 8, epochs=1)
+    assert grown > 7 * usual
+    _, shrunk = _fit(quantizer, samples, 64, epochs=60)
+    assert shrunk < 1.5 * usual
+
+
+def test_an_outlier_widens_the_range_by_its_width_at_most():
+    samples = np.random.default_rng(0).normal(size=(512, 8)).astype("float32")
+    quantizer = quantizers.MovingAverage(8)
+    low, high = _fit(quantizer, samples, 8)
+    quantizer(ops.convert_to_tensor(np.full((8, 8), 1e4, "float32")), training=True)
+    assert float(numpy(quantizer.high)) <= 2 * high - low + 1e-3

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from kqat.core.agreement import Agreement
 from kqat.core.table import TextTable
 
 _SHOWN = 8
@@ -78,6 +79,7 @@ class VerifyReport:
         partitions: Connected pieces that XNNPACK ran.
         not_delegated: Operators that XNNPACK did not run, with their count.
         notes: Everything else that a reader should know.
+        reference: How far the file's outputs are from those of the float model, where one was given.
     """
 
     outputs: tuple[OutputReport, ...]
@@ -87,6 +89,7 @@ class VerifyReport:
     partitions: int = 1
     not_delegated: dict[str, int] | None = None
     notes: tuple[str, ...] = ()
+    reference: tuple[Agreement, ...] = ()
 
     @property
     def histogram(self) -> dict[int, int]:
@@ -138,6 +141,7 @@ class VerifyReport:
             "not_delegated": dict(self.not_delegated or {}),
             "first_difference": None if first is None else first.layer,
             "notes": list(self.notes),
+            "reference": [one.to_dict() for one in self.reference],
         }
 
     def table(self) -> TextTable:
@@ -159,6 +163,7 @@ class VerifyReport:
             lines.append(f"LSB histogram: {_short(self.histogram)}")
         if self.accuracy is not None:
             lines.append(f"accuracy: file {self.accuracy:.4%}, Keras {self.keras_accuracy:.4%}")
+        lines += [f"against the float model: {one.name}: {one}" for one in self.reference]
         if self.layers:
             first = self.first_difference
             lines.append(f"layers compared: {len(self.layers)}; first that differs: {first or 'none'}")

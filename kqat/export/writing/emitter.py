@@ -6,6 +6,7 @@ import keras
 
 from kqat import __version__
 from kqat.core.errors import ExportError
+from kqat.core.finite import is_finite
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
 from kqat.export.writing.manual import (
@@ -31,6 +32,7 @@ from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.lowering.rescale import same_grid
 from kqat.quantizers.step import step_function
+from kqat.transforms.collecting import REASON, collecting
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
@@ -48,6 +50,7 @@ class Emitter:
     def __init__(self, graph: Graph, io: str = "float32"):
         self.graph, self.io, self.readers = graph, io, graph.consumers()
         self.writer, self.plan = Writer(), Plan()
+        self.collecting, self.joined = collecting(graph), set()
         self.refs: dict[Tensor, Ref] = {}
         self.floats: dict[int, Ref] = {}
         self.lines: list = []
@@ -58,7 +61,7 @@ class Emitter:
         inputs = [self._input(tensor, name) for tensor, name in self.graph.input_names.items()]
         for node in self.graph.nodes:
             self._emit(node)
-        outputs = [self._output(self.refs[tensor]) for tensor in tensors_in(self.graph.outputs)]
+        outputs = [self._output(tensor) for tensor in tensors_in(self.graph.outputs)]
         self.plan.add_operators(self.writer)
         self.plan.inputs = [(ref.name, ref.dtype) for ref in inputs]
         self.plan.outputs = [(ref.name, ref.dtype) for ref in outputs]
@@ -82,12 +85,13 @@ class Emitter:
             port, self.refs[tensor] = write_graph_input(self.writer, name, spec, grid, self.io, reader)
         return port
 
-    def _output(self, ref: Ref) -> Ref:
+    def _output(self, tensor: Tensor) -> Ref:
+        ref = self.refs[tensor]
         if self.io == "float32":
             return self._float(ref)
         with self.writer.owned(INTEGER, ref.name):
             port, note = write_graph_output(self.writer, ref, self.io)
-        self.notes += note
+        self.notes += [n + "; its parts are on several" if tensor in self.joined else n for n in note]
         return port
 
     def _emit(self, node: Node) -> None:
@@ -132,6 +136,12 @@ class Emitter:
                 "FakeQuant before and after it. Make the model with kqat.quantize."
             )
         step = to_numpy_step(layer.step())
+        if not is_finite((step.inputs, step.output, step.weights)):
+            raise ExportError(
+                f"The folded weights or a step of layer '{layer.name}' overflow float32. Received: weights "
+                "or ranges that are finite, and products of them that are not. Look at its kernel, its "
+                "BatchNorm and its ranges."
+            )
         self.lines.append(layer_line(layer, step))
         return self._write_step(layer, step, inputs)
 
@@ -181,7 +191,8 @@ class Emitter:
         if is_whole(node, self.graph) and not getattr(node.op, "variables", None):
             return self._emit_whole(node, inputs, args, kwargs)
         real = [grid for ref, grid in zip(inputs, grids, strict=True) if grid or "float" in ref.dtype]
-        if treatment is not None and treatment.kind == "passthrough" and None not in real:
+        passes = treatment is not None and treatment.kind == "passthrough"
+        if passes and all(g is not None and same_grid(g, real[0]) for g in real):
             step = Step(node.op, tuple(grids), real[0], "linear", None, args, kwargs)
             lowering = lowering_for(node.op, 16 if is_wide(step) else 8)
             if lowering is not None:  # without one, values pass through float unchanged
@@ -202,8 +213,10 @@ class Emitter:
 
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
         op, nothing = node.op, (None,) * len(inputs)
+        joins = node.path in self.collecting
         if op.name not in {note.split(":")[0] for note in self.notes}:
-            self.notes.append(f"{op.name}: float")
+            self.notes.append(f"{op.name}: float" + f", {REASON}" * joins)
+        self.joined.update(node.outputs if joins or self.joined & {*node.inputs} else ())
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)

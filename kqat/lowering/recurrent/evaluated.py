@@ -6,6 +6,7 @@ from keras import ops
 from kqat.lowering.recurrent.curves import UNIT
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import unfused
+from kqat.lowering.table import take
 from kqat.ops.reciprocal import reciprocal
 
 
@@ -89,7 +90,7 @@ class Evaluated:
 
     def look_up(self, rows: np.ndarray, index):
         """Returns the rows of a table, as real values, at whole numbers."""
-        return ops.take(rows.astype(np.float32) * UNIT, ops.cast(index, "int32"), axis=0)
+        return take(rows.astype(np.float32) * UNIT, index)
 
     def split(self, x, count: int) -> list:
         """Returns the last axis in equal parts."""

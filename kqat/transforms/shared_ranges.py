@@ -1,0 +1,49 @@
+"""Warns where tensors of very different sizes share one grid."""
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from kqat.core.errors import SharedGridWarning
+
+LARGEST_RATIO = 16.0  # four of the bits of the smaller tensor
+
+
+class SharedRanges:
+    """Takes down how large the values of each tensor are that a `FakeQuant` is called on."""
+
+    def __init__(self):
+        self._tops: dict[Any, list[float]] = {}
+        self._call: dict[Any, int] = {}
+
+    def start_batch(self) -> None:
+        """Says that the model is about to be called: calls are counted anew."""
+        self._call = dict.fromkeys(self._tops, 0)
+
+    def update(self, fake_quant, x: np.ndarray) -> None:
+        """Takes the values of a call into account; the calls of a batch come in the model's order."""
+        tops, call = self._tops.setdefault(fake_quant, []), self._call.get(fake_quant, 0)
+        if call == len(tops):
+            tops.append(0.0)
+        tops[call] = max(tops[call], float(np.abs(x).max(initial=0)))
+        self._call[fake_quant] = call + 1
+
+    def warn(self) -> None:
+        """Warns of grids whose largest tensor is more than 16 times as large as the smallest."""
+        for layer, tops in self._tops.items():
+            known = [top for top in tops if top > 0]
+            if known and max(known) > LARGEST_RATIO * min(known):
+                self._warn(layer, tops)
+
+    def _warn(self, layer, tops):
+        known = layer.call_names() if len(layer.call_names()) == len(tops) else range(len(tops))
+        names = [f"'{name}' up to {top:.3g}" for name, top in zip(known, tops, strict=True)]
+        warnings.warn(
+            f"Tensors of very different sizes share the grid of '{layer.name}', and the small ones keep few "
+            f"of its levels. Received: {', '.join(names)}. Where a concatenation joins them, give its parts "
+            "grids of their own with recipe=[{'match': <its name>, 'share': False}] in kqat.quantize; where "
+            "a layer is called several times, use a layer for each call, or scale the inputs alike.",
+            SharedGridWarning,
+            stacklevel=4,
+        )
