@@ -33,8 +33,20 @@ class FileError(VerifyError):
     """Bytes are not a model that the runtime can run, or not with these inputs."""
 
 
-class FallbackWarning(UserWarning):
+class KqatWarning(UserWarning):
+    """Base of every warning below."""
+
+
+class FallbackWarning(KqatWarning):
     """Something works in another way than planned, with other promises."""
+
+
+class NothingQuantizedWarning(KqatWarning):
+    """No layer of a quantized model is quantized, or none of a binary file is binary."""
+
+
+class TrainingMethodsWarning(KqatWarning):
+    """The quantized model lacks methods, such as `train_step`, that the class of the original has."""
 
 
 class CheckpointError(KqatError, ValueError):
