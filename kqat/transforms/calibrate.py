@@ -16,6 +16,7 @@ from kqat.layers.quantized import Quantized
 from kqat.quantizers import FixedRange
 from kqat.transforms.batches import batches_of, show
 from kqat.transforms.correct import Correction
+from kqat.transforms.nothing import nothing_to_calibrate
 
 BATCH = 64
 LEARNED_BELOW = 8
@@ -62,9 +63,7 @@ def calibrate(
     """
     fake_quants, wrapped = _quantized_layers(model)
     if not fake_quants:
-        raise NotCalibratedError(
-            f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first."
-        )
+        raise NotCalibratedError(nothing_to_calibrate(model))
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
     correction = Correction(wrapped if bias_correction else [])
     with _observing(fake_quants, wrapped, watchers):

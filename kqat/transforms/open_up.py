@@ -14,7 +14,6 @@ from kqat.lowering.recording import (
     parameters,
     record_layer,
 )
-from kqat.lowering.registry import lowering_for
 from kqat.transforms.record import record_call
 
 
@@ -23,17 +22,13 @@ def is_custom(op) -> bool:
     return is_own_layer(op) and not is_registered(op)
 
 
-def why_whole(layer, closed: Closed | None) -> str:
-    """Returns why a layer of the user's own is one piece, and what that means for its file.
+def why_whole(closed: Closed | None) -> str:
+    """Returns why a custom layer is one piece.
 
     Args:
-        layer: The layer, its call prepared.
         closed: Why it was not opened; `None` for one that is registered.
     """
-    why = "registered" if closed is None else f"one piece: {closed}"
-    if lowering_for(layer) is not None:
-        return why
-    return f"{why}; only TensorFlow's converter can write it, unless kqat.register gives it a lowering"
+    return "registered" if closed is None else f"one piece: {closed}"
 
 
 def record_inside(op, call, given, training: bool | None):

@@ -2,18 +2,16 @@
 
 import keras
 
-from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recording import Masked
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
-from kqat.transforms.limits import missing_kernel, missing_width
+from kqat.transforms.limits import missing_width, obstacle
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
@@ -36,6 +34,7 @@ class Planner:
         self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
+        self.causes: dict[str, str] = {}
         self.blocked: dict[str, str] = {}
         self.first, self.last = boundary(graph)
         while self._settle(graph):
@@ -84,24 +83,13 @@ class Planner:
         return self.wishes.get(group, self._usual_bits) != 1 and not explicit
 
     def plan(self) -> Plan:
-        """Returns the plan.
-
-        Raises:
-            PlanError: `strict=True` and a layer stays float because kqat has no way to quantize it.
-        """
+        """Returns the plan."""
         inputs = [self._input_plan(t, name) for t, name in self.graph.input_names.items()]
         seen: dict[str, LayerPlan] = {}
         for node in self.graph.nodes:
             if node.path not in seen:
                 seen[node.path] = self._layer_plan(node)
-        plan = Plan(self.graph.name, (*inputs, *seen.values()))
-        unsupported = [p for p in plan.float_layers if p.reason.startswith("no ")]
-        if self.settings.strict and unsupported:
-            listed = "; ".join(f"{p.path} ({p.kind}): {p.reason}" for p in unsupported)
-            raise PlanError(
-                f"strict=True and these layers stay float: {listed}. Exclude them, or use strict=False."
-            )
-        return plan
+        return Plan(self.graph.name, (*inputs, *seen.values()))
 
     # Which mode each layer is in.
 
@@ -109,29 +97,23 @@ class Planner:
         modes: dict[str, str] = {}
         for node in self.graph.nodes:
             if node.path not in modes:
-                modes[node.path], self.reasons[node.path] = self._mode(node)
+                modes[node.path], self.reasons[node.path], self.causes[node.path] = self._mode(node)
         return modes
 
-    def _mode(self, node: Node) -> tuple[str, str]:
+    def _mode(self, node: Node) -> tuple[str, str, str]:
+        """Returns the mode of a layer, its reason in words and, for float, the cause."""
         excluded = self.settings.excluded(self.graph.written(node))
         if excluded:
-            return "float", excluded
+            return "float", excluded, "excluded"
         treatment = treatment_for(node.op)
-        if treatment is None:
-            own = is_own_layer(node.op)
-            return "float", "registered so" if own else f"no quantization rule for {kind_of(node.op)}"
-        if isinstance(closed := self.graph.closed.get(node.path), Masked):
-            return "float", f"no quantization of {kind_of(node.op)}: {closed}"
-        missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
-        if missing:
-            return "float", missing
-        if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
-            return "float", "no tensor input, or several outputs"
+        if treatment is None and is_own_layer(node.op):
+            return "float", "registered so", "excluded"
+        unsupported = self.blocked.get(node.path) or obstacle(node, self.graph, treatment)
+        if unsupported:
+            return "float", unsupported, "unsupported"
         if treatment.kind == "passthrough":
-            return "passthrough", "output values are input values"
-        if treatment.kind == "weighted" and not node.op.variables:
-            return "float", "no weights"
-        return "quantized", ""
+            return "passthrough", "output values are input values", ""
+        return "quantized", "", ""
 
     def _mark_fused(self) -> None:
         self.into: dict[str, str] = {}
@@ -147,7 +129,8 @@ class Planner:
         self.live = {self.groups.find(t) for t in used}
         for node in self.graph.nodes:
             if self.modes[node.path] == "passthrough" and self.groups.find(node.inputs[0]) not in self.live:
-                self.modes[node.path], self.reasons[node.path] = "float", "nothing around it is quantized"
+                self.modes[node.path], self.causes[node.path] = "float", "idle"
+                self.reasons[node.path] = "nothing around it is quantized"
 
     def _quantized(self) -> list[Node]:
         return [node for node in self.graph.nodes if self.modes[node.path] == "quantized"]
@@ -278,7 +261,7 @@ class Planner:
             read = [t for t in node.outputs if any(self.modes[r.path] != "float" for r in self.readers[t])]
             plans = (self._tensor_plan(t, node, self.names[path]) for t in read)
             output = next((plan for plan in plans if plan is not None), None)
-        return LayerPlan(*common, reason, output=output)
+        return LayerPlan(*common, reason, output=output, cause=self.causes[path])
 
     def _why(self, node: Node) -> str:
         if self._rule_for(node) is not None:
@@ -286,7 +269,7 @@ class Planner:
         edge = [w for w, paths in (("first", self.first), ("last", self.last)) if node.path in paths]
         why = [f"{' and '.join(edge)} weighted layer"] if edge else []
         if is_own_layer(node.op):
-            why += [why_whole(node.op, self.graph.closed.get(node.path))]
+            why += [why_whole(self.graph.closed.get(node.path))]
         return "; ".join(why)
 
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:

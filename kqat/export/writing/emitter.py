@@ -187,7 +187,7 @@ class Emitter:
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
-                return self._lowering(op).emit(self.writer, step, inputs, op.name)
+                return self._lowering(op, step).emit(self.writer, step, inputs, op.name)
             linear = _with_linear_activation(op)
             inside = Step(linear, nothing, None, "linear", None, args, kwargs)
             x = self._lowering(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
@@ -206,6 +206,11 @@ class Emitter:
         if lowering is None:
             raise NotImplementedError(
                 f"There is no kernel between int16 tensors. Received: {type(op).__name__}. Use 8 bits for it."
+            )
+        if step is not None and step.kwargs.get("mask") is not None and not lowering.reads_masks:
+            raise NotImplementedError(
+                f"There is no masked kernel. Received: {type(op).__name__} {op.name!r} with a mask. Use it "
+                "without one."
             )
         return lowering
 
