@@ -83,6 +83,7 @@ def load_packed(
         content = Path(path).read_bytes()
     except OSError as error:
         raise CheckpointError(f"The file cannot be read: {error}. Received: {str(path)!r}.") from error
+    _require_ours(content, path)
     archive = ArchiveReader(content)
     about, config = archive.document("about.json"), archive.document("config.json")
     if not isinstance(about, dict) or about.get("form") != _FORM or not isinstance(config, dict):
@@ -94,6 +95,21 @@ def load_packed(
         raise damaged(f"a {type(model).__name__} in place of a model")
     _assign(model, archive, about.get("layers"))
     return model
+
+
+def _require_ours(content: bytes, path) -> None:
+    """Raises where a file is of a form that another function loads."""
+    form = loader = None
+    if content[4:8] == b"TFL3":
+        form, loader = "a .tflite file", "kqat.runtime.load(path), which runs it"
+    elif content[:8] == b"\x89HDF\r\n\x1a\n":
+        form, loader = "an HDF5 file", "model.load_weights(path) or kqat.load_h5_weights(model, path)"
+    elif b"model.weights.h5" in content and content[:2] == b"PK":
+        form, loader = "a .keras file", "kqat.load_model(path)"
+    if form is not None:
+        raise CheckpointError(
+            f"This is no checkpoint of kqat.save_packed. Received: {form}, {str(path)!r}. Use {loader}."
+        )
 
 
 # Saving.

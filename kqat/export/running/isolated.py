@@ -17,7 +17,7 @@ import numpy as np
 
 from kqat.core.errors import FileError
 from kqat.export.packing.expand import expand_file
-from kqat.export.running.runtime import DEFAULT_BATCH, Delegation, Port, Runtime
+from kqat.export.running.runtime import DEFAULT_BATCH, Delegation, Port, Runtime, listed
 from kqat.export.running.structure import check_structure
 
 TIMEOUT = 120.0  # seconds for one request; a batch of 256 images through ResNet-50 takes about 15
@@ -91,9 +91,11 @@ class IsolatedRuntime:
         outputs = self.run(arrays, batch_size)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
+    def run(
+        self, arrays: np.ndarray | Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True
+    ):
         """Returns the outputs for whole arrays; see `Runtime.run`."""
-        return self._ask({"batch_size": batch_size, "real": real}, [np.asarray(x) for x in arrays])[1]
+        return self._ask({"batch_size": batch_size, "real": real}, [np.asarray(x) for x in listed(arrays)])[1]
 
     def _ask(self, header: dict, arrays) -> tuple[dict, list[np.ndarray]]:
         """Sends a request and returns the answer."""

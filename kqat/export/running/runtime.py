@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
@@ -136,18 +137,21 @@ class Runtime:
         outputs = self.run(arrays, batch_size)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
+    def run(
+        self, arrays: np.ndarray | Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True
+    ):
         """Returns the outputs for whole arrays, computed in batches.
 
         Args:
-            arrays: One array an input, first axis the samples: real values, or codes in the stored type.
+            arrays: One array an input, first axis the samples: real values, or codes in the stored type. A
+                single array is that of a file with one input.
             batch_size: Samples a batch; a file with a fixed batch runs in batches of its own size.
             real: Whether quantized outputs come back as real values instead of codes.
 
         Raises:
             FileError: Wrong number, shape or type of arrays, or the runtime fails.
         """
-        arrays = self._checked(arrays)
+        arrays = self._checked(listed(arrays))
         parts = [self._run_batch(batch, count) for batch, count in self._batches(arrays, batch_size)]
         joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
         return [p.decode(x) if real else x for p, x in zip(self.outputs, joined, strict=True)]
@@ -253,3 +257,18 @@ def left_behind(operators: Sequence[dict]) -> tuple[int, list[int]]:
 
 def _one_line(error) -> str:
     return " ".join(str(error).split())[:300].rstrip(".")
+
+
+def listed(arrays: Any) -> list:
+    """Returns the arrays that a file is run on as a list: a single array becomes one of one.
+
+    Raises:
+        FileError: `arrays` is neither.
+    """
+    if hasattr(arrays, "shape"):
+        return [arrays]
+    if isinstance(arrays, list | tuple):
+        return list(arrays)
+    raise FileError(
+        f"A file runs on one array an input. Received: {type(arrays).__name__}. Use a list of NumPy arrays."
+    )
