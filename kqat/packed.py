@@ -92,7 +92,9 @@ def load_packed(
 
     Invariant: outputs in inference are bit-equal to those of the saved model.
     """
-    archive = ArchiveReader(_content(path))
+    content = _content(path)
+    _require_ours(content, path)
+    archive = ArchiveReader(content)
     about, config = archive.document("about.json"), archive.document("config.json")
     if not isinstance(about, dict) or about.get("form") != _FORM or not isinstance(config, dict):
         raise damaged(f"another form than {_FORM}")
@@ -124,6 +126,21 @@ def _require_known_version(about: dict) -> None:
         raise CheckpointError(
             f"The checkpoint has a newer format. Received: version {version}, where this kqat knows up to "
             f"{_VERSION}. Use the kqat that wrote it, or a newer one."
+        )
+
+
+def _require_ours(content: bytes, path) -> None:
+    """Raises where a file is of a form that another function loads."""
+    form = loader = None
+    if content[4:8] == b"TFL3":
+        form, loader = "a .tflite file", "kqat.runtime.load(path), which runs it"
+    elif content[:8] == b"\x89HDF\r\n\x1a\n":
+        form, loader = "an HDF5 file", "model.load_weights(path) or kqat.load_h5_weights(model, path)"
+    elif b"model.weights.h5" in content and content[:2] == b"PK":
+        form, loader = "a .keras file", "kqat.load_model(path)"
+    if form is not None:
+        raise CheckpointError(
+            f"This is no checkpoint of kqat.save_packed. Received: {form}, {str(path)!r}. Use {loader}."
         )
 
 

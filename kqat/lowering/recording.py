@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import keras
@@ -145,8 +146,8 @@ def _call(layer, args, kwargs):
         with keras.StatelessScope(collect_losses=True) as scope:
             outputs = layer.call(*args, **kwargs)
     except Exception as error:
-        words = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Closed(f"its call cannot be recorded ({words[:100]})") from error
+        words = shorten((str(error).splitlines() or [type(error).__name__])[0], 100, placeholder=" ...")
+        raise Closed(f"its call cannot be recorded ({words})") from error
     if scope.state_mapping or scope.losses:
         raise Closed("its call assigns variables or adds losses")
     if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):

@@ -18,6 +18,7 @@ from kqat.layers.quantized import Quantized
 from kqat.quantizers import FixedRange
 from kqat.transforms.batches import checked_batches_of, is_shown, show
 from kqat.transforms.correct import Correction
+from kqat.transforms.nothing import nothing_to_calibrate
 from kqat.transforms.outcome import Outcome
 from kqat.transforms.shared_ranges import SharedRanges
 
@@ -77,9 +78,7 @@ def calibrate(
     """
     fake_quants, wrapped = _quantized_layers(model)
     if not fake_quants:
-        raise NotCalibratedError(
-            f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first."
-        )
+        raise NotCalibratedError(nothing_to_calibrate(model))
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
     correction, shared = Correction(wrapped if bias_correction else []), SharedRanges()
     batches, total = checked_batches_of(model, data, BATCH, steps)

@@ -1,20 +1,18 @@
 """The planner: from a graph and the user's settings to a plan."""
 
-from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recording import Masked
 from kqat.lowering.recurrent.state import State
-from kqat.lowering.registry import has_float_outputs, needs_output, rounded_inputs
+from kqat.lowering.registry import needs_output, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.collecting import REASON, collecting, sharing
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
-from kqat.transforms.limits import missing_kernel, missing_width
+from kqat.transforms.limits import missing_width, obstacle
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
@@ -38,6 +36,7 @@ class Planner:
         self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
+        self.causes: dict[str, str] = {}
         self.blocked: dict[str, str] = {}
         self.ids = ids(graph)
         self.first, self.last = boundary(graph)
@@ -88,24 +87,13 @@ class Planner:
         return self.wishes.get(group, self._usual_bits) != 1 and not explicit
 
     def plan(self) -> Plan:
-        """Returns the plan.
-
-        Raises:
-            PlanError: `strict=True` and a layer stays float because kqat has no way to quantize it.
-        """
+        """Returns the plan."""
         inputs = [self._input_plan(t, name) for t, name in self.graph.input_names.items()]
         seen: dict[str, LayerPlan] = {}
         for node in self.graph.nodes:
             if node.path not in seen:
                 seen[node.path] = self._layer_plan(node)
-        plan = Plan(self.graph.name, (*inputs, *seen.values()))
-        unsupported = [p for p in plan.float_layers if p.reason.startswith("no ")]
-        if self.settings.strict and unsupported:
-            listed = "; ".join(f"{p.path} ({p.kind}): {p.reason}" for p in unsupported)
-            raise PlanError(
-                f"strict=True and these layers stay float: {listed}. Exclude them, or use strict=False."
-            )
-        return plan
+        return Plan(self.graph.name, (*inputs, *seen.values()))
 
     # Which mode each layer is in.
 
@@ -113,33 +101,27 @@ class Planner:
         modes: dict[str, str] = {}
         for node in self.graph.nodes:
             if node.path not in modes:
-                modes[node.path], self.reasons[node.path] = self._mode(node)
+                modes[node.path], self.reasons[node.path], self.causes[node.path] = self._mode(node)
         return modes
 
-    def _mode(self, node: Node) -> tuple[str, str]:
+    def _mode(self, node: Node) -> tuple[str, str, str]:
+        """Returns the mode of a layer, its reason in words and, for float, the cause."""
         excluded = self.settings.excluded(self.graph.written(node))
         if excluded:
-            return "float", excluded
+            return "float", excluded, "excluded"
         treatment = treatment_for(node.op)
         if not is_own_layer(node.op) and (whole := self._whole(node, treatment)):
-            return "float", whole
-        if treatment is None:
-            own = is_own_layer(node.op)
-            return "float", "registered so" if own else f"no quantization rule for {kind_of(node.op)}"
-        if isinstance(closed := self.graph.closed.get(node.path), Masked):
-            return "float", f"no quantization of {kind_of(node.op)}: {closed}"
-        missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
-        if missing:
-            return "float", missing
-        several = len(node.outputs) != 1 and not has_float_outputs(node.op)
-        if not node.inputs or several and treatment.kind != "passthrough":
-            return "float", "no tensor input, or several outputs"
+            return "float", whole, "whole"
+        if treatment is None and is_own_layer(node.op):
+            return "float", "registered so", "excluded"
+        unsupported = self.blocked.get(node.path) or obstacle(node, self.graph, treatment)
+        if unsupported:
+            return "float", unsupported, "unsupported"
         if treatment.kind == "passthrough":
             rule = self._rule_for(node)
-            return sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
-        if treatment.kind == "weighted" and not node.op.variables:
-            return "float", "no weights"
-        return "quantized", ""
+            mode, reason = sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
+            return mode, reason, "collects" if mode == "float" else ""
+        return "quantized", "", ""
 
     def _whole(self, node: Node, treatment) -> str:
         """Returns why there is nothing to round in what a call reads or returns, `""` if there is."""
@@ -165,7 +147,8 @@ class Planner:
         self.live = {self.groups.find(t) for t in used}
         for node in self.graph.nodes:
             if self.modes[node.path] == "passthrough" and self.groups.find(node.inputs[0]) not in self.live:
-                self.modes[node.path], self.reasons[node.path] = "float", "nothing around it is quantized"
+                self.modes[node.path], self.causes[node.path] = "float", "idle"
+                self.reasons[node.path] = "nothing around it is quantized"
 
     def _quantized(self) -> list[Node]:
         return [node for node in self.graph.nodes if self.modes[node.path] == "quantized"]
@@ -295,7 +278,7 @@ class Planner:
             read = [t for t in node.outputs if any(self.modes[r.path] != "float" for r in self.readers[t])]
             plans = (self._tensor_plan(t, node, self.names[path]) for t in read)
             output = next((plan for plan in plans if plan is not None), None)
-        return LayerPlan(*common, reason, output=output)
+        return LayerPlan(*common, reason, output=output, cause=self.causes[path])
 
     def _why(self, node: Node) -> str:
         if self._rule_for(node) is not None:
@@ -303,7 +286,7 @@ class Planner:
         edge = [w for w, paths in (("first", self.first), ("last", self.last)) if node.path in paths]
         why = [f"{' and '.join(edge)} weighted layer"] if edge else []
         if is_own_layer(node.op):
-            why += [why_whole(node.op, self.graph.closed.get(node.path))]
+            why += [why_whole(self.graph.closed.get(node.path))]
         return "; ".join(why)
 
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:

@@ -31,11 +31,14 @@ class FileRuntime:
         outputs = self.run(arrays, batch_size)
         return outputs[0] if len(outputs) == 1 else outputs
 
-    def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
+    def run(
+        self, arrays: np.ndarray | Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True
+    ):
         """Returns the outputs for whole arrays, computed in batches.
 
         Args:
-            arrays: One array an input, first axis the samples: real values, or codes in the stored type.
+            arrays: One array an input, first axis the samples: real values, or codes in the stored type. A
+                single array is that of a file with one input.
             batch_size: Samples a batch; a file with a fixed batch runs in batches of its own size.
             real: Whether quantized outputs come back as real values instead of codes.
 
@@ -45,13 +48,28 @@ class FileRuntime:
         raise NotImplementedError
 
 
+def listed(arrays: Any) -> list:
+    """Returns the arrays that a file is run on as a list: a single array becomes one of one.
+
+    Raises:
+        FileError: `arrays` is neither.
+    """
+    if hasattr(arrays, "shape"):
+        return [arrays]
+    if isinstance(arrays, list | tuple):
+        return list(arrays)
+    raise FileError(
+        f"A file runs on one array an input. Received: {type(arrays).__name__}. Use a list of NumPy arrays."
+    )
+
+
 def require_inputs(ports, arrays) -> list[np.ndarray]:
     """Returns arrays if they are what the inputs of a file take.
 
     Raises:
         FileError: There are other arrays, or none of them has a sample.
     """
-    arrays = [np.asarray(x) for x in arrays]
+    arrays = [np.asarray(x) for x in listed(arrays)]
     expected, received = [port.shape for port in ports], [x.shape for x in arrays]
     fits = len(arrays) == len(expected) and all(
         len(r) == len(e) and len(r) > 0 and r[1:] == e[1:] for r, e in zip(received, expected, strict=False)

@@ -10,7 +10,7 @@ from kqat.core import limits
 from kqat.core.child import Child, ChildError
 from kqat.core.errors import FileError
 from kqat.export.packing.expand import expand_file
-from kqat.export.running.base import DEFAULT_BATCH, FileRuntime
+from kqat.export.running.base import DEFAULT_BATCH, FileRuntime, listed
 from kqat.export.running.here import load_here
 from kqat.export.running.runtime import Delegation, Port
 from kqat.export.running.structure import check_structure
@@ -87,9 +87,11 @@ class IsolatedRuntime(FileRuntime):
         """Ends the process."""
         self._child.close()
 
-    def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
+    def run(
+        self, arrays: np.ndarray | Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True
+    ):
         """Returns the outputs for whole arrays; see `Runtime.run`."""
-        return self._ask({"batch_size": batch_size, "real": real}, [np.asarray(x) for x in arrays])[1]
+        return self._ask({"batch_size": batch_size, "real": real}, [np.asarray(x) for x in listed(arrays)])[1]
 
     def _ask(self, header: dict, arrays) -> tuple[dict, list[np.ndarray]]:
         try:

@@ -134,7 +134,9 @@ class Runtime(FileRuntime):
                 raise closed()
             return delegation(self._interpreter._get_ops_details())
 
-    def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
+    def run(
+        self, arrays: np.ndarray | Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True
+    ):
         """Returns the outputs for whole arrays, computed in batches; see `FileRuntime.run`."""
         arrays = require_inputs(self.inputs, arrays)
         parts = [self._run_batch(batch, count) for batch, count in self._batches(arrays, batch_size)]

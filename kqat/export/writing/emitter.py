@@ -220,7 +220,7 @@ class Emitter:
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
-                return lowering_for(op).emit(self.writer, step, inputs, op.name)
+                return self._lowering(op, step).emit(self.writer, step, inputs, op.name)
             linear = _with_linear_activation(op)
             inside = Step(linear, nothing, None, "linear", None, args, kwargs)
             x = lowering_for(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
@@ -234,11 +234,16 @@ class Emitter:
         alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
         return readers[0].op.name if alone else node.op.name
 
-    def _lowering(self, op) -> Lowering:
+    def _lowering(self, op, step: Step | None = None) -> Lowering:
         lowering = lowering_for(op)
         if lowering is None:
             raise NotImplementedError(
                 f"There is no kernel for it. Received: {type(op).__name__}. Use fallback='converter'."
+            )
+        if step is not None and step.kwargs.get("mask") is not None and not lowering.reads_masks:
+            raise NotImplementedError(
+                f"There is no masked kernel. Received: {type(op).__name__} {op.name!r} with a mask. Use it "
+                "without one."
             )
         return lowering
 
