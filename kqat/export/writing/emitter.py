@@ -6,6 +6,7 @@ import keras
 
 from kqat import __version__
 from kqat.core.errors import ExportError
+from kqat.export.fallback.islands import Islands
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
 from kqat.export.writing.manual import (
@@ -42,10 +43,11 @@ class Emitter:
     Args:
         graph: The traced model.
         io: Type of quantized graph inputs and outputs: `"float32"`, `"int8"` or `"uint8"`.
+        islands: Where float operations without a lowering go; `None` to raise instead.
     """
 
-    def __init__(self, graph: Graph, io: str = "float32"):
-        self.graph, self.io, self.readers = graph, io, graph.consumers()
+    def __init__(self, graph: Graph, io: str = "float32", islands: Islands | None = None):
+        self.graph, self.io, self.readers, self.islands = graph, io, graph.consumers(), islands
         self.writer, self.plan = Writer(), Plan()
         self.refs: dict[Tensor, Ref] = {}
         self.floats: dict[int, Ref] = {}
@@ -122,9 +124,12 @@ class Emitter:
 
     def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
         layer: Any = node.op
-        if layer.lowering is None and not layer.weight_quantizers:  # part of a split layer, left in float
+        alone = not (layer.weight_quantizers or layer.batchnorm or layer.activation)
+        if layer.lowering is None and alone:  # part of a split layer, left in float
             step, part = layer.step(), Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
             return self._emit_float(part, [self._float(ref) for ref in inputs], step.args, step.kwargs)
+        if layer.lowering is None and self.islands is not None:  # it computes in float with rounded weights
+            return self._emit_island(node, [self._float(ref) for ref in inputs], *places(node))
         if not layer.is_integer:
             raise ExportError(
                 f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
@@ -176,14 +181,45 @@ class Emitter:
         grids = [ref.grid for ref in inputs]
         if treatment is not None and treatment.kind == "passthrough" and all(g is not None for g in grids):
             step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
-            with self.writer.owned(INTEGER, node.op.name):
-                return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
+            return self._emit_passthrough(node, step, inputs)
         return self._emit_float(node, [self._float(ref) for ref in inputs], args, kwargs)
 
+    def _emit_passthrough(self, node: Node, step: Step, inputs: list[Ref]):
+        """Writes an operation that moves values; TensorFlow's converter's moves real numbers."""
+        if self.islands is None or node not in self.islands:
+            try:
+                with self.writer.owned(INTEGER, node.op.name):
+                    return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
+            except NotImplementedError:
+                if self.islands is None:
+                    raise
+        moved = self._emit_island(node, [self._float(ref) for ref in inputs], step.args, step.kwargs)
+        with self.writer.owned(BORDER, node.op.name):
+            return [write_quantize(self.writer, x, step.output, f"{x.name}/levels") for x in moved]
+
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
-        op, nothing = node.op, (None,) * len(inputs)
+        """Writes an operation that stays float, by TensorFlow's converter where nothing else can."""
+        if self.islands is None:
+            return self._write_float(node, inputs, args, kwargs)
+        if node not in self.islands:
+            try:
+                return self._write_float(node, inputs, args, kwargs)
+            except NotImplementedError:  # what it has appended so far goes with the whole first pass
+                pass
+        return self._emit_island(node, inputs, args, kwargs)
+
+    def _emit_island(self, node: Node, inputs: list[Ref], args, kwargs):
+        self._note_float(node.op)
+        specs = [self.graph.specs[tensor] for tensor in node.outputs]
+        return self.islands.write(self.writer, node, inputs, args, kwargs, specs)
+
+    def _note_float(self, op) -> None:
         if op.name not in {note.split(":")[0] for note in self.notes}:
             self.notes.append(f"{op.name}: float")
+
+    def _write_float(self, node: Node, inputs: list[Ref], args, kwargs):
+        op, nothing = node.op, (None,) * len(inputs)
+        self._note_float(op)
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
