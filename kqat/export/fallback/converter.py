@@ -40,7 +40,7 @@ def convert(island: Island) -> bytes:
             return free_batch.merged(*(_converted(tf, island, size) for size in free_batch.SIZES)) or content
     except Exception as error:  # the converter raises bare Exceptions, and layers whatever they like
         raise ExportError(
-            f"TensorFlow's converter refuses layer '{island.name}': {_reason(str(error))} Received: "
+            f"TensorFlow's converter refuses layer '{island.name}': {reason(str(error))} Received: "
             f"{island.kind}. Use another layer, or leave it out of the file."
         ) from error
 
@@ -67,7 +67,7 @@ def _quiet():
         logger.setLevel(level)
 
 
-def _reason(text: str) -> str:
+def reason(text: str) -> str:
     """Returns what the converter complains about, without the many lines on where it was."""
     errors = re.findall(r"error: (.+)", text)
     reason = "; ".join(dict.fromkeys(errors or text.strip().splitlines()[-1:]))[:600]

@@ -12,7 +12,7 @@ SIZES = (2, 3)  # no axis of a model is likely to change with them by chance
 
 
 def is_free(content: bytes) -> bool:
-    """Tells whether a file computes no shapes at run time and all its tensors have known sizes but the batch."""
+    """Tells whether a file computes no shapes at run time, and only the batch of its tensors is free."""
     model = _opened(content)
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
     signatures = [t.shapeSignature for graph in model.subgraphs for t in graph.tensors]

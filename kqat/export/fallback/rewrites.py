@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -23,7 +22,7 @@ def rewritten(op, spec) -> Callable | None:
 
 
 def _resizing(op, spec) -> Callable | None:
-    """Resizing is a matrix product along the rows, and one along the columns: found with the images of lines."""
+    """Resizing is a product along the rows and one along the columns: images of lines give the factors."""
     first = getattr(op, "data_format", None) == "channels_first"
     height, width = spec.shape[2:] if first else spec.shape[1:3]
     if None in (height, width):

@@ -46,7 +46,7 @@ def _values(graph: Graph, tensor: Tensor, count: int, rng) -> np.ndarray:
 
 
 def _readers(graph: Graph, tensor: Tensor) -> list[Node]:
-    """Returns the nodes that read a tensor, also behind casts, slices and the like, as ids often go through."""
+    """Returns the nodes that read a tensor, also behind casts, slices and the like."""
     table, found, seen, open_ = graph.consumers(), [], set(), [tensor]
     while open_:
         current = open_.pop()
