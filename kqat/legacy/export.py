@@ -2,7 +2,6 @@
 
 import warnings
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from kqat.export.checks import check_file
 from kqat.export.fallback.converter import reason
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
+from kqat.legacy.one_dimensional import as_two_dimensional
 
 TYPES = ("float32", "int8", "uint8")
 NOTE = "written by TensorFlow's converter: its last rounding may differ from the model's; see kqat.verify"
@@ -72,8 +72,7 @@ def _convert(model, io: str, wrappers) -> bytes:
     if wrappers:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-    one_dimensional = import_module("kqat.legacy.one_dimensional")
-    with warnings.catch_warnings(), one_dimensional.as_two_dimensional(wrappers):
+    with warnings.catch_warnings(), as_two_dimensional(wrappers):
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
         try:
             return converter.convert()

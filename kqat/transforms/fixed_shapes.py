@@ -27,8 +27,8 @@ def trace_fixed(model: keras.Model, shapes: Mapping[str, Sequence[int]] | Sequen
     if not is_functional(model):
         raise TraceError(
             "Only inputs of functional and Sequential models can be given sizes. Received: "
-            f"'{model.name}', a {type(model).__name__}. Use keras.Model(inputs, model(inputs)) with inputs of "
-            "these sizes."
+            f"'{model.name}', a {type(model).__name__}. Use keras.Model(inputs, model(inputs)) with inputs "
+            "of these sizes."
         )
     inputs, _ = ends(model)
     wanted = _by_name(keras.tree.flatten(inputs), shapes)

@@ -13,11 +13,10 @@ from kqat.lowering.recording import parameters, steps
 
 
 @contextmanager
-def restored(model):
-    """Removes, at the end, every record that calls within the block left on the layers of `model`."""
-    marks = [
-        (op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in (model, *model._flatten_layers())
-    ]
+def restored(op):
+    """Removes, at the end, every record that calls within the block left on an operation and its parts."""
+    inside = op._flatten_layers() if isinstance(op, keras.layers.Layer) else ()
+    marks = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in (op, *inside)]
     try:
         yield
     finally:

@@ -13,6 +13,7 @@ from kqat.export.fallback.travel import portable
 from kqat.layers.quantized import Quantized
 from kqat.lowering.base import Input
 from kqat.lowering.recording import Closed, calls_in_order, parameters, record_constants
+from kqat.transforms.record import restored
 
 
 def read_island(name: str, op, inputs, args, kwargs, outputs: int, travels: bool) -> Island:
@@ -62,7 +63,8 @@ class _Reader:
         """Adds a call, and returns the numbers of the tensors that it makes."""
         other = rewritten(op, self.specs[args[0].number]) if args and isinstance(args[0], Value) else None
         if other is not None:
-            return self._add_records(other(self._symbolic(args[0], {})))
+            with restored(op):
+                return self._add_records(other(self._symbolic(args[0], {})))
         layer = isinstance(op, keras.layers.Layer)
         if layer and "training" in parameters(op.call):
             kwargs = {**kwargs, "training": False}
@@ -88,11 +90,12 @@ class _Reader:
             self._rounded |= _rounded(layer)
         fresh: dict[int, Any] = {}
         call = keras.tree.map_structure(lambda leaf: self._symbolic(leaf, fresh), (args, kwargs))
-        try:
-            results = record_constants(layer, *call)
-        except Closed as error:
-            raise self._refusal(layer, f"{obstacle}, and {error}") from error
-        return self._add_records(results)
+        with restored(layer):
+            try:
+                results = record_constants(layer, *call)
+            except Closed as error:
+                raise self._refusal(layer, f"{obstacle}, and {error}") from error
+            return self._add_records(results)
 
     def _add_records(self, results) -> tuple[int, ...]:
         """Adds the calls that made symbolic results, and returns the numbers of these."""

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -17,8 +18,20 @@ def rewritten(op, spec) -> Callable | None:
         op: Layer or operation.
         spec: Symbolic tensor of its first argument.
     """
+    if isinstance(op, keras.layers.TimeDistributed) and None not in spec.shape[1:]:
+        return _time_distributed(op)
     smooth = getattr(op, "interpolation", "nearest") not in _PLAIN or getattr(op, "antialias", False)
     return _resizing(op, spec) if smooth and len(spec.shape) == 4 else None
+
+
+def _time_distributed(op) -> Callable[[Any], Any]:
+    """One call of the layer, on the time steps as samples, in place of one for each step."""
+
+    def run(x):
+        y = op.layer(ops.reshape(x, (-1, *x.shape[2:])))
+        return ops.reshape(y, (-1, x.shape[1], *y.shape[1:]))
+
+    return run
 
 
 def _resizing(op, spec) -> Callable | None:
