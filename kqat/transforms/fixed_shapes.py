@@ -6,15 +6,15 @@ from typing import Any
 import keras
 
 from kqat.core.errors import TraceError
-from kqat.transforms.graph import Graph, trace
-from kqat.transforms.record import ends, is_functional, restored
+from kqat.transforms.graph import Graph, substitute, trace
+from kqat.transforms.record import restored
 
 
 def trace_fixed(model: keras.Model, shapes: Mapping[str, Sequence[int]] | Sequence | None) -> Graph:
     """Returns the graph of a model whose inputs have given sizes; weights are shared.
 
     Args:
-        model: Functional or Sequential model; any model where no shapes are given.
+        model: Any Keras model.
         shapes: For each input, by name or in order, its shape without the batch, as for `keras.Input`; one
             shape for a model with one input. `None` leaves the sizes as they are.
 
@@ -22,26 +22,24 @@ def trace_fixed(model: keras.Model, shapes: Mapping[str, Sequence[int]] | Sequen
         TraceError: The shapes do not fit the model's inputs, or not what it computes with them.
         ValueError: A name is not one of an input.
     """
+    graph = trace(model)
     if shapes is None:
-        return trace(model)
-    if not is_functional(model):
-        raise TraceError(
-            "Only inputs of functional and Sequential models can be given sizes. Received: "
-            f"'{model.name}', a {type(model).__name__}. Use keras.Model(inputs, model(inputs)) with inputs "
-            "of these sizes."
-        )
-    inputs, _ = ends(model)
-    wanted = _by_name(keras.tree.flatten(inputs), shapes)
-    fresh = keras.tree.map_structure(lambda x: _fixed(x, wanted.get(_name(x))), inputs)
-    with restored(model):
-        try:
-            outputs = model.call(fresh)
-        except Exception as error:  # layers raise whatever they like
-            raise TraceError(
-                f"Model '{model.name}' does not compute with these sizes: {error} Received: "
-                f"input_shapes={shapes!r}. Use others."
-            ) from error
-        return trace(keras.Model(fresh, outputs, name=model.name))
+        return graph
+    wanted = _by_name(list(graph.input_names.values()), shapes)
+    known = {t: _fixed(name, graph.specs[t], wanted.get(name)) for t, name in graph.input_names.items()}
+    with restored(*(node.op for node in graph.nodes)):
+        for node in graph.nodes:
+            args, kwargs = substitute((node.args, node.kwargs), known)
+            try:
+                results = keras.tree.flatten(node.op(*args, **kwargs))
+            except Exception as error:  # layers raise whatever they like
+                raise TraceError(
+                    f"Layer '{node.path}' does not compute with these sizes: {error} Received: "
+                    f"input_shapes={shapes!r}. Use others."
+                ) from error
+            known.update(zip(node.outputs, results, strict=True))
+    graph.specs.update(known)
+    return graph
 
 
 def free_inputs(graph: Graph) -> dict[str, tuple]:
@@ -50,8 +48,7 @@ def free_inputs(graph: Graph) -> dict[str, tuple]:
     return {name: shape for name, shape in shapes.items() if None in shape}
 
 
-def _by_name(inputs: list, shapes) -> dict[str, tuple]:
-    names = [_name(x) for x in inputs]
+def _by_name(names: list[str], shapes) -> dict[str, tuple]:
     if isinstance(shapes, Mapping):
         unknown = [name for name in shapes if name not in names]
         if unknown:
@@ -77,18 +74,12 @@ def _whole(name: str, shape) -> tuple:
     return shape
 
 
-def _fixed(tensor, shape: tuple | None):
+def _fixed(name: str, tensor, shape: tuple | None):
     """Returns an input like `tensor` that has a shape."""
     free = tuple(tensor.shape[1:])
     shape = free if shape is None else shape
-    fits = len(shape) == len(free) and all(f in (None, s) for f, s in zip(free, shape, strict=True))
-    if not fits:
+    if len(shape) != len(free) or any(f not in (None, s) for f, s in zip(free, shape, strict=True)):
         raise TraceError(
-            f"The shape does not fit input '{_name(tensor)}'. Received: {shape}. Use one like {free}, "
-            "without the batch."
+            f"The shape does not fit input '{name}'. Received: {shape}. Use one like {free}, without the batch."
         )
-    return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=tensor.dtype, name=_name(tensor))
-
-
-def _name(tensor) -> str:
-    return tensor._keras_history.operation.name
+    return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=tensor.dtype, name=name)

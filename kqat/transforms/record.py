@@ -13,10 +13,13 @@ from kqat.lowering.recording import parameters, steps
 
 
 @contextmanager
-def restored(op):
-    """Removes, at the end, every record that calls within the block left on an operation and its parts."""
-    inside = op._flatten_layers() if isinstance(op, keras.layers.Layer) else ()
-    marks = [(part, len(part._inbound_nodes), len(part._outbound_nodes)) for part in (op, *inside)]
+def restored(*operations):
+    """Removes, at the end, every record that calls within the block left on operations and their parts."""
+    layers = (op for op in operations if isinstance(op, keras.layers.Layer))
+    parts = {
+        id(op): op for op in (*operations, *(part for layer in layers for part in layer._flatten_layers()))
+    }
+    marks = [(op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in parts.values()]
     try:
         yield
     finally:

@@ -43,7 +43,7 @@ def test_the_file_takes_the_sizes_that_are_given(net, bits, tmp_path):
     q.save(tmp_path / "m.keras")
     q = kqat.load_model(tmp_path / "m.keras")
     before = [len(layer._inbound_nodes) for layer in q.layers]
-    export = kqat.export_tflite(q, input_shapes={q.input_names[0]: shape}, fallback="error")
+    export = kqat.export_tflite(q, input_shapes={q.inputs[0].name: shape}, fallback="error")
     assert kqat.verify(q, export, data).max_lsb == 0
     assert [len(layer._inbound_nodes) for layer in q.layers] == before
     assert kqat.export_tflite(q, input_shapes=shape).content == export.content

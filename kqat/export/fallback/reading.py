@@ -66,8 +66,9 @@ class _Reader:
             with restored(op):
                 return self._add_records(other(self._symbolic(args[0], {})))
         layer = isinstance(op, keras.layers.Layer)
-        if layer and "training" in parameters(op.call):
-            kwargs = {**kwargs, "training": False}
+        if layer:
+            inference = {"training": False} if "training" in parameters(op.call) else {}
+            kwargs = {key: value for key, value in kwargs.items() if key != "training"} | inference
         if not self.travels:
             return self._append(op, op, args, kwargs, outputs)
         config, obstacle = portable(op)

@@ -124,20 +124,26 @@ class Emitter:
 
     def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
         layer: Any = node.op
-        alone = not (layer.weight_quantizers or layer.batchnorm or layer.activation)
-        if layer.lowering is None and alone:  # part of a split layer, left in float
-            step, part = layer.step(), Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
-            return self._emit_float(part, [self._float(ref) for ref in inputs], step.args, step.kwargs)
-        if layer.lowering is None and self.islands is not None:  # it computes in float with rounded weights
-            return self._emit_island(node, [self._float(ref) for ref in inputs], *places(node))
         if not layer.is_integer:
-            raise ExportError(
-                f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
-                "FakeQuant before and after it. Make the model with kqat.quantize."
-            )
+            return self._emit_simulated(node, [self._float(ref) for ref in inputs])
         step = to_numpy_step(layer.step())
         self.lines.append(layer_line(layer, step))
         return self._write_step(layer, step, inputs)
+
+    def _emit_simulated(self, node: Node, inputs: list[Ref]):
+        """Writes a layer that computes in float: part of a split one, or one without a kernel."""
+        layer: Any = node.op
+        if not (layer.weight_quantizers or layer.batchnorm or layer.activation):
+            positions = [Input(i) for i in range(len(inputs))]
+            args, kwargs = layer.arguments(positions[0] if len(positions) == 1 else positions)
+            part = Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
+            return self._emit_float(part, inputs, tuple(args), kwargs)
+        if layer.lowering is None and self.islands is not None:  # on rounded weights, which the layer knows
+            return self._emit_island(node, inputs, *places(node))
+        raise ExportError(
+            f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
+            "FakeQuant before and after it. Make the model with kqat.quantize."
+        )
 
     def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref:
         known = set(self.writer.widths)
@@ -239,9 +245,10 @@ class Emitter:
 
     def _lowering(self, op, step: Step | None = None) -> Lowering:
         lowering = lowering_for(op, 16 if step is not None and is_wide(step) else 8)
-        if lowering is None:
+        if lowering is None or (step is None and lowering.needs_grids):
+            kind = "float" if step is None else "int16"
             raise NotImplementedError(
-                f"There is no kernel between int16 tensors. Received: {type(op).__name__}. Use 8 bits for it."
+                f"There is no kernel between {kind} tensors. Received: {type(op).__name__}."
             )
         return lowering
 

@@ -15,7 +15,10 @@ def test_values_fit_what_reads_them():
     )
     words = kl.Flatten()(kl.Embedding(7, 2)(ops.cast(ids, "int32")))
     parts = [kl.Flatten()(image), words, ops.cast(mask, "float32"), ops.cast(number, "float32")]
-    model = keras.Model([image, ids, mask, number], kl.Dense(2)(ops.concatenate(parts)))
+    model = keras.Model(
+        [image, ids, mask, number],
+        kl.Dense(2)(ops.concatenate([kl.Reshape((-1,))(p) for p in parts], axis=-1)),
+    )
     data = [np.full((9, 4, 4, 3), 3, "float32"), np.ones((9, 5), "int32"), np.ones((9, 5), bool)]
     q = kqat.calibrate(kqat.quantize(model), [*data, np.ones((9, 1), "int32")], verbose=0)
     images, tokens, flags, numbers = sample_inputs(trace(q), 64)
