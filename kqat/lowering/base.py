@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
-# What an operator of a file computes with; binary ones read and write signs, floats or integers.
-INTEGER, FLOAT, BORDER, BINARY = "integer", "float", "border", "binary"
+# What an operator of a file computes with; binary ones read and write signs, floats or integers, foreign ones
+# are those that TensorFlow's converter wrote for an operation without a lowering.
+INTEGER, FLOAT, BORDER, BINARY, FOREIGN = "integer", "float", "border", "binary", "foreign"
 
 
 @dataclass(frozen=True)

@@ -25,11 +25,13 @@ from kqat.lowering.sized_recording import NotRecordable, record_sized
 
 
 @contextmanager
-def restored(model):
-    """Removes, at the end, every record that calls within the block left on the layers of `model`."""
-    marks = [
-        (op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in (model, *model._flatten_layers())
-    ]
+def restored(*operations):
+    """Removes, at the end, every record that calls within the block left on operations and their parts."""
+    layers = (op for op in operations if isinstance(op, keras.layers.Layer))
+    parts = {
+        id(op): op for op in (*operations, *(part for layer in layers for part in layer._flatten_layers()))
+    }
+    marks = [(op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in parts.values()]
     try:
         yield
     finally:
