@@ -11,11 +11,7 @@ from kqat.lowering.base import Step
 from tests.exactness import assert_exact, branches, images
 from tests.lowering.harness import run, write
 
-NAMES = """
-    relu relu6 leaky_relu sigmoid tanh elu celu selu gelu silu mish softplus log_sigmoid softsign exponential
-    hard_sigmoid hard_silu hard_tanh tanh_shrink soft_shrink hard_shrink squareplus sparse_plus sparse_sigmoid
-    softmax log_softmax
-""".split()
+NAMES = ["relu", "relu6", "leaky_relu", "sigmoid", "tanh", "elu", "celu", "selu", "gelu", "silu", "mish", "softplus", "log_sigmoid", "softsign", "exponential", "hard_sigmoid", "hard_silu", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "softmax", "log_softmax"]
 OPTIONS = [
     *(
         lambda x: ops.clip(x, -0.5, 1.0),

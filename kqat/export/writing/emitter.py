@@ -278,8 +278,11 @@ class Emitter:
         alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
         return readers[0].op.name if alone else node.op.name
 
-    def _lowering(self, op, step: Step) -> Lowering:
-        lowering, on_grid = lowering_for(op, 16 if is_wide(step) else 8), any(g is not None for g in step.inputs)
+    def _lowering(self, op, step: Step):
+        lowering, on_grid = (
+            lowering_for(op, 16 if is_wide(step) else 8),
+            any(g is not None for g in step.inputs),
+        )
         if lowering is None or (lowering.needs_grids and not on_grid):
             kind = ("int16" if is_wide(step) else "int8") if on_grid else "float"
             raise NotImplementedError(
