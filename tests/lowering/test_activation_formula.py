@@ -15,7 +15,7 @@ NAMES = """
     relu relu6 leaky_relu sigmoid tanh elu celu selu gelu silu mish softplus log_sigmoid softsign exponential
     hard_sigmoid hard_silu hard_tanh tanh_shrink soft_shrink hard_shrink squareplus sparse_plus sparse_sigmoid
     softmax log_softmax
-""".split()
+""".split()  # noqa: SIM905
 OPTIONS = [
     *(
         lambda x: ops.clip(x, -0.5, 1.0),
