@@ -44,6 +44,8 @@ class Builder:
 
     def weighted(self, x):
         """A layer with weights."""
+        if len(x.shape) < 2:
+            return None
         rank, padding = len(x.shape) - 2, self.pick("same", "valid")
         settings = self.weights(activation=self.activation())
         if rank not in (1, 2) or min(x.shape[1:-1]) < 2 or self.rng.random() < 0.3:

@@ -258,7 +258,6 @@ def test_embedding_indices_are_not_quantized():
         (kl.BatchNormalization(axis=1), "axis=1"),
         (kl.MaxPooling2D(2, data_format="channels_first"), "channels_first"),
         (kl.Conv2DTranspose(3, 2, dilation_rate=2), r"dilation_rate=\(2, 2\)"),
-        (lambda x: kl.Multiply()([x, x * 2.0, x]), "product of more than two"),
     ],
 )
 def test_options_without_an_integer_kernel(layer, reason):
