@@ -6,9 +6,7 @@ import pytest
 from keras import layers, ops
 
 from kqat.lowering.activation import fixed_output_grid, kernel_for
-from kqat.lowering.base import Input, Step
-from kqat.lowering.registry import lowering_for
-from tests.lowering.harness import grid, samples, write
+from tests.lowering.harness import grid, samples
 from tests.lowering.parity import check, every_level, float_error, is_delegated, record
 
 NAMES = [

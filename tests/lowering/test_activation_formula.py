@@ -47,8 +47,8 @@ def test_the_formula_is_that_of_keras_and_of_the_file(name):
     content, *_ = write(formula, Step(layer, (None,), None), (None, 300))
     ours = ops.convert_to_numpy(formula.body(Step(layer, (None,), None), ops.convert_to_tensor(x)))
     np.testing.assert_array_equal(run(content, x), ours)
-    # A few units in the last place of the largest number that the formula adds up, or of the result. Exponentials
-    # in a sum of 300 are whole multiples of 2^-14.
+    # A few units in the last place of the largest number that the formula adds up, or of the result.
+    # Exponentials in a sum of 300 are whole multiples of 2^-14.
     error = 1e-3 if "softmax" in name else 2e-6
     np.testing.assert_allclose(ours, ops.convert_to_numpy(layer(x)), rtol=2e-6, atol=error)
 
