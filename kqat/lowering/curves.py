@@ -15,7 +15,7 @@ import numpy as np
 _LN2_HEAD, _LN2_TAIL = 0.693359375, np.float32(math.log(2.0) - 0.693359375)  # the head times k is exact
 _EXPONENTS = 126
 _POWERS = (2.0 ** np.arange(-_EXPONENTS, _EXPONENTS + 1)).astype(np.float32)
-_LARGEST_POWER = 86.0  # exp of more leaves float32
+_LOWEST, _HIGHEST = -70.0, 86.0  # exp of more leaves float32, and of less its products are subnormal
 _TAYLOR = [np.float32(1 / math.factorial(n)) for n in range(7, 0, -1)]
 _ATANH = [np.float32(2 / n) for n in range(17, 0, -2)]
 _ERFC = [
@@ -36,7 +36,7 @@ def polynomial(do, x, coefficients):
 
 def _exponential(do, x):
     """Returns `2^k` and `p`."""
-    x = do.minimum(do.maximum(x, -_LARGEST_POWER), _LARGEST_POWER)
+    x = clip(do, x, _LOWEST, _HIGHEST)
     k = do.round(do.multiply(x, np.float32(1 / math.log(2.0))))
     r = do.subtract(do.subtract(x, do.multiply(k, _LN2_HEAD)), do.multiply(k, _LN2_TAIL))
     return do.look_up(_POWERS, do.add(k, float(_EXPONENTS))), do.multiply(r, polynomial(do, r, _TAYLOR))

@@ -106,6 +106,15 @@ def partial_sum_grid(terms) -> Grid:
     return Grid(scale, ops.where(signed, float(INT8_MIN), 0.0), qmax)
 
 
+def partial_product_grid(a: Term, b: Term) -> Grid:
+    """Returns an 8-bit grid on which the product of two operands cannot saturate."""
+    tops = [ops.multiply(ops.maximum(t.grid.qmax, ops.negative(t.grid.qmin)), t.grid.scale) for t in (a, b)]
+    signed = ops.less(ops.minimum(a.grid.qmin, b.grid.qmin), 0.0)
+    qmax = ops.where(signed, float(INT8_MAX), float(INT8_MAX - INT8_MIN))
+    scale = ops.divide(ops.multiply(*tops), qmax)
+    return Grid(scale, ops.where(signed, float(INT8_MIN), 0.0), qmax)
+
+
 def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     """Writes `"ADD"`, `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
     if step.output is None:
@@ -143,28 +152,43 @@ def _write_operator(writer, kind, a: Term, b: Term, step: Step, name: str) -> Te
     return Term(write_output(writer, step, shape, name, emit), step.output)
 
 
-@register(keras.layers.Subtract, keras.layers.Multiply, "ops.Subtract", "ops.Multiply")
-class Pair(Lowering):
-    """SUB or MUL of two tensors, or of a tensor and a constant."""
+@register(keras.layers.Subtract, "ops.Subtract")
+class Difference(Lowering):
+    """SUB of two tensors, or of a tensor and a constant."""
 
     def forward(self, step, *inputs):
-        terms = read_terms(step, inputs)
+        a, b = terms = read_terms(step, inputs)
         fail_unless_two(step, terms)
-        a, b = terms
-        if _kind(step.op) == "MUL":
-            return multiply_forward(a, b, step.output, step.activation)
         return add_forward(a, b, step.output, step.activation, sign=-1.0)
 
     def emit(self, writer, step, inputs, name):
-        terms = write_terms(writer, step, inputs, name)
+        a, b = terms = write_terms(writer, step, inputs, name)
         fail_unless_two(step, terms)
-        a, b = terms
-        return write_pair(writer, _kind(step.op), a, b, step, name).value
+        return write_pair(writer, "SUB", a, b, step, name).value
 
 
-def _kind(op) -> str:
-    multiply = isinstance(op, keras.layers.Multiply) or type(op).__name__ == "Multiply"
-    return "MUL" if multiply else "SUB"
+@register(keras.layers.Multiply, "ops.Multiply")
+class Multiply(Lowering):
+    """MUL; of more than two operands a chain, whose partial products never saturate."""
+
+    def forward(self, step, *inputs):
+        first, *rest = terms = read_terms(step, inputs)
+        for count, term in enumerate(rest, 2):
+            last = count == len(terms)
+            grid = step.output if last else partial_product_grid(first, term)
+            y = multiply_forward(first, term, grid, step.activation if last else "linear")
+            first = Term(None if last else to_levels(y, grid), grid)
+        return y
+
+    def emit(self, writer, step, inputs, name):
+        first, *rest = terms = write_terms(writer, step, inputs, name)
+        for count, term in enumerate(rest, 2):
+            part, part_name = step, name
+            if count < len(terms):
+                grid = None if step.output is None else numpy_grid(partial_product_grid(first, term))
+                part, part_name = Step(step.op, step.inputs, grid), f"{name}/product{count}"
+            first = write_pair(writer, "MUL", first, term, part, part_name)
+        return first.value
 
 
 @register(keras.layers.Add, "ops.Add")

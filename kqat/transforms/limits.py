@@ -61,8 +61,6 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return "no quantization of padding with other values than 0"
     if getattr(op, "data_format", None) == "channels_first":
         return "no integer kernel for data_format='channels_first'"
-    if type(op).__name__ == "Multiply" and len(node.inputs) > 2:
-        return "no integer kernel for a product of more than two tensors"
     if isinstance(op, keras.layers.BatchNormalization) and not _on_last_axis(node, graph):
         return f"no integer kernel for axis={op.axis}"
     if isinstance(op, keras.layers.EinsumDense):

@@ -11,7 +11,11 @@ from kqat.lowering.base import Step
 from tests.exactness import assert_exact, branches, images
 from tests.lowering.harness import run, write
 
-NAMES = ["relu", "relu6", "leaky_relu", "sigmoid", "tanh", "elu", "celu", "selu", "gelu", "silu", "mish", "softplus", "log_sigmoid", "softsign", "exponential", "hard_sigmoid", "hard_silu", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink", "squareplus", "sparse_plus", "sparse_sigmoid", "softmax", "log_softmax"]
+NAMES = """
+    relu relu6 leaky_relu sigmoid tanh elu celu selu gelu silu mish softplus log_sigmoid softsign exponential
+    hard_sigmoid hard_silu hard_tanh tanh_shrink soft_shrink hard_shrink squareplus sparse_plus sparse_sigmoid
+    softmax log_softmax
+""".split()  # noqa: SIM905
 OPTIONS = [
     *(
         lambda x: ops.clip(x, -0.5, 1.0),
@@ -44,7 +48,9 @@ def test_the_formula_is_that_of_keras_and_of_the_file(name):
     ours = ops.convert_to_numpy(formula.body(Step(layer, (None,), None), ops.convert_to_tensor(x)))
     np.testing.assert_array_equal(run(content, x), ours)
     # A few units in the last place of the largest number that the formula adds up, or of the result.
-    np.testing.assert_allclose(ours, ops.convert_to_numpy(layer(x)), rtol=2e-6, atol=2e-6)
+    # Exponentials in a sum of 300 are whole multiples of 2^-14.
+    error = 1e-3 if "softmax" in name else 2e-6
+    np.testing.assert_allclose(ours, ops.convert_to_numpy(layer(x)), rtol=2e-6, atol=error)
 
 
 def test_activations_between_16_bit_tensors(tmp_path):

@@ -25,6 +25,7 @@ from kqat.lowering.requantize import to_levels
 from kqat.lowering.weighted import write_output
 
 _SHIFT = 15
+_NUMBER_LEVELS = 2.0**14  # of a single number: its scale is exact, and small enough for products that grow
 _VERSIONS = {"SUB": 5, "MUL": 4}
 
 
@@ -57,7 +58,7 @@ def constant_term(values) -> Term:
     """Returns levels and grid of a constant operand; a single number is exact."""
     values = to_numpy(values)
     largest = np.float32(np.abs(values).max(initial=0.0))
-    top = np.float32(1.0 if values.size == 1 else INT16_MAX)
+    top = np.float32(_NUMBER_LEVELS if values.size == 1 else INT16_MAX)
     scale = np.float32(largest / top) if largest > 0 else np.float32(1.0)
     return Term(np.rint(values / scale).astype(np.float32), full_grid(scale))
 
@@ -153,25 +154,49 @@ class Add(Lowering):
         return first.value
 
 
-@register(keras.layers.Subtract, keras.layers.Multiply, "ops.Subtract", "ops.Multiply", storage=16)
-class Pair(Lowering):
-    """SUB or MUL of two tensors, or of a tensor and a constant."""
+@register(keras.layers.Subtract, "ops.Subtract", storage=16)
+class Difference(Lowering):
+    """SUB of two tensors, or of a tensor and a constant."""
 
     def forward(self, step, *inputs):
-        terms = read_terms(step, inputs)
+        a, b = terms = read_terms(step, inputs)
         fail_unless_two(step, terms)
-        a, b = terms
-        function = multiply_levels if _kind(step.op) == "MUL" else subtract_levels
-        levels = function(a.value, b.value, a.grid.scale, b.grid.scale, step.output.scale)
+        levels = subtract_levels(a.value, b.value, a.grid.scale, b.grid.scale, step.output.scale)
         return to_real(levels, step.output, step.activation)
 
     def emit(self, writer, step, inputs, name):
-        terms = write_terms(writer, step, inputs, name)
+        a, b = terms = write_terms(writer, step, inputs, name)
         fail_unless_two(step, terms)
-        a, b = terms
-        return write_pair(writer, _kind(step.op), a, b, step, name).value
+        return write_pair(writer, "SUB", a, b, step, name).value
 
 
-def _kind(op) -> str:
-    multiply = isinstance(op, keras.layers.Multiply) or type(op).__name__ == "Multiply"
-    return "MUL" if multiply else "SUB"
+def partial_product_grid(a: Term, b: Term) -> Grid:
+    """Returns an int16 grid on which the product of two operands cannot saturate."""
+    tops = [ops.multiply(ops.maximum(t.grid.qmax, ops.negative(t.grid.qmin)), t.grid.scale) for t in (a, b)]
+    return full_grid(ops.multiply(ops.multiply(*tops), float(np.float32(1 / INT16_MAX))))
+
+
+@register(keras.layers.Multiply, "ops.Multiply", storage=16)
+class Multiply(Lowering):
+    """MUL, in a chain whose partial products never saturate."""
+
+    def forward(self, step, *inputs):
+        first, *rest = terms = read_terms(step, inputs)
+        for count, term in enumerate(rest, 2):
+            last = count == len(terms)
+            grid = step.output if last else partial_product_grid(first, term)
+            levels = multiply_levels(first.value, term.value, first.grid.scale, term.grid.scale, grid.scale)
+            if last:
+                return to_real(levels, grid, step.activation)
+            first = Term(ops.clip(levels, -INT16_MAX - 1, INT16_MAX), grid)
+        raise AssertionError("a product has two operands or more")
+
+    def emit(self, writer, step, inputs, name):
+        first, *rest = terms = write_terms(writer, step, inputs, name)
+        for count, term in enumerate(rest, 2):
+            part, part_name = step, name
+            if count < len(terms):
+                grid = full_grid(np.float32(ops.convert_to_numpy(partial_product_grid(first, term).scale)))
+                part, part_name = Step(step.op, step.inputs, grid), f"{name}/product{count}"
+            first = write_pair(writer, "MUL", first, term, part, part_name)
+        return first.value
