@@ -32,7 +32,7 @@ NARROW = {
     "space to depth": lambda y: ops.nn.space_to_depth(y, 2),
     "patches": lambda y: ops.image.extract_patches(y, 2),
     "patches with a border": lambda y: ops.image.extract_patches(y, 3, strides=2, padding="same"),
-    "dilated patches": lambda y: ops.image.extract_patches(y, (2, 3), strides=1, dilation_rate=2),
+    "dilated patches": lambda y: ops.image.extract_patches(y, (3, 2), strides=1, dilation_rate=2),
     "a number": lambda y: ops.pad(y, [[0, 0], [1, 1], [1, 0], [0, 1]], constant_values=1.5),
     "a negative number": lambda y: ops.pad(y, [[0, 0], [1, 0], [0, 0], [0, 0]], constant_values=-0.75),
     "running sums": lambda y: ops.cumsum(y, axis=1),
