@@ -59,6 +59,12 @@ def write_clipped(writer, x, low, high, name: str):
 class Pair(_Arithmetic):
     """One operator of two operands; of more a chain."""
 
+    def write(self, writer, step, inputs, spec, name):
+        if type(step.op).__name__ != "FloorDivide":
+            return super().write(writer, step, inputs, spec, name)
+        y = self.write_in(writer, step, inputs, "int32", f"{name}/int32")  # the only integers that it takes
+        return write_cast(writer, y, spec.dtype, name)
+
     def write_in(self, writer, step, inputs, dtype, name):
         leaves = keras.tree.flatten((step.args, step.kwargs))
         first, *rest = [write_operand(writer, leaf, inputs, dtype, name) for leaf in leaves]

@@ -58,14 +58,14 @@ PAIRS = ("Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concat
 ELSEWHERE = """
     AdditiveAttention Attention Bidirectional ConvLSTM1D ConvLSTM2D ConvLSTM3D Dot Embedding GRU GRUCell
     GroupQueryAttention GroupedQueryAttention LSTM LSTMCell Lambda Layer Masking MultiHeadAttention RNN
-    SimpleRNN SimpleRNNCell StackedRNNCells TimeDistributed Wrapper
+    ReversibleEmbedding SimpleRNN SimpleRNNCell StackedRNNCells TimeDistributed Wrapper
 """
 # No exact form yet: windows of unequal size, and what is computed from data or by other programs.
 WITHOUT = """
     AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
     AdaptiveMaxPooling2D AdaptiveMaxPooling3D AutoContrast CategoryEncoding CenterCrop
     ContrastLimitedAdaptiveHistogramEqualization Discretization Equalization FlaxLayer HashedCrossing Hashing
-    IntegerLookup JaxLayer MaxNumBoundingBoxes MelSpectrogram Pipeline RandomCrop ReversibleEmbedding
+    IntegerLookup JaxLayer MaxNumBoundingBoxes MelSpectrogram Pipeline RandomCrop
     STFTSpectrogram SpectralNormalization StringLookup TFSMLayer TextVectorization TorchModuleWrapper
     InputLayer InputSpec
 """

@@ -7,7 +7,7 @@ from keras import ops
 
 import kqat
 from kqat.core.errors import ExportError
-from tests.exactness import assert_exact, branches, images
+from tests.exactness import assert_exact, branches, images, reloaded
 
 PLACES = np.arange(16).reshape(8, 2).astype("float32")
 
@@ -32,7 +32,7 @@ NARROW = {
     "space to depth": lambda y: ops.nn.space_to_depth(y, 2),
     "patches": lambda y: ops.image.extract_patches(y, 2),
     "patches with a border": lambda y: ops.image.extract_patches(y, 3, strides=2, padding="same"),
-    "dilated patches": lambda y: ops.image.extract_patches(y, (2, 3), strides=1, dilation_rate=2),
+    "dilated patches": lambda y: ops.image.extract_patches(y, (3, 2), strides=1, dilation_rate=2),
     "a number": lambda y: ops.pad(y, [[0, 0], [1, 1], [1, 0], [0, 1]], constant_values=1.5),
     "a negative number": lambda y: ops.pad(y, [[0, 0], [1, 0], [0, 0], [0, 0]], constant_values=-0.75),
     "running sums": lambda y: ops.cumsum(y, axis=1),
@@ -53,10 +53,10 @@ def _model(functions, activation):
     [(8, "relu", IMAGES | NARROW), (4, None, IMAGES | NARROW), ((8, 16), None, IMAGES)],
 )
 def test_between_weighted_layers(bits, activation, functions, tmp_path):
-    _, export = assert_exact(
-        _model(functions, activation), bits, images(8, 6, 4, 3), saved=tmp_path / "model.keras"
-    )
-    assert not any("converter" in note for note in export.report.notes)
+    x = images(8, 6, 4, 3)
+    q, export = assert_exact(_model(functions, activation), bits, x)
+    report = kqat.verify(reloaded(q, tmp_path / "model.keras"), export, x)  # Keras renames patches, no more
+    assert report.mismatches == 0, str(report)
 
 
 def test_moving_keeps_levels():
