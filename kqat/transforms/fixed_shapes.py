@@ -78,7 +78,8 @@ def _fixed(name: str, tensor, shape: tuple | None):
     """Returns an input like `tensor` that has a shape."""
     free = tuple(tensor.shape[1:])
     shape = free if shape is None else shape
-    if len(shape) != len(free) or any(f not in (None, s) for f, s in zip(free, shape, strict=True)):
+    same = len(shape) == len(free)
+    if not same or any(f not in (None, s) for f, s in zip(free, shape, strict=True)):
         raise TraceError(
             f"The shape does not fit input '{name}'. Received: {shape}. Use one like {free}, without the batch."
         )
