@@ -78,8 +78,10 @@ def _fixed(name: str, tensor, shape: tuple | None):
     """Returns an input like `tensor` that has a shape."""
     free = tuple(tensor.shape[1:])
     shape = free if shape is None else shape
-    if len(shape) != len(free) or any(f not in (None, s) for f, s in zip(free, shape, strict=True)):
+    same = len(shape) == len(free)
+    if not same or any(f not in (None, s) for f, s in zip(free, shape, strict=True)):
         raise TraceError(
-            f"The shape does not fit input '{name}'. Received: {shape}. Use one like {free}, without batch."
+            f"The shape does not fit input '{name}'. Received: {shape}. Use one like {free}, without the "
+            "batch."
         )
     return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=tensor.dtype, name=name)

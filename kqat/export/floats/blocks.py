@@ -18,12 +18,11 @@ from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, substitute
 from kqat.transforms.splitting.split import split
 
-# Layers whose kernel has integer forms; of the last one not in files that TensorFlow's converter writes.
-INTEGER_KERNELS = (
-    *(keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D),
-    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D),
+# Layers whose kernel has integer forms.
+KERNELS = (
+    *(keras.layers.Dense, keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv2DTranspose),
+    *(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.EinsumDense),
 )
-KERNELS = (*INTEGER_KERNELS, keras.layers.Conv2DTranspose, keras.layers.EinsumDense)
 
 
 @dataclass(frozen=True)
