@@ -13,7 +13,8 @@ X = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
 
 def boxes_and_scores(x):
     start = keras.initializers.RandomNormal(stddev=200.0, seed=0)
-    return layers.Dense(4, kernel_initializer=start, name="boxes")(x), layers.Dense(5, activation="sigmoid")(x)
+    boxes = layers.Dense(4, kernel_initializer=start, name="boxes")
+    return boxes(x), layers.Dense(5, activation="sigmoid")(x)
 
 
 def plain(x):
