@@ -1,24 +1,32 @@
 """The verbs: dispatch on what the model is."""
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 import keras
 
-from kqat.core.errors import PlanError
+from kqat.core.errors import NothingQuantizedWarning, PlanError, TrainingMethodsWarning
 from kqat.core.recognize import is_tf_keras
+from kqat.core.spec import Bits
+from kqat.export.outlook import with_outlook
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
+from kqat.transforms.acceptance import check_float_weights, check_variables
 from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
-from kqat.transforms.plan import Plan, check_patterns, settings
+from kqat.transforms.nothing import note_nothing, why_nothing
+from kqat.transforms.own_training import explain_lost, lost_methods
+from kqat.transforms.plan import Plan, check_patterns, check_strict, read_recipe, settings
 from kqat.transforms.planner import Planner
-from kqat.transforms.precision import check_variables
-from kqat.transforms.reorder import behind_pooling, explained, is_behind_pooling, movable
-from kqat.transforms.signs import sign_readers, with_sign_inputs
+from kqat.transforms.reorder import behind_pooling, explained, movable
+from kqat.transforms.replay import replayed
+from kqat.transforms.signs import with_sign_inputs
 from kqat.transforms.splitting.split import split
+from kqat.transforms.states import with_states
 from kqat.transforms.strip import strip_fake_quant as strip
+from kqat.transforms.whole import with_casts
 
 ENGINES = ("auto", "native", "tfmot")
 
@@ -51,19 +59,21 @@ def quantize(
         boundary_bits: Width of the model's inputs and outputs and, where `bits` is lower, of the first
             and last weighted layers (weights and input). Inputs are numbers and keep at least 2 bits.
         include: Patterns of the layers to quantize; by default all. A pattern is a name, a path, a path
-            prefix (`"backbone"`), a glob, a layer class or a predicate on the layer.
+            prefix (`"backbone"`), a glob, a compiled regular expression, a layer class or a predicate on the
+            layer; in text a class is `"@Conv2D"` and an expression `"re:conv[0-9]"`.
         exclude: Patterns of the layers to leave in float, for example `["head"]`.
         quantizer: `"auto"` (8 bits and above: moving-average ranges, below: learned step sizes),
             `"lsq"`, `"ema"` or `"pact"`.
-        recipe: A `Plan` (or its JSON text) to follow exactly, or a list of rules; the first rule that
-            matches a layer decides: `[{"match": "conv*", "bits": 4}]`.
+        recipe: A `Plan` to follow exactly, or a list of rules; the first rule that matches a layer decides:
+            `[{"match": "conv*", "bits": 4}]`. Both may be JSON text, or the path of a `.json` file.
         engine: `"native"`, `"tfmot"` for the quantization of TensorFlow Model Optimization, which works on
             tf_keras models and converts others first, or `"auto"`: what the model is for. Of a tf_keras model
             `bits=1` makes one of larq.
         move_batchnorm: With activations of 1 bit, whether a BatchNorm in front of max pooling moves behind
             it, its ReLU with it, so that about half of the signs are +1. In float that changes nothing
             where its gains are at least 0; where one is negative, the network is another one.
-        strict: Raise if a layer that was not excluded stays in float.
+        strict: Raise if a layer stays in float for lack of support, or if `export_tflite` could not write a
+            layer, or only with TensorFlow's converter.
 
     Returns:
         A functional `keras.Model` with the weights of `model`. In training it computes with
@@ -86,10 +96,19 @@ def quantize(
     """
     arguments = dict(locals())
     arguments.pop("model")
+    _accept(model)
+    if isinstance(model, keras.Model) and (lost := lost_methods(model)):
+        warnings.warn(explain_lost(model, lost), TrainingMethodsWarning, stacklevel=2)
     if _is_for_tfmot(model, engine):
         return _legacy(bits, engine).quantize(model, **_of_legacy(arguments))
     graph, chosen, origins = _planned(model, **arguments)
-    return Builder(graph, chosen, origins).build()
+    if strict:
+        check_strict(with_outlook(chosen, graph))
+    quantized = Builder(graph, chosen, origins).build()
+    if why := why_nothing(chosen):
+        note_nothing(quantized, why)
+        warnings.warn(f"Nothing of model '{model.name}' is quantized: {why}.", NothingQuantizedWarning, 2)
+    return quantized
 
 
 def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
@@ -103,9 +122,14 @@ def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
     Returns:
         A `Plan`: `print` it, save it with `to_json`, edit it, and pass it back as `recipe=`.
     """
+    _accept(model)
     if _is_for_tfmot(model, options.get("engine", "auto")):
         return _legacy(bits, options.get("engine")).plan(model, bits, **_of_legacy(options))
-    return _planned(model, bits=bits, **options)[1]
+    graph, chosen, _ = _planned(model, bits=bits, **options)
+    found = with_outlook(chosen, graph)
+    if options.get("strict"):
+        check_strict(found)
+    return found
 
 
 def strip_fake_quant(model):
@@ -126,6 +150,18 @@ def strip_fake_quant(model):
     return strip(model)
 
 
+def _accept(model) -> None:
+    """Raises a `PlanError` for a Keras model whose weights are not float numbers as they are."""
+    if not isinstance(model, keras.Model):
+        return
+    if any(_is_ours(layer) for layer in model._flatten_layers()):
+        raise PlanError(
+            f"Model '{model.name}' is quantized already. Received: a model with kqat layers. "
+            "Use strip_fake_quant(model) first."
+        )
+    check_float_weights(model)
+
+
 def _is_for_tfmot(model, engine: str) -> bool:
     if engine == "native" and is_tf_keras(model):
         raise PlanError(
@@ -137,7 +173,7 @@ def _is_for_tfmot(model, engine: str) -> bool:
 
 def _legacy(bits, engine):
     """Returns the engine for models of tf_keras: larq for one bit, else tfmot."""
-    binary = bits in (1, (1, 1)) and engine != "tfmot"
+    binary = Bits.of(bits) == Bits(1, 1) and engine != "tfmot"
     return import_module("kqat.legacy.larq.engine" if binary else "kqat.legacy.tfmot.engine")
 
 
@@ -155,17 +191,11 @@ def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **optio
     """Returns the split graph of a model, the plan for it, and the origins of split layers."""
     if engine not in ENGINES:
         raise PlanError(f"Unknown engine. Received: engine={engine!r}. Use one of {ENGINES}.")
-    if isinstance(model, keras.Model) and any(_is_ours(layer) for layer in model._flatten_layers()):
-        raise PlanError(
-            f"Model '{model.name}' is quantized already. Received: a model with kqat layers. "
-            "Use strip_fake_quant(model) first."
-        )
-    if isinstance(recipe, str):
-        recipe = Plan.from_json(recipe)
-    graph = trace(model)
+    recipe = read_recipe(recipe)
+    graph = with_states(with_casts(trace(model)))
     check_variables(graph.nodes)
     if isinstance(recipe, Plan):
-        return _replayed(graph, recipe, options | {"move_batchnorm": move_batchnorm or None})
+        return replayed(graph, recipe, options | {"move_batchnorm": move_batchnorm or None})
     config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
@@ -197,34 +227,3 @@ def _runs_to_move(graph, config) -> list:
 
 def _is_ours(layer) -> bool:
     return isinstance(layer, Quantized | FakeQuant | ManualQuantization)
-
-
-def _replayed(graph, recipe: Plan, options: dict):
-    """Returns what `_planned` does, for a plan that the user brings along."""
-    extra = {
-        key
-        for key in ("include", "exclude", "weight_bits", "activation_bits", "move_batchnorm")
-        if options.get(key) is not None
-    }
-    if extra:
-        raise PlanError(
-            f"A plan decides everything. Received: recipe=Plan together with {sorted(extra)}. "
-            "Pass these to plan(), or edit the plan."
-        )
-    recipe.check()
-    whole = {layer.path for layer in recipe if layer.mode == "float"}
-    graph, origins = split(graph, lambda node: node.path not in whole)
-    order = [layer.path for layer in recipe]
-    graph = behind_pooling(graph, [run for run in movable(graph) if is_behind_pooling(run, order)])
-    graph = with_sign_inputs(graph, sign_readers(recipe))
-    ours = {node.path for node in graph.nodes} | set(graph.input_names.values())
-    theirs = {layer.path for layer in recipe}
-    if theirs - ours:  # a layer that was split, and then edited back to float, is whole again
-        parts = split(graph, lambda node: True)[0].wholes
-        theirs -= {path for path in (theirs & whole) - ours if path in parts and parts[path].path in whole}
-    if ours != theirs:
-        raise PlanError(
-            f"The plan is for other layers. Received: a plan without {sorted(ours - theirs)[:5]} and with "
-            f"{sorted(theirs - ours)[:5]} that the model does not have. Use plan() on this model."
-        )
-    return graph, recipe, origins

@@ -1,13 +1,16 @@
 """Looks at the weights of a model as they compute: quantized, not latent."""
 
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
 
-from kqat.layers.manual import BUILT, METRICS
+from kqat.layers.manual import METRICS, built_layers
 from kqat.quantizers.estimator import checked_metrics
 
 
@@ -32,19 +35,19 @@ def quantized_scope(quantize: bool = True) -> Iterator[bool]:
         ...     print(np.unique(np.abs(keras.ops.convert_to_numpy(layer.kernel))))
         [1.]
     """
-    before = _SCOPE.is_on
-    _SCOPE.switch(quantize)
+    token = _SHOWN.set(_quantized_now() if quantize else {})
     try:
         yield quantize
     finally:
-        _SCOPE.switch(before)
+        _SHOWN.reset(token)
 
 
 @contextmanager
 def metrics_scope(metrics: Iterable[str] = ()) -> Iterator[tuple[str, ...]]:
     """Has the weights of `Quant*` layers that are made inside count these metrics.
 
-    A layer with a `metrics` argument of its own counts that instead. Scopes add up.
+    A layer with a `metrics` argument of its own counts that instead. Scopes add up, and hold for the thread
+    or the task that enters them.
 
     Args:
         metrics: `["flip_ratio"]`; `kqat.callbacks.FlipRatioMonitor` logs it.
@@ -69,49 +72,67 @@ def metrics_scope(metrics: Iterable[str] = ()) -> Iterator[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class _Shown:
-    """A weight that reads as quantized.
+    """What a weight reads as within a scope.
 
     Args:
-        variable: The variable.
-        latent: Its value outside of the scope.
-        quantized: Its value inside.
+        variable: The weight, which thereby lives as long as this.
+        value: Its quantized value, as the backend holds variables.
+        writes: How often the weight had been assigned when that was computed.
     """
 
-    variable: keras.Variable
-    latent: np.ndarray
-    quantized: np.ndarray
-
-    @classmethod
-    def of(cls, variable, quantizer) -> "_Shown":
-        latent = _numpy(variable)
-        shown = cls(variable, latent, _numpy(quantizer(keras.ops.convert_to_tensor(latent), training=False)))
-        variable.assign(shown.quantized)
-        return shown
-
-    def restore(self) -> None:
-        """Gives the latent value back, unless another one was assigned."""
-        if np.array_equal(_numpy(self.variable), self.quantized):
-            self.variable.assign(self.latent)
+    variable: "_ScopedVariable"
+    value: Any
+    writes: int
 
 
-class _Scope:
-    def __init__(self):
-        self.shown: list[_Shown] = []
-        self.is_on = False
-
-    def switch(self, on: bool) -> None:
-        if on == self.is_on:
-            return
-        for one in self.shown:
-            one.restore()
-        quantizers = (
-            [(layer, item) for layer in BUILT for item in layer.weight_quantizers.items()] if on else []
-        )
-        self.shown = [_Shown.of(getattr(layer, name), quantizer) for layer, (name, quantizer) in quantizers]
-        self.is_on = on
+# The weights that read as quantized, by the variable's id: of this thread or task alone.
+_SHOWN: ContextVar[dict[int, _Shown]] = ContextVar("quantized_scope", default={})  # noqa: B039 (never changed)
 
 
-_SCOPE = _Scope()
+class _ScopedVariable(keras.Variable):
+    """A weight that reads as quantized where a scope says so, until it is given another value."""
+
+    writes = 0
+
+    @property
+    def value(self):
+        latent = super().value
+        shown = _SHOWN.get().get(id(self))
+        # A value of a stateless scope, or one cast for a layer that computes, is not for looking at.
+        if shown is None or shown.writes != self.writes or latent is not self._value or _is_tracing():
+            return latent
+        return shown.value
+
+    def assign(self, value):
+        self.writes += 1  # first: some backends write into what they read
+        return super().assign(value)
+
+
+def _quantized_now() -> dict[int, _Shown]:
+    """Returns what the weights of all `Quant*` layers read as in a scope that begins."""
+    found = {}
+    for layer in built_layers():
+        for name, quantizer in layer.weight_quantizers.items():
+            variable = getattr(layer, name)
+            if type(variable) is keras.Variable:
+                variable.__class__ = _ScopedVariable  # from here on: a scope is rarely entered once
+            latent = keras.ops.convert_to_tensor(_latent(variable))
+            value = keras.Variable(quantizer(latent, training=False), trainable=False).value
+            found[id(variable)] = _Shown(variable, value, variable.writes)
+    return found
+
+
+def _latent(variable) -> np.ndarray:
+    token = _SHOWN.set({})
+    try:
+        return _numpy(variable)
+    finally:
+        _SHOWN.reset(token)
+
+
+def _is_tracing() -> bool:
+    """Whether TensorFlow, loaded by Keras, records a graph, which would hold the value for ever."""
+    return keras.backend.backend() == "tensorflow" and sys.modules["tensorflow"].inside_function()
 
 
 def _numpy(value) -> np.ndarray:

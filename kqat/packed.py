@@ -1,6 +1,7 @@
 """Keras checkpoints whose quantized weights are bit-packed integers."""
 
 import math
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +14,16 @@ from kqat.core.archive import ArchiveReader, ArchiveWriter, check_shape, damaged
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import CheckpointError
 from kqat.core.finite import not_finite
+from kqat.core.h5_file import H5Error, plain_file_size
 from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
+from kqat.layers.revived import require_finite, revived
 from kqat.quantizers.encode import encode
 from kqat.quantizers.find import find, layers_of
 from kqat.quantizers.saved_plan import KEY
 
-_FORM = 1
+_FORM = 1  # what readers of the first version ask for
+_VERSION = 1  # of what the parts mean; to be raised when an older reader would misread a file
 
 
 def save_packed(model: keras.Model, path: str | Path) -> Path:
@@ -33,6 +37,8 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
         model: What `kqat.quantize` returned, or any built model; weights without a quantizer, and those
             whose quantizer cannot be reproduced, are stored as they are.
         path: File to write, usually with the ending `.kqat`; it appears whole or not at all.
+
+    Threads: may share the model, where none changes it meanwhile.
 
     Returns:
         The path.
@@ -64,7 +70,7 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
     writer, weights = ArchiveWriter(), _quantized_weights(model)
     layers = [_layer_entry(writer, layer, path, weights) for layer, path in layers_of(model)]
     _require_complete(model)
-    about = {"form": _FORM, "keras": keras.__version__, "layers": layers}
+    about = {"form": _FORM, "version": _VERSION, "keras": keras.__version__, "layers": layers}
     documents = {"about.json": about, "config.json": keras.saving.serialize_keras_object(model)}
     return write_atomically(path, writer.finish(documents))
 
@@ -81,25 +87,61 @@ def load_packed(
         safe_mode: Whether to refuse configurations that run arbitrary code.
 
     Raises:
-        CheckpointError: The file cannot be read, is damaged, or does not belong to this version.
+        CheckpointError: The file cannot be read, is damaged, was written by a newer version, describes no
+            model that can be made here, or holds numbers that are not finite.
 
     Invariant: outputs in inference are bit-equal to those of the saved model.
     """
-    try:
-        content = Path(path).read_bytes()
-    except OSError as error:
-        raise CheckpointError(f"The file cannot be read: {error}. Received: {str(path)!r}.") from error
+    content = _content(path)
+    _require_ours(content, path)
     archive = ArchiveReader(content)
     about, config = archive.document("about.json"), archive.document("config.json")
     if not isinstance(about, dict) or about.get("form") != _FORM or not isinstance(config, dict):
         raise damaged(f"another form than {_FORM}")
+    _require_known_version(about)
     if not compile:
         config.pop("compile_config", None)
-    model: Any = keras.saving.deserialize_keras_object(config, custom_objects, safe_mode=safe_mode)
-    if not isinstance(model, keras.Model):
-        raise damaged(f"a {type(model).__name__} in place of a model")
+    make = partial(keras.saving.deserialize_keras_object, config, custom_objects, safe_mode=safe_mode)
+    # In one bit a number, eight numbers a byte, is the most that a file can hold.
+    model = revived(make, 8 * archive.stored_bytes, path)
     _assign(model, archive, about.get("layers"))
+    require_finite(model, path)
     return model
+
+
+def _content(path) -> bytes:
+    try:
+        plain_file_size(path)
+        return Path(path).read_bytes()
+    except (OSError, H5Error) as error:
+        raise CheckpointError(f"The file cannot be read: {error}. Received: {str(path)!r}.") from error
+
+
+def _require_known_version(about: dict) -> None:
+    """Checks the version of the format; the first files name none."""
+    version = about.get("version", 1)
+    if type(version) is not int or version < 1:
+        raise damaged(f"a format version of {str(version)[:40]}")
+    if version > _VERSION:
+        raise CheckpointError(
+            f"The checkpoint has a newer format. Received: version {version}, where this kqat knows up to "
+            f"{_VERSION}. Use the kqat that wrote it, or a newer one."
+        )
+
+
+def _require_ours(content: bytes, path) -> None:
+    """Raises where a file is of a form that another function loads."""
+    form = loader = None
+    if content[4:8] == b"TFL3":
+        form, loader = "a .tflite file", "kqat.runtime.load(path), which runs it"
+    elif content[:8] == b"\x89HDF\r\n\x1a\n":
+        form, loader = "an HDF5 file", "model.load_weights(path) or kqat.load_h5_weights(model, path)"
+    elif b"model.weights.h5" in content and content[:2] == b"PK":
+        form, loader = "a .keras file", "kqat.load_model(path)"
+    if form is not None:
+        raise CheckpointError(
+            f"This is no checkpoint of kqat.save_packed. Received: {form}, {str(path)!r}. Use {loader}."
+        )
 
 
 # Saving.
@@ -162,8 +204,8 @@ def _assign(model, archive: ArchiveReader, entries) -> None:
         store = {key: _restored(archive, value) for key, value in values.items()}
         try:
             layer.load_own_variables(store)
-        except (KeyError, ValueError, TypeError) as error:
-            raise damaged(f"values that do not fit layer '{path}' ({error})") from error
+        except Exception as error:  # layers, and the backend, trust what they are given
+            raise damaged(f"values that do not fit layer '{path}' ({error})"[:400]) from error
 
 
 def _restored(archive: ArchiveReader, entry: dict[str, Any]) -> np.ndarray:
@@ -176,6 +218,8 @@ def _restored(archive: ArchiveReader, entry: dict[str, Any]) -> np.ndarray:
         count = math.prod(check_shape(shape))
         if data.dtype != np.uint8 or data.size != packed_size(count, bits):  # before anything is made larger
             raise ValueError(f"{data.size} bytes")
-        return WeightCodes(unpack(data, bits, count).reshape(shape), **parts).restore()
+        codes = WeightCodes(unpack(data, bits, count).reshape(shape), **parts)
+        codes.check()
+        return codes.restore()
     except (ValueError, TypeError, OverflowError) as error:
-        raise damaged(f"packed weights of shape {str(shape)[:60]} ({error})") from error
+        raise damaged(f"packed weights of shape {str(shape)[:60]} ({str(error)[:200]})") from error

@@ -16,31 +16,44 @@ from typing import Any
 from kqat.core.atomic import write_atomically
 from kqat.core.errors import FileError
 from kqat.export.packing.expand import expand_file
-from kqat.export.running.isolated import IsolatedRuntime
+from kqat.export.running.isolated import MEMORY, TIMEOUT, IsolatedRuntime
 from kqat.export.running.isolated import load as _load
 from kqat.export.running.runtime import Delegation, Port, Runtime
 
 __all__ = ["Delegation", "IsolatedRuntime", "Port", "Runtime", "expand", "load"]
 
 
-def load(source: Any, threads: int = 1, isolated: bool = False) -> Any:
+def load(
+    source: Any,
+    threads: int = 1,
+    isolated: bool | None = None,
+    timeout: float = TIMEOUT,
+    memory: int | None = MEMORY,
+) -> Any:
     """Returns a loaded file: call it with arrays, or use its `run`.
 
-    A packed file is expanded in memory first, so that it computes bit for bit what the exact file does.
+    A packed file is expanded in memory first, so that it computes bit for bit what the exact file does. Files
+    for Larq Compute Engine run in its interpreter where that is installed, else in LiteRT and NumPy.
 
     Args:
         source: Path or bytes of a `.tflite` file, or what `kqat.export_tflite` returned.
         threads: Threads of the interpreter.
-        isolated: Whether to run the file in a process of its own. Use it for files of unknown origin: a
-            crash or a hang is then a clean error.
+        isolated: Whether to run the file in a process of its own, where a crash, a hang or a greedy file is a
+            clean error; by default for paths and bytes, whose origin is unknown, and not for an `Export`.
+            `False` saves the half second in which the process starts.
+        timeout: Seconds that an isolated runtime may take to load or for one call.
+        memory: Bytes that its process may take on top of what it takes empty; `None` for no limit.
 
     Returns:
-        A `Runtime`, or an `IsolatedRuntime` with the same attributes. Both are context managers.
+        A runtime: a `Runtime` for an `Export`, an `IsolatedRuntime` with the same attributes for paths and
+        bytes. All are context managers, and threads may share them.
 
     Raises:
         FileError: The file cannot be read, is damaged, or the runtime refuses it.
     """
-    return _load(_read(source), isolated, threads)
+    if isolated is None:
+        isolated = not hasattr(source, "content")
+    return _load(_read(source), isolated, threads, timeout, memory)
 
 
 def expand(source: Any, path: str | Path | None = None) -> bytes:

@@ -1,5 +1,7 @@
 """Loading models that hold kqat's layers."""
 
+from functools import partial
+
 import keras
 
 import kqat.constraints  # noqa: F401  (registers the constraints)
@@ -7,12 +9,15 @@ import kqat.layers  # noqa: F401  (registers the layers)
 import kqat.metrics  # noqa: F401  (registers the metrics)
 import kqat.optimizers  # noqa: F401  (registers the optimizers)
 import kqat.quantizers  # noqa: F401  (registers the quantizers)
-from kqat.core.recursion import deep_recursion
+from kqat.core.keras_file import stored_numbers
+from kqat.layers.revived import require_finite, revived
 
 
-@deep_recursion()
 def load_model(path, custom_objects=None, compile=True, safe_mode=True) -> keras.Model:
     """Returns the model that `model.save(path)` wrote, quantized layers included.
+
+    The file may be of unknown origin: what it asks for is checked before Keras reads it, in a process of its
+    own where that is HDF5. `keras.saving.load_model` reads the same files without these checks.
 
     Args:
         path: A `.keras` file.
@@ -20,8 +25,18 @@ def load_model(path, custom_objects=None, compile=True, safe_mode=True) -> keras
         compile: Whether to restore optimizer, loss and metrics.
         safe_mode: Whether to refuse configurations that run arbitrary code.
 
+    Raises:
+        CheckpointError: The file cannot be read, is damaged, describes no model that can be made here, or
+            holds weights that are not finite.
+
     Deep models need it: `keras.saving.load_model` hits Python's recursion limit at some 900 layers in a row.
 
     Invariant: outputs are bit-equal to those of the saved model.
     """
-    return keras.saving.load_model(path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode)
+    stored = stored_numbers(path)
+    make = partial(
+        keras.saving.load_model, path, custom_objects=custom_objects, compile=compile, safe_mode=safe_mode
+    )
+    model = revived(make, stored, path)
+    require_finite(model, path)
+    return model

@@ -1,5 +1,8 @@
 """Weights that read as quantized within a scope."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import keras
 import numpy as np
 import pytest
@@ -100,3 +103,52 @@ def test_layers_in_a_metrics_scope_count():
 def test_unknown_metrics_are_refused():
     with pytest.raises(ValueError, match="Unknown metric"), kqat.context.metrics_scope(["flips"]):
         pass
+
+
+def test_a_scope_holds_for_the_thread_that_enters_it():
+    """Eight threads, half of them in a scope, look at one model and at models of their own."""
+    shared = net()
+    latent = kernels(shared)
+    barrier, wrong = threading.Barrier(8), []
+
+    def look(k):
+        model = net()
+        own = kernels(model)
+        barrier.wait(30)
+        for _ in range(3):
+            with kqat.quantized_scope(k % 2 == 0):
+                for one, before in ((shared, latent), (model, own)):
+                    barrier.wait(30)
+                    same = np.array_equal(kernels(one)[0], before[0])
+                    signs = np.array_equal(kernels(one)[0], np.where(before[0] >= 0, 1, -1))
+                    wrong.extend([k] if (same, signs) != (k % 2 == 1, k % 2 == 0) else [])
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(look, range(8)))
+    assert not wrong
+    for old, new in zip(latent, kernels(shared), strict=True):
+        np.testing.assert_array_equal(old, new)
+
+
+def test_predictions_inside_and_after_a_scope_are_the_same():
+    """A function that a backend compiles within the scope does not keep the quantized weights."""
+    model, x = net(), np.random.default_rng(0).normal(size=(4, 6, 6, 2)).astype("float32")
+    with kqat.quantized_scope(True):
+        model.predict(x, verbose=0)
+    model.layers[0].kernel.assign(-model.layers[0].kernel)
+    fresh = keras.models.clone_model(model)
+    fresh.set_weights(model.get_weights())
+    np.testing.assert_array_equal(model.predict(x, verbose=0), fresh.predict(x, verbose=0))
+
+
+def test_weights_that_are_loaded_inside_stay(tmp_path):
+    model, other = net(), net()
+    other.save_weights(tmp_path / "x.weights.h5")
+    with kqat.quantized_scope(True):
+        model.load_weights(tmp_path / "x.weights.h5")
+        with kqat.quantized_scope(False):
+            expected = kernels(other)
+        for old, new in zip(expected, kernels(model), strict=True):
+            np.testing.assert_array_equal(old, new)
+    for old, new in zip(kernels(other), kernels(model), strict=True):
+        np.testing.assert_array_equal(old, new)

@@ -1,6 +1,7 @@
 """Checkpoints with packed weights: inference and export do not change, and damage is an error."""
 
 import json
+import os
 import zipfile
 
 import keras
@@ -15,6 +16,7 @@ from kqat.core.errors import CheckpointError, KqatError
 from kqat.layers import QuantConv2D, QuantDense
 from kqat.quantizers import LSQ, MinMax, Sign
 from kqat.quantizers.find import find
+from tests.compat.make import FOLDER, WIDTHS, samples
 
 IMAGES = np.random.default_rng(0).normal(size=(16, 6, 6, 3)).astype("float32")
 CASES = {
@@ -296,6 +298,15 @@ HOSTILE = {
     "beyond the end": with_array(2, 2**39),
     "negative place": with_array(2, -8),
     "huge array": with_array(1, [2**39, 2**39]),
+    "300,000 sizes": with_array(1, [2**39] * 300_000),
+    "rank of 100": with_array(1, [1] * 100),
+    "zero times huge": with_array(1, [0, 2**39, 2**39]),
+    "version of text": lambda about: {**about, "version": "1"},
+    "version 0": lambda about: {**about, "version": 0},
+    "scale of another type": lambda about: with_entry(scale=["float64", [1], 0])(about),
+    "scale of a higher rank": lambda about: with_entry(scale=["float32", [1, 1, 1, 1, 1, 1], 0])(about),
+    "scale across": lambda about: with_entry(scale=["float32", [2, 1, 1, 1], 0])(about),
+    "peak of another shape": lambda about: with_entry(peak=["float32", [1, 1], 0])(about),
     "scale of another shape": lambda about: with_entry(scale=packed_entry(about)["codes"])(about),
 }
 
@@ -312,6 +323,107 @@ def test_hostile_lists_are_refused(saved, tmp_path, name):
 def test_other_configurations_are_refused(saved, tmp_path, config):
     with pytest.raises(CheckpointError, match="damaged"):
         kqat.load_packed(rewritten(saved, tmp_path, config=lambda _: config))
+
+
+def deep(config, depth):
+    for _ in range(depth):
+        config = {"class_name": "Functional", "config": [config]}
+    return config
+
+
+def with_layer(**fields):
+    """The configuration with other fields of its dense layer."""
+
+    def change(config):
+        dense(config).update(fields)
+        return config
+
+    return change
+
+
+def dense(config):
+    if isinstance(config, dict) and "units" in config:
+        return config
+    inner = config.values() if isinstance(config, dict) else config if isinstance(config, list) else ()
+    return next((found for one in inner if (found := dense(one)) is not None), None)
+
+
+STRANGE = {
+    "a function of the system": lambda _: {
+        "module": "os", "class_name": "system", "config": "true", "registered_name": None
+    },
+    "no such class": lambda _: {
+        "module": "builtins", "class_name": "Nothing", "config": {}, "registered_name": None
+    },
+    "units of text": with_layer(units="many"),
+    "no units": with_layer(units=-3),
+    "2e9 units": with_layer(units=2_000_000_000),
+    "units of a list": with_layer(units=[[]]),
+    "unknown activation": with_layer(activation="os.system"),
+    "nested": lambda config: deep(config, 300),
+    "no layers": lambda config: {**config, "config": {**config["config"], "layers": []}},
+    "no configuration": lambda config: {**config, "config": None},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_strange_configurations_are_refused(saved, tmp_path, name):
+    with pytest.raises(CheckpointError):
+        kqat.load_packed(rewritten(saved, tmp_path, config=STRANGE[name]))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("what", ["scale", "array"])
+def test_numbers_that_are_not_finite_are_refused(saved, tmp_path, what, value):
+    """The sums of the archive are right: it was written so."""
+    with zipfile.ZipFile(saved) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    about = json.loads(parts["about.json"])
+    entries = [value for layer in about["layers"] for value in layer["values"].values()]
+    place = next(e[what] for e in entries if what in e and e[what][0] == "float32")
+    data = bytearray(parts["arrays.bin"])
+    data[place[2] : place[2] + 4] = np.float32(value).tobytes()
+    with zipfile.ZipFile(tmp_path / "forged.kqat", "w") as file:
+        for name, part in {**parts, "arrays.bin": bytes(data)}.items():
+            file.writestr(name, part)
+    with pytest.raises(CheckpointError, match="finite"):
+        kqat.load_packed(tmp_path / "forged.kqat")
+
+
+def test_levels_are_not_spread_over_a_large_scale(saved, tmp_path):
+    """Levels and scales of 60,000 each, of which a product would take 13 GB."""
+    with zipfile.ZipFile(saved) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    about, count, start = json.loads(parts["about.json"]), 60_000, len(parts["arrays.bin"])
+    entry = packed_entry(about)
+    entry.update(bits=8, shape=[count, 1], codes=["uint8", [count], start])
+    entry["scale"] = ["float32", [1, count], start + count]
+    data = parts["arrays.bin"] + bytes(count) + np.ones(count, "float32").tobytes()
+    with zipfile.ZipFile(tmp_path / "forged.kqat", "w") as file:
+        for name, part in {**parts, "arrays.bin": data, "about.json": json.dumps(about)}.items():
+            file.writestr(name, part)
+    with pytest.raises(CheckpointError, match="scales of shape"):
+        kqat.load_packed(tmp_path / "forged.kqat")
+
+
+def test_a_newer_format_is_named(saved, tmp_path):
+    path = rewritten(saved, tmp_path, about=lambda about: {**about, "version": 7})
+    with pytest.raises(CheckpointError, match=r"newer format. Received: version 7"):
+        kqat.load_packed(path)
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_files_of_the_first_format_still_load(name):
+    model = kqat.load_packed(FOLDER / f"packed_{name}.kqat")
+    np.testing.assert_array_equal(model.predict(samples(), verbose=0), np.load(FOLDER / f"packed_{name}.npy"))
+    assert kqat.verify(model, kqat.export_tflite(model), samples()).max_lsb == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes of POSIX")
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.kqat")
+    with pytest.raises(CheckpointError, match="pipe in place of a file"):
+        kqat.load_packed(tmp_path / "pipe.kqat")
 
 
 def test_code_in_a_configuration_is_not_run(tmp_path):

@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat.core.checks import whole_number
 from kqat.quantizers.find import Place, find
 
 
@@ -30,9 +31,10 @@ def check_count(value, name: str) -> int:
     Raises:
         ValueError: It is not a whole number from 0 up.
     """
-    if isinstance(value, bool) or not hasattr(value, "__index__") or value < 0:
+    count = whole_number(value)
+    if count is None or count < 0:
         raise ValueError(
             f"`{name}` counts epochs or steps from 0. Received: {name}={value!r}. "
             "Use a whole number from 0 up."
         )
-    return value.__index__()
+    return count

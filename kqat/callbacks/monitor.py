@@ -12,13 +12,14 @@ from kqat.quantizers.find import Place, layers_of
 
 
 class QuantizationMonitor(keras.callbacks.Callback):
-    """Adds scale, clip rate and SQNR of every quantizer to the logs at the end of each epoch.
+    """Measures scale, clip rate and SQNR of every quantizer at the end of each epoch.
 
+    The logs get `"quantization/worst_sqnr_db"` and `"quantization/worst_clip_rate"`, and with
+    `per_layer=True` an entry for each quantizer, which makes the progress line long. TensorBoard gets all.
     Keys are `"<path>/scale"` (step in real units; per channel their mean), `"<path>/clip_rate"` (share of
     the values more than half a step outside the grid) and `"<path>/sqnr_db"` (signal to quantization
     noise, in dB, `10 * log10(sum(x**2) / sum((x - q(x))**2))`; infinite where nothing is lost), for
-    example `history.history["conv1/kernel/sqnr_db"]`. `"quantization/worst_sqnr_db"` and
-    `"quantization/worst_clip_rate"` sum them up.
+    example `history.history["conv1/kernel/sqnr_db"]`.
 
     Quantizers whose grid no data has set yet are left out.
 
@@ -27,18 +28,19 @@ class QuantizationMonitor(keras.callbacks.Callback):
             further package.
         data: One batch of model inputs, such as `x_val[:256]`, on which activations are measured; the
             weights stay in float meanwhile. Without it, activations have their scale alone.
-        per_layer: Whether each quantizer is in the logs. With `False` the progress bar stays short:
-            the logs have the summary, and TensorBoard has the rest.
+        per_layer: Whether each quantizer is in the logs, and so in the `History` and the progress line.
+
+    Threads: an object belongs to one training.
 
     Raises:
         ValueError: When training begins, the model has no quantizers.
 
     Example:
         >>> from kqat.callbacks import QuantizationMonitor
-        >>> monitor = QuantizationMonitor(per_layer=False)
+        >>> monitor = QuantizationMonitor(log_dir="logs")
     """
 
-    def __init__(self, log_dir=None, data=None, per_layer=True):
+    def __init__(self, log_dir=None, data=None, per_layer=False):
         super().__init__()
         self.log_dir = log_dir
         self.data = data

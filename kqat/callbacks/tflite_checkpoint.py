@@ -1,15 +1,21 @@
 """The best epoch as a verified file."""
 
+import difflib
 import os
+import re
 import warnings
 from importlib import import_module
 from pathlib import Path
 
 import keras
 
+from kqat.core.atomic import final_target, move_into_place
 from kqat.core.checks import nearest
+from kqat.core.drafts import draft_folder
+from kqat.core.errors import ExportError
 
 MODES = ("auto", "min", "max")
+_FIELD = re.compile(r"(\{{1,2})(\w+)((?:![rsa])?(?::[^{}]*)?)(\}{1,2})")
 _HIGHER = ("acc", "auc", "precision", "recall", "f1", "fbeta", "iou", "io_u", "top_k", "r2", "similarity")
 _LOWER = ("loss", "error", "mae", "mse", "divergence", "crossentropy", "hinge", "poisson", "cosh")
 
@@ -17,12 +23,15 @@ _LOWER = ("loss", "error", "mae", "mse", "divergence", "crossentropy", "hinge", 
 class TFLiteCheckpoint(keras.callbacks.Callback):
     """Exports the model to `.tflite` at the end of the best epoch so far, and verifies the file.
 
-    The file is written next to its place, verified there, and moved into place in one step: at any
-    time `path` holds the last good export, or nothing.
+    The file is written in a folder next to its place, verified there, and moved into place in one step: at
+    any time `path` holds the last good export, or nothing. Training goes on where a file cannot be written
+    (the disk is full, the model has a layer that cannot be exported): a warning says so, and an older file
+    stays.
 
     Args:
         path: Where to write; may contain `{epoch}` (from 1) and metrics, as in
-            `"net_{epoch:02d}_{val_accuracy:.3f}.tflite"`.
+            `"net_{epoch:02d}_{val_accuracy:.3f}.tflite"`. Braces around anything else stay as they are, and
+            so do two of them: `{{epoch}}` stands for the text `{epoch}`.
         monitor: Metric of the logs that decides what is best.
         mode: `"max"` or `"min"` say which values are better; `"auto"` goes by the name.
         verify_data: Data for `kqat.verify`; without it nothing is verified.
@@ -35,6 +44,8 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
 
     The report of the last verification is `verification`, and its agreement of predictions goes into the
     logs as `"tflite_agreement"`.
+
+    Threads: an object belongs to one training; several may write the same path at the same time.
 
     Raises:
         ValueError: Unknown mode, a metric whose better direction cannot be told from its name, or
@@ -75,8 +86,8 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
         value = logs.get(self.monitor)
         if self.save_best_only and not self._is_better(value, logs):
             return
-        target = Path(self.path.format(epoch=epoch + 1, **logs))
-        if self._publish(target, logs):
+        target = Path(filled(self.path, {**logs, "epoch": epoch + 1}))
+        if self._published(target, logs):
             self.best = value
             self._say(f"Epoch {epoch + 1}: wrote {target}{self._agreement_text()}.")
 
@@ -92,16 +103,27 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
             return value == value  # not NaN
         return value > self.best if self.mode == "max" else value < self.best
 
+    def _published(self, target: Path, logs) -> bool:
+        """Publishes, or warns that the file cannot be written; tells whether `target` is new."""
+        try:
+            return self._publish(target, logs)
+        except (OSError, ExportError) as error:
+            warnings.warn(
+                f"TFLiteCheckpoint could not write the file, and training goes on. Received: {target}: "
+                f"{type(error).__name__}: {error}",
+                stacklevel=4,
+            )
+            return False
+
     def _publish(self, target: Path, logs) -> bool:
         """Exports beside `target`, verifies, and moves; tells whether the file was good."""
-        draft = target.with_name(f".{target.name}.{os.getpid()}.part")
-        try:
+        final = final_target(target)
+        with draft_folder(final.parent) as folder:
+            draft = folder / final.name
             exported = (self._export or _public("export_tflite"))(self.model, draft)
             if not self._verified(draft if exported is None else exported, logs):
                 return False
-            os.replace(draft, target)
-        finally:
-            draft.unlink(missing_ok=True)
+            move_into_place(draft, target)
         return True
 
     def _verified(self, exported, logs) -> bool:
@@ -117,7 +139,7 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
             f"The file does not predict what the model predicts, and was discarded. Received: agreement "
             f"{agreement}. Use min_agreement={self.min_agreement} or less only if that is expected; "
             "kqat.verify(..., layers=True) names the first layer that differs.",
-            stacklevel=4,
+            stacklevel=5,
         )
         return False
 
@@ -131,6 +153,36 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
     def _say(self, text):
         if self.verbose:
             print(f"\n{text}")
+
+
+def filled(path: str, values: dict) -> str:
+    """Returns a path with the fields that have a value filled in, and all other braces as they are.
+
+    Args:
+        path: Text with fields as in `str.format`.
+        values: Value of each field.
+    """
+
+    def replacement(match: re.Match) -> str:
+        opened, name, rest, closed = match.groups()
+        if name not in values:
+            _warn_of_slip(name, values)
+            return match.group()
+        if len(opened) == 2 == len(closed):
+            return match.group()[1:-1]
+        return opened[1:] + f"{{0{rest}}}".format(values[name]) + closed[1:]
+
+    return _FIELD.sub(replacement, path)
+
+
+def _warn_of_slip(name: str, values) -> None:
+    meant = difflib.get_close_matches(name, values, n=1, cutoff=0.8)
+    if meant:
+        warnings.warn(
+            f"TFLiteCheckpoint knows no such metric, and takes the field for text. Received: {{{name}}}. "
+            f"Use {{{meant[0]}}}, or two braces for text.",
+            stacklevel=6,
+        )
 
 
 def _public(name):

@@ -14,7 +14,9 @@ _ARRAYS = "arrays.bin"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same model gives the same bytes
 _KINDS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
 _KINDS += ("float16", "float32", "float64")
-_LARGEST_DOCUMENT = 2**28  # bytes; a graph of 10,000 layers takes about 2**24
+# A graph of 10,000 layers takes about 2**24 bytes. Parsed, a list or an object takes up to 230 of them.
+_LARGEST_DOCUMENT, _MOST_OBJECTS, _MOST_VALUES = 2**26, 2**20, 2**23
+_LARGEST_RANK, _LARGEST_SIZE = 16, 2**40
 
 
 class ArchiveWriter:
@@ -68,10 +70,7 @@ class ArchiveReader:
 
     def document(self, name: str) -> Any:
         """Returns a JSON document."""
-        try:
-            return json.loads(self._read(name, _LARGEST_DOCUMENT))
-        except (ValueError, RecursionError) as error:
-            raise damaged(f"'{name}' that is no JSON") from error
+        return parse_document(self._read(name, _LARGEST_DOCUMENT), name)
 
     def array(self, place) -> np.ndarray:
         """Returns the array that `ArchiveWriter.array` put there."""
@@ -83,7 +82,15 @@ class ArchiveReader:
         if start + size > len(self._arrays):
             raise damaged(f"an array of {size} bytes at {start} of {len(self._arrays)}")
         flat = np.frombuffer(self._arrays, dtype, math.prod(shape), start)
-        return flat.astype(dtype.newbyteorder("=")).reshape(shape)
+        values = flat.astype(dtype.newbyteorder("=")).reshape(shape)
+        if dtype.kind == "f" and not np.all(np.isfinite(values)):
+            raise damaged("values that are not finite")
+        return values
+
+    @property
+    def stored_bytes(self) -> int:
+        """How many bytes all arrays take."""
+        return len(self._arrays)
 
     def _read(self, name: str, limit: int) -> bytes:
         try:
@@ -104,9 +111,27 @@ def damaged(problem: str) -> CheckpointError:
     )
 
 
+def parse_document(text: bytes, name: str) -> Any:
+    """Returns JSON as Python values, if these take a sensible amount of memory.
+
+    Raises:
+        CheckpointError: It is no JSON, is nested too deeply, or has too many parts.
+    """
+    objects = text.count(b"{") + text.count(b"[")
+    if objects > _MOST_OBJECTS or text.count(b",") > _MOST_VALUES:
+        raise damaged(f"'{name}' of {objects} objects and lists")
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(f"'{name}' that is no JSON") from error
+
+
 def check_shape(value) -> list[int]:
-    """Returns a JSON value if it is a list of sizes."""
-    if isinstance(value, list) and all(type(size) is int and 0 <= size < 2**40 for size in value):
+    """Returns a JSON value if it is a list of sizes of which an array can be."""
+    sizes = (
+        isinstance(value, list) and len(value) <= _LARGEST_RANK and all(type(size) is int for size in value)
+    )
+    if sizes and min(value, default=0) >= 0 and math.prod(max(size, 1) for size in value) <= _LARGEST_SIZE:
         return value
     raise damaged(f"a shape of {str(value)[:80]}")
 

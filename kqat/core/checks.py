@@ -2,9 +2,25 @@
 
 import difflib
 import math
+import operator
 from collections.abc import Iterable
 
+import numpy as np
+
 LOWEST_BITS, HIGHEST_BITS = 1, 16
+
+
+def whole_number(value) -> int | None:
+    """Returns a whole number of any kind (Python's, NumPy's, a tensor of no dimensions) as an `int`.
+
+    `None` for everything else: floats, even whole ones, and truth values are no counts.
+    """
+    if isinstance(value, bool | np.bool_) or "bool" in str(getattr(value, "dtype", "")):
+        return None
+    try:
+        return operator.index(value)
+    except TypeError:
+        return None
 
 
 def check_bits(bits, lowest: int = LOWEST_BITS, advice: str = "", highest: int = HIGHEST_BITS) -> int:
@@ -20,10 +36,9 @@ def check_bits(bits, lowest: int = LOWEST_BITS, advice: str = "", highest: int =
         TypeError: If `bits` is not a whole number.
         ValueError: If `bits` is outside `lowest` to `highest`.
     """
-    whole = isinstance(bits, int) and not isinstance(bits, bool)
-    if not whole and not (hasattr(bits, "__index__") and not isinstance(bits, bool)):
-        raise TypeError(f"`bits` must be a whole number. Received: bits={bits!r}. Use an int, such as 8.")
-    bits = bits.__index__()
+    received, bits = bits, whole_number(bits)
+    if bits is None:
+        raise TypeError(f"`bits` must be a whole number. Received: bits={received!r}. Use an int, such as 8.")
     if not lowest <= bits <= highest:
         hint = f" {advice}" if advice and bits < lowest else ""
         widths = f"{lowest} to {highest}" if lowest < highest else str(lowest)
@@ -65,7 +80,7 @@ def check_range(low, high) -> tuple[float, float]:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Returns the choices closest to `name`, quoted, for the end of an error message."""
+    """Returns all choices, quoted, those closest to `name` first, for the end of an error message."""
     choices = sorted(choices)
-    close = difflib.get_close_matches(str(name).lower(), choices, n=3, cutoff=0.4) or choices
-    return ", ".join(repr(choice) for choice in close)
+    close = difflib.get_close_matches(str(name).lower(), choices, n=3, cutoff=0.4)
+    return ", ".join(repr(choice) for choice in dict.fromkeys([*close, *choices]))

@@ -37,20 +37,36 @@ class FileError(VerifyError):
     """Bytes are not a model that the runtime can run, or not with these inputs."""
 
 
-class FallbackWarning(UserWarning):
+class KqatWarning(UserWarning):
+    """Base of every warning below."""
+
+
+class FallbackWarning(KqatWarning):
     """Something works in another way than planned, with other promises."""
 
 
-class NotCalibratedWarning(UserWarning):
+class NotCalibratedWarning(KqatWarning):
     """A quantized model computes in inference on ranges that neither data nor training has set."""
 
 
-class SharedGridWarning(UserWarning):
+class SharedGridWarning(KqatWarning):
     """Tensors share a grid, and the ranges of some are too small for it."""
+
+
+class NothingQuantizedWarning(KqatWarning):
+    """No layer of a quantized model is quantized, or none of a binary file is binary."""
+
+
+class TrainingMethodsWarning(KqatWarning):
+    """The quantized model lacks methods, such as `train_step`, that the class of the original has."""
 
 
 class CheckpointError(KqatError, ValueError):
     """A checkpoint cannot be written, or is not one that can be loaded."""
+
+
+class BusyError(KqatError, RuntimeError):
+    """Another thread is changing the same model."""
 
 
 class LegacyKerasError(KqatError, RuntimeError):

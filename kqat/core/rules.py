@@ -1,12 +1,15 @@
 """Which layers a pattern names, and which patterns name nothing."""
 
 import difflib
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any
 
 from kqat.core.errors import PlanError, UnmatchedPatternError
 from kqat.core.spec import Pattern, Rule
+
+CLASS, REGEX = "@", "re:"  # what patterns in text begin with that are no names
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,19 @@ class Subject:
 def matches(pattern: Pattern, subject: Subject) -> bool:
     """Tells whether `pattern` names `subject`.
 
-    A string is a name, a whole path, a path prefix that ends at a `/`, or a glob over name or path.
+    A string is a name, a whole path, a path prefix that ends at a `/`, a glob over name or path, `"@Conv2D"`
+    for a class by name or `"re:conv[0-9]$"` for a regular expression, which may match anywhere in the path.
     A class names its instances. Anything else callable is a predicate on the layer.
 
     Raises:
         PlanError: `pattern` is none of these.
     """
+    if isinstance(pattern, str) and pattern.startswith(REGEX):
+        pattern = _regex(pattern)
+    if isinstance(pattern, re.Pattern):
+        return pattern.search(subject.path) is not None
+    if isinstance(pattern, str) and pattern.startswith(CLASS):
+        return pattern[len(CLASS) :] in [cls.__name__ for cls in type(subject.layer).__mro__]
     if isinstance(pattern, str):
         return (
             pattern in (subject.name, subject.path)
@@ -44,9 +54,20 @@ def matches(pattern: Pattern, subject: Subject) -> bool:
     if callable(pattern):
         return bool(pattern(subject.layer))
     raise PlanError(
-        f"A pattern is a name, path, glob, layer class or predicate. Received: {pattern!r} of type "
-        f"{type(pattern).__name__}. Use for example 'head', 'backbone/*', keras.layers.Dense."
+        "A pattern is a name, path, glob, regular expression, layer class or predicate. Received: "
+        f"{pattern!r} of type {type(pattern).__name__}. Use for example 'head', 'backbone/*', "
+        "keras.layers.Dense."
     )
+
+
+def _regex(pattern: str) -> re.Pattern:
+    try:
+        return re.compile(pattern[len(REGEX) :])
+    except re.error as error:
+        raise PlanError(
+            f"A pattern is no regular expression: {error}. Received: {pattern!r}. Use for example "
+            "'re:conv[0-9]'."
+        ) from error
 
 
 def first_match(rules: list[Rule], subject: Subject) -> Rule | None:
@@ -72,6 +93,8 @@ def check_all_match(patterns: list[Pattern], subjects: list[Subject], what: str)
         known = list(dict.fromkeys([s.path for s in subjects] + [s.name for s in subjects]))
         if isinstance(pattern, type):
             known = sorted({type(s.layer).__name__ for s in subjects})
+        elif isinstance(pattern, str) and pattern.startswith(CLASS):
+            known = sorted({f"{CLASS}{type(s.layer).__name__}" for s in subjects})
         near = difflib.get_close_matches(str(shown), known, n=3, cutoff=0.3) or known[:3]
         raise UnmatchedPatternError(
             f"{what} names no layer of the model. Received: {shown!r}. Nearest: {', '.join(map(repr, near))}."

@@ -1,24 +1,33 @@
 """What to quantize and how finely: bits, rules and recipes, as frozen data."""
 
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+
+from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, whole_number
 from kqat.core.errors import PlanError
 
 FAMILIES = ("auto", "lsq", "ema", "pact")
-Pattern = str | type | Callable[[Any], bool]
+Pattern = str | type | re.Pattern | Callable[[Any], bool]
 
 
 def check_bits(bits: Any, what: str = "bits") -> int:
-    """Returns `bits` if it is a whole number from 1 to 16.
+    """Returns `bits` as an `int` if it is a whole number, of Python or NumPy, from 1 to 16.
 
     Raises:
         PlanError: Anything else.
     """
-    if isinstance(bits, bool) or not isinstance(bits, int) or not 1 <= bits <= 16:
-        raise PlanError(f"A bit width is a whole number. Received: {what}={bits!r}. Use 1 to 16.")
-    return bits
+    width = whole_number(bits)
+    if width is None:
+        advice = " A pair is (weights, activations)." if isinstance(bits, tuple | list | np.ndarray) else ""
+        raise PlanError(f"A bit width is a whole number. Received: {what}={bits!r}. Use 1 to 16.{advice}")
+    if not LOWEST_BITS <= width <= HIGHEST_BITS:
+        hint = " To leave layers in float, name them in exclude." if width > HIGHEST_BITS else ""
+        raise PlanError(f"A bit width is out of range. Received: {what}={bits!r}. Use 1 to 16.{hint}")
+    return width
 
 
 def check_family(quantizer: Any) -> str:
@@ -44,16 +53,12 @@ class Bits:
     @classmethod
     def of(cls, bits: Any = 8, weight_bits: int | None = None, activation_bits: int | None = None) -> "Bits":
         """Returns the widths for `bits=4`, `bits=(4, 8)` (weights, activations) and their overrides."""
+        if isinstance(bits, np.ndarray) and bits.ndim:
+            bits = tuple(bits)
         weights, activations = bits if isinstance(bits, tuple | list) and len(bits) == 2 else (bits, bits)
-        return cls(
-            check_bits(
-                weights if weight_bits is None else weight_bits, "weight_bits" if weight_bits else "bits"
-            ),
-            check_bits(
-                activations if activation_bits is None else activation_bits,
-                "activation_bits" if activation_bits else "bits",
-            ),
-        )
+        given = {"weight_bits": weight_bits, "activation_bits": activation_bits}
+        pairs = zip(given.items(), (weights, activations), strict=True)
+        return cls(*(check_bits(own, n) if own is not None else check_bits(b) for (n, own), b in pairs))
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class Rule:
     """How the layers that `match` names are treated. `None` leaves the question to the defaults.
 
     Args:
-        match: Name, path, path prefix, glob, layer class or predicate.
+        match: Name, path, path prefix, glob, regular expression, layer class or predicate.
         quantize: `False` leaves the layer in float.
         weight_bits: Width of the weights.
         activation_bits: Width of the layer's output.
@@ -82,7 +87,7 @@ class Rule:
             raise PlanError(f"`share` is a choice. Received: share={self.share!r}. Use True, False or None.")
         for name in ("weight_bits", "activation_bits"):
             if getattr(self, name) is not None:
-                check_bits(getattr(self, name), name)
+                object.__setattr__(self, name, check_bits(getattr(self, name), name))
         if self.quantizer is not None:
             check_family(self.quantizer)
 
@@ -96,7 +101,7 @@ class WeightPlan:
     axis: tuple[int, ...] | None
 
     def __post_init__(self):
-        check_bits(self.bits)
+        object.__setattr__(self, "bits", check_bits(self.bits))
 
 
 @dataclass(frozen=True)
@@ -119,10 +124,15 @@ class TensorPlan:
     range: tuple[float, float] | None = None
 
     def __post_init__(self):
-        check_bits(self.bits)
+        object.__setattr__(self, "bits", check_bits(self.bits))
 
 
 MODES = ("quantized", "passthrough", "fused", "float")
+# Why a layer is in float: the user's wish, nothing quantized around it, or kqat's limits.
+CAUSES = ("", "excluded", "idle", "whole", "collects", "unsupported")
+# What a layer is in a file: integer operators, kqat's own float operators between exact borders, kqat's own
+# float operators, operators of TensorFlow's converter, or nothing: the export raises.
+FILES = ("integer", "float kernel", "float", "converter", "nothing")
 
 
 @dataclass(frozen=True)
@@ -139,6 +149,13 @@ class LayerPlan:
         weights: Treatment of each weight.
         output: Treatment of the output.
         activation_replaced: Whether the layer's activation is left out for the signs that are made behind it.
+        cause: Why the mode is `"float"`: `"excluded"`, `"idle"` (nothing around it is quantized), `"whole"` (it
+            computes with whole numbers or truth values), `"collects"` (it only joins results) or
+            `"unsupported"`; else empty.
+        file: What it is in a file of `export_tflite`: `"integer"`, `"float kernel"` (kqat's float operators
+            between exact borders), `"float"` (kqat's float operators), `"converter"` (only TensorFlow's
+            converter can write it) or `"nothing"` (the export raises; `reason` says why and what to do).
+            Empty where it is not known, as for models of tf_keras.
     """
 
     path: str
@@ -150,28 +167,17 @@ class LayerPlan:
     weights: dict[str, WeightPlan] = field(default_factory=dict)
     output: TensorPlan | None = None
     activation_replaced: bool = False
+    cause: str = ""
+    file: str = ""
 
     def __post_init__(self):
-        if self.mode not in MODES:
-            raise PlanError(
-                f"Unknown mode of layer '{self.path}'. Received: {self.mode!r}. Use one of {MODES}."
-            )
-
-    @classmethod
-    def from_dict(cls, data: dict) -> "LayerPlan":
-        """Returns the plan of one layer from its JSON form."""
-        weights = {
-            k: WeightPlan(v["bits"], v["quantizer"], _tuple(v["axis"])) for k, v in data["weights"].items()
-        }
-        output = data["output"]
-        if output is not None:
-            output = TensorPlan(**{**output, "range": _tuple(output["range"])})
-        return cls(**{**data, "weights": weights, "output": output})
+        for name, known in (("mode", MODES), ("cause", CAUSES), ("file", ("", *FILES))):
+            if getattr(self, name) not in known:
+                raise PlanError(
+                    f"Unknown {name} of layer '{self.path}'. Received: {getattr(self, name)!r}. Use one of "
+                    f"{known}."
+                )
 
     def to_dict(self) -> dict:
         """Returns the plan of the layer as JSON data."""
         return asdict(self)
-
-
-def _tuple(value):
-    return None if value is None else tuple(value)

@@ -27,6 +27,24 @@ class WeightCodes:
     peak: np.ndarray | None = None
     total: np.ndarray | None = None
 
+    def check(self) -> None:
+        """Checks that the parts belong together, before anything is computed.
+
+        Raises:
+            ValueError: The scales are no positive numbers, or are not shared by whole levels.
+        """
+        lead = self.levels.ndim - self.scale.ndim
+        shared = zip(self.levels.shape[max(lead, 0) :], self.scale.shape, strict=False)
+        if lead < 0 or any(size not in (1, whole) for whole, size in shared):
+            raise ValueError(f"scales of shape {self.scale.shape}")
+        for name, part in (("scale", self.scale), ("peak", self.peak), ("total", self.total)):
+            if part is None:
+                continue
+            if part.dtype != np.float32 or part.shape != self.scale.shape:
+                raise ValueError(f"a {name} of type {part.dtype} and shape {part.shape}")
+            if not np.all(np.isfinite(part)) or np.any(part < 0):
+                raise ValueError(f"a {name} that is negative or not finite")
+
     def restore(self) -> np.ndarray:
         """Returns float32 weights: the same bits on every machine."""
         if self.total is not None:

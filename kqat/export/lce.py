@@ -1,5 +1,6 @@
 """Writes models with layers of signs for Larq Compute Engine, and counts what became binary."""
 
+import warnings
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -7,14 +8,15 @@ from pathlib import Path
 import keras
 
 from kqat.core.atomic import write_atomically
-from kqat.core.errors import ExportError
+from kqat.core.checks import nearest
+from kqat.core.errors import ExportError, NothingQuantizedWarning
 from kqat.core.recognize import is_tf_keras
 from kqat.export.binary.check import check_binary
 from kqat.export.binary.emitter import BinaryEmitter
 from kqat.export.tflite import Export, require_finite, require_ranges
 from kqat.export.writing import ends
 from kqat.export.writing.report import Report
-from kqat.transforms.graph import trace
+from kqat.transforms.graph import Graph, trace
 
 # What the converters and devices of a target have: convolutions padded with 0, the maximum of signs.
 TARGETS = {
@@ -51,9 +53,11 @@ def export_lce(
         Networks", 2021.
     """
     if target not in TARGETS:
-        raise ValueError(f"Unknown target. Received: target={target!r}. Use one of {(*TARGETS,)}.")
+        raise ValueError(
+            f"Unknown target. Received: target={target!r}. Use one of {nearest(target, TARGETS)}."
+        )
     if io not in ends.TYPES:
-        raise ValueError(f"Unknown io. Received: io={io!r}. Use one of {ends.TYPES}.")
+        raise ValueError(f"Unknown io. Received: io={io!r}. Use one of {nearest(io, ends.TYPES)}.")
     if is_tf_keras(model):
         return import_module("kqat.legacy.lce").export_lce(model, path, target)
     graph = trace(model)
@@ -61,11 +65,22 @@ def export_lce(
     require_finite(model)
     emitter = BinaryEmitter(graph, io, **TARGETS[target])
     _require_no_misses(emitter)
+    if not emitter.binary:
+        warnings.warn(_nothing_binary(graph), NothingQuantizedWarning, stacklevel=2)
     content = emitter.run(model)
     file = check_binary(content, emitter)
     operators = dict(Counter(operator.builtin for operator in file.operators))
     report = Report(len(content), operators, tuple(emitter.lines), tuple(emitter.notes))
     return Export(content, report, None if path is None else write_atomically(path, content))
+
+
+def _nothing_binary(graph: Graph) -> str:
+    weighted = [node.path for node in graph.nodes if getattr(node.op, "weight_quantizers", None)]
+    return (
+        f"Nothing of model '{graph.name}' is binary, so the file has no operator of Larq Compute Engine. "
+        f"Received: {', '.join(weighted[:8]) or 'no layer with quantized weights'}. Use "
+        "kqat.quantize(model, bits=1), or Quant* layers with sign quantizers for input and kernel."
+    )
 
 
 def _require_no_misses(emitter: BinaryEmitter) -> None:

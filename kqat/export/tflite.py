@@ -1,20 +1,24 @@
 """Writes a quantized Keras model as `.tflite`, straight from its graph."""
 
+import warnings
 from collections import Counter
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from kqat.core.atomic import write_atomically
 from kqat.core.checks import nearest
-from kqat.core.errors import ExportError, NotCalibratedError
+from kqat.core.errors import ExportError, FallbackWarning, NotCalibratedError
 from kqat.core.finite import not_finite
 from kqat.core.recognize import is_tf_keras
 from kqat.export.checks import check_export
 from kqat.export.checks.micro import require_micro
-from kqat.export.fallback import FALLBACKS, convert_elsewhere
+from kqat.export.fallback import FALLBACKS
+from kqat.export.fallback.islands import Islands
+from kqat.export.fallback.proof import demand_close, measure
 from kqat.export.packing.storage import FORMS, pack
 from kqat.export.writing import ends
 from kqat.export.writing.emitter import Emitter
@@ -22,8 +26,10 @@ from kqat.export.writing.report import Report
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
-from kqat.lowering.registry import lowering_for
-from kqat.transforms.graph import Graph, trace
+from kqat.lowering.registry import WHOLE, lowering_for
+from kqat.transforms.fixed_shapes import free_inputs, trace_fixed
+from kqat.transforms.graph import Graph
+from kqat.transforms.whole import is_whole, with_casts
 
 TARGETS = ("litert", "tflite-micro")
 
@@ -53,6 +59,7 @@ def export_tflite(
     weights: str = "exact",
     target: str = "litert",
     fallback: str = "converter",
+    input_shapes: Any = None,
 ) -> Export:
     """Returns a quantized model as a `.tflite` file that computes what the model computes.
 
@@ -69,14 +76,21 @@ def export_tflite(
         weights: `"exact"` stores every weight in 8 bits, which the runtime's fast exact kernels read.
             `"packed"` stores them in the bits that they need; `verify` expands them again.
         target: `"litert"`, or `"tflite-micro"` for a file that its interpreter runs.
-        fallback: What to do about layers that kqat cannot write itself. `"converter"` gives the model,
-            with a `FallbackWarning` and a note in the report, to TensorFlow's converter, in a process of
-            its own where Keras runs on another backend; exactness is not promised then. `"error"` raises.
+        fallback: What to do about layers that kqat cannot write itself. `"converter"` has TensorFlow's
+            converter write them in float, with a `FallbackWarning`, in a process of its own where Keras runs
+            on another backend; all other layers stay what they are. The file is then compared with the model
+            on random inputs, and must not differ by more than one step of the output's grid.
+            `"unchecked"` returns it whatever the difference, which the report notes. `"error"` raises.
+        input_shapes: Sizes of inputs that have free ones: a dictionary from the name of an input to its
+            shape without the batch, a list of shapes, or one shape. The file takes inputs of these sizes.
+
+    Threads: may share the model, where none changes it meanwhile.
 
     Raises:
         NotCalibratedError: A range was never set by data.
-        ExportError: A weight or range is not finite, a layer has no kernel, or the written file is not what
-            was planned.
+        ExportError: A weight or range is not finite, a layer has no kernel, an input's size is free, or the
+            written file is not what was planned.
+        TraceError: `input_shapes` does not fit the model.
         ValueError: An option is none of the above.
         OSError: The file could not be written; nothing is left behind.
     """
@@ -92,22 +106,21 @@ def export_tflite(
             raise ValueError(
                 f"Unknown {name}. Received: {name}={value!r}. Use one of {nearest(value, known)}."
             )
-    graph = trace(model)
+    graph = with_casts(trace_fixed(model, input_shapes))
+    _require_sizes(graph)
     require_ranges(graph)
     require_finite(model)
     _require_integer_types(graph)
-    missing = _missing_lowerings(graph)
-    if missing and fallback == "converter":
-        content, report = convert_elsewhere(model, graph, missing, io, weights, target)
-        return Export(content, report, None if path is None else write_atomically(path, content))
-    _require_none(missing)
-    emitter = Emitter(graph, io)
-    content = emitter.run(model)
+    if fallback == "error":
+        _require_none(_missing_lowerings(graph))
+    emitter, content, islands = _write(model, graph, io, fallback)
     notes = list(emitter.notes)
     file, more = check_export(content, emitter.plan)
     notes += more
     if target == "tflite-micro":
         notes += require_micro(file, emitter.plan)
+    if islands:
+        notes.insert(0, _checked(model, graph, content, islands, fallback))
     if weights == "packed":
         content, more = pack(content, emitter.writer.widths, emitter.plan, target)
         notes += more
@@ -115,6 +128,41 @@ def export_tflite(
     report = Report(len(content), operators, tuple(emitter.lines), tuple(notes))
     written = None if path is None else write_atomically(path, content)
     return Export(content, report, written)
+
+
+def _write(model, graph: Graph, io: str, fallback: str) -> tuple[Emitter, bytes, Islands | None]:
+    """Returns the emitter, the file and the parts of it that TensorFlow's converter wrote."""
+    islands = None if fallback == "error" else Islands()
+    emitter = Emitter(graph, io, islands)
+    content = emitter.run(model)
+    if islands:
+        warnings.warn(
+            f"Model '{model.name}' has {len(islands)} layers that only TensorFlow's converter can write: "
+            f"{islands}. They compute in float; that the file is exact there is not promised.",
+            FallbackWarning,
+            stacklevel=3,
+        )
+        islands.convert()
+        emitter = Emitter(graph, io, islands)
+        content = emitter.run(model)
+    return emitter, content, islands
+
+
+def _checked(model, graph: Graph, content: bytes, islands: Islands, fallback: str) -> str:
+    """Returns the note on what TensorFlow's converter wrote, after a comparison with the model."""
+    difference = measure(model, graph, content)
+    if fallback != "unchecked":
+        demand_close(difference, str(islands))
+    return f"written by TensorFlow's converter: {islands}; largest difference from the model: {difference}"
+
+
+def _require_sizes(graph: Graph) -> None:
+    free = free_inputs(graph)
+    if free:
+        raise ExportError(
+            "Only the batch may be of free size in a file. Received: inputs of shapes "
+            f"{free}. Use export_tflite(model, input_shapes=...) with the sizes that the file is to take."
+        )
 
 
 def require_ranges(graph: Graph) -> None:
@@ -180,7 +228,7 @@ def _missing_lowerings(graph: Graph) -> list[str]:
             continue
         inner = node.op.operation if isinstance(node.op, Quantized) else node.op
         weighted = isinstance(node.op, Quantized) and node.op.weight_quantizers
-        storage = node.op.storage if weighted else 8
+        storage = node.op.storage if weighted else WHOLE if is_whole(node, graph) else 8
         lowering = lowering_for(inner, storage)
         if lowering is None or (lowering.needs_grids and not weighted):
             missing.append(f"{node.path} ({type(inner).__name__})")
@@ -191,6 +239,5 @@ def _require_none(missing: list[str]) -> None:
     if missing:
         raise ExportError(
             f"There is no way yet to write {len(missing)} layers. Received: {', '.join(missing[:8])}. "
-            "Replace them by layers listed in the documentation of export_tflite, or use "
-            "fallback='converter'."
+            "Replace them by layers listed in docs/coverage.md, or use fallback='converter'."
         )

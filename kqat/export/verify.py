@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import keras
@@ -18,10 +17,9 @@ from kqat.export.comparing.layers import LayerComparison, output_scales
 from kqat.export.comparing.report import VerifyReport
 from kqat.export.packing.expand import expand_file
 from kqat.export.reading import read_file
-from kqat.export.running.binary import BinaryRuntime
+from kqat.export.running.base import DEFAULT_BATCH
 from kqat.export.running.isolated import load
-from kqat.export.running.lce import LceRuntime
-from kqat.export.running.runtime import DEFAULT_BATCH, Port
+from kqat.export.running.runtime import Port
 from kqat.export.tflite import Export
 from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
 
@@ -53,6 +51,8 @@ def verify(
         A `VerifyReport`: per output the histogram of differences in LSB, agreement of the predictions,
         accuracy where labels were given, and what XNNPACK ran.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Raises:
         VerifyError: Model, file and data do not belong together, or the file is damaged.
 
@@ -69,7 +69,7 @@ def verify(
     layers = layers and not is_tf_keras(model)
     content = expand_file(read_file(tflite))
     isolated = not isinstance(tflite, Export) if isolated is None else isolated
-    with _runtime(content, isolated) as runtime:
+    with load(content, isolated) as runtime:
         comparison = _Comparison(model, content, runtime, reference)
         inner = LayerComparison(model, content, isolated) if layers else None
         try:
@@ -81,13 +81,6 @@ def verify(
             if inner is not None:
                 inner.close()
         return comparison.report(inner)
-
-
-def _runtime(content: bytes, isolated: bool):
-    if b"LceBconv2d" in content:
-        installed = find_spec("larq_compute_engine") is not None
-        return LceRuntime(content) if installed else BinaryRuntime(content)
-    return load(content, isolated)
 
 
 def _check_arguments(model, batch_size) -> None:

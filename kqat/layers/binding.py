@@ -28,15 +28,24 @@ class Binding:
         self.is_next = False
         self._known = False
         self._names = names
+        self._needs_output = True
 
-    def read(self, tensors, are_indices: bool = False) -> None:
-        """Notes the quantizers behind the symbolic inputs of a call; indices may be of a float type."""
+    def read(self, tensors, rounded: int | None = None, needs_output: bool = True) -> None:
+        """Notes the quantizers behind the symbolic inputs of a call.
+
+        Args:
+            tensors: The inputs.
+            rounded: How many of the first of them hold values that need a grid; by default all. Ids, which
+                may be of a float type, and states do not.
+            needs_output: Whether the layer has no form without a grid of its output.
+        """
         found = [source_quantizer(t) for t in tensors]
         expected = None if self._names is None else self._names["inputs"]
         if self.inputs or expected not in (None, _names(found)):
             return
-        self.inputs = found
-        real = [keras.backend.is_float_dtype(t.dtype) and not are_indices for t in tensors]
+        self.inputs, self._needs_output = found, needs_output
+        count = len(tensors) if rounded is None else rounded
+        real = [i < count and keras.backend.is_float_dtype(t.dtype) for i, t in enumerate(tensors)]
         known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
         self._known = bool(tensors) and all(known)
 
@@ -70,8 +79,8 @@ class Binding:
 
     @property
     def is_complete(self) -> bool:
-        """Whether the grids of the output and of all inputs that hold values are known."""
-        return self._known and self.output is not None
+        """Whether all grids that the layer needs are known, of its output and of its inputs."""
+        return self._known and (self.output is not None or not self._needs_output)
 
 
 def _names(quantizers) -> list:

@@ -1,6 +1,7 @@
 """What the layers with quantizers chosen by hand have in common."""
 
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any
 from weakref import WeakSet
 
@@ -10,9 +11,16 @@ from kqat import constraints, quantizers
 from kqat.layers.substitute import call_with
 
 # Every layer whose weights exist, for looking at all of them at once.
-BUILT: WeakSet = WeakSet()
+_BUILT: WeakSet = WeakSet()
+_BUILT_LOCK = Lock()
 # What weights count where a layer does not say it; see `kqat.context.metrics_scope`.
 METRICS: ContextVar[tuple[str, ...]] = ContextVar("metrics", default=())
+
+
+def built_layers() -> list:
+    """Returns every layer with quantizers chosen by hand whose weights exist."""
+    with _BUILT_LOCK:
+        return list(_BUILT)
 
 
 class ManualQuantization(keras.layers.Layer):
@@ -95,7 +103,8 @@ class ManualQuantization(keras.layers.Layer):
             self.input_quantizer.build(tuple(input_shape))
         if self.activation_quantizer is not None and not self.activation_quantizer.built:
             self.activation_quantizer.build(tuple(self.compute_output_shape(input_shape)))
-        BUILT.add(self)
+        with _BUILT_LOCK:
+            _BUILT.add(self)
 
     def call(self, inputs, training=False):
         """Returns the layer's output on quantized inputs and weights."""

@@ -20,7 +20,7 @@ from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.registry import lowering_for, prepare
+from kqat.lowering.registry import lowering_for, needs_output, prepare, rounded_inputs
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -74,7 +74,8 @@ class Quantized(keras.layers.Layer):
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
-            self._binding.read(keras.tree.flatten(inputs), isinstance(self.operation, keras.layers.Embedding))
+            needs = rounded_inputs(self.operation), needs_output(self.operation)
+            self._binding.read(keras.tree.flatten(inputs), *needs)
         return super().__call__(inputs, *args, **kwargs)
 
     def bind_output(self, fake_quant, is_next: bool) -> None:
@@ -134,7 +135,8 @@ class Quantized(keras.layers.Layer):
         if training or self.observing or not self.is_integer:
             output = self._simulate(inputs, training)
             if training and self.is_integer and self._binding.is_next:
-                self.rehearsal.offer(output, frozen_flag(self), lambda: self._compute(inputs))
+                flag = frozen_flag(self)
+                self.rehearsal.offer(_first(output), flag, lambda: _first(self._compute(inputs)))
             return output
         return self._compute(inputs)
 
@@ -182,7 +184,7 @@ class Quantized(keras.layers.Layer):
         weights = None
         if isinstance(self.lowering, FloatBody):
             weights = real_weights(self)
-        elif output is not None:
+        elif output is not None and inputs[0] is not None:
             weights = integer_weights(self, inputs[0].scale, output.scale)
         args, kwargs = self._template or plain_template(len(inputs))
         return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))
@@ -297,3 +299,8 @@ class Quantized(keras.layers.Layer):
     def from_config(cls, config):
         """Returns the layer that `get_config` described."""
         return cls(**loaded_form(config))
+
+
+def _first(outputs):
+    """Returns the output that gets a grid, of several."""
+    return outputs[0] if isinstance(outputs, list | tuple) else outputs

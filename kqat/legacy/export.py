@@ -11,8 +11,10 @@ from kqat.core.atomic import write_atomically
 from kqat.core.errors import ExportError, NotCalibratedError
 from kqat.core.optional import require
 from kqat.export.checks import check_file
+from kqat.export.fallback.converter import reason
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
+from kqat.legacy.one_dimensional import as_two_dimensional
 
 TYPES = ("float32", "int8", "uint8")
 NOTE = "written by TensorFlow's converter: its last rounding may differ from the model's; see kqat.verify"
@@ -36,7 +38,7 @@ def export_tflite(model, path=None, io: str = "float32") -> Export:
         raise ValueError(f"Unknown io. Received: io={io!r}. Use one of {TYPES}.")
     wrappers = [layer for layer in model._flatten_layers() if hasattr(layer, "quantize_config")]
     _check(model, wrappers)
-    content = _convert(model, io, bool(wrappers))
+    content = _convert(model, io, wrappers)
     file = check_file(content)
     lines = tuple(_line(wrapper) for wrapper in wrappers if getattr(wrapper.quantize_config, "weights", None))
     left = float_matrices(content) if wrappers else []
@@ -64,15 +66,22 @@ def float_matrices(content: bytes) -> list[str]:
     ]
 
 
-def _convert(model, io: str, quantized: bool) -> bytes:
+def _convert(model, io: str, wrappers) -> bytes:
     tf = require("tensorflow", extra="tensorflow")
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
-    if quantized:
+    if wrappers:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), as_two_dimensional(wrappers):
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
-        return converter.convert()
+        try:
+            return converter.convert()
+        except Exception as error:  # it raises bare Exceptions
+            raise ExportError(
+                f"TensorFlow's converter refuses the model: {reason(str(error))} Received: model "
+                f"'{model.name}'. Replace the layer that it names, or use a Keras 3 model, whose file kqat "
+                "writes itself."
+            ) from error
 
 
 def _check(model, wrappers) -> None:

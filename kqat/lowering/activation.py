@@ -5,6 +5,7 @@ import numpy as np
 from keras import layers
 
 from kqat.core.grid import Grid
+from kqat.lowering.activation_formula import ActivationFormula, axes_of, curve_name, has_formula
 from kqat.lowering.base import Lowering
 from kqat.lowering.gates import HardSigmoid, Sigmoid, hard_swish, silu
 from kqat.lowering.rectifier import LeakyRelu, Linear, PRelu, Relu
@@ -12,6 +13,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.softmax import PROBABILITY, Softmax
 from kqat.lowering.table import SIGNED_UNIT, AwayTable, Gather, Table, elu, gelu, gelu_tanh, tanh
+from kqat.lowering.whole_arithmetic import write_clipped
 
 
 def _gelu(approximate=False):
@@ -50,7 +52,7 @@ _OPERATIONS = {
     "Log": "LOG", "Sin": "SIN", "Cos": "COS", "Softplus": None, "Softsign": None, "Selu": None, "Celu": None,
     "LogSigmoid": None, "HardTanh": "RELU_N1_TO_1", "TanhShrink": None, "SoftShrink": None,
     "HardShrink": None, "Mish": None, "Squareplus": None, "SparsePlus": None, "SparseSigmoid": None,
-    "Clip": None, "Reciprocal": None,
+    "Reciprocal": None,
 }  # fmt: skip
 _FIXED = {"softmax": PROBABILITY, "sigmoid": PROBABILITY, "tanh": SIGNED_UNIT}
 
@@ -87,6 +89,19 @@ def _from_activation_layer(layer):
     )
 
 
+class Clipped(Gather):
+    """Between two numbers; in float MAXIMUM and MINIMUM."""
+
+    def __init__(self, op):
+        super().__init__(op)
+        self.ends = op.x_min, op.x_max
+
+    def write(self, writer, x, target, name):
+        if target is None:
+            return write_clipped(writer, x, *self.ends, name)
+        return super().write(writer, x, target, name)
+
+
 def _relu(op):
     """ReLU with its three parameters; the unusual combinations go through a table."""
     if op.threshold or (op.negative_slope and op.max_value is not None):
@@ -119,17 +134,42 @@ _UNARY = {
     "Silu": lambda op: silu(),
     "HardSigmoid": lambda op: HardSigmoid(),
     "HardSilu": lambda op: hard_swish(),
+    "Clip": lambda op: Clipped(op),
 }
 
 
-@register(*_LAYERS, *(f"ops.{name}" for name in (*_UNARY, *_OPERATIONS)))
+ACTIVATIONS = (*_LAYERS, *(f"ops.{name}" for name in (*_UNARY, *_OPERATIONS)))
+_FORMULA = ActivationFormula()
+
+
+@register(*ACTIVATIONS)
 class Activation(Lowering):
-    """Any activation; one with a dictated output grid is followed by a QUANTIZE where the plan differs."""
+    """Any activation; one with a dictated output grid is followed by a QUANTIZE where the plan differs.
+
+    What no integer kernel computes is float arithmetic between exact borders.
+    """
 
     def forward(self, step, x):
         require_no_activation(step)
+        if _by_formula(step, len(x.shape)):
+            return _FORMULA.forward(step, x)
         return kernel_for(step.op).forward(x, step.inputs[0], step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
+        if _by_formula(step, len(inputs[0].shape)):
+            return _FORMULA.emit(writer, step, inputs, name)
         return kernel_for(step.op).write(writer, inputs[0], step.output, name)
+
+
+def _by_formula(step, rank: int) -> bool:
+    """Tells whether an activation has no kernel: over other axes than the last, or in float."""
+    name = curve_name(step.op)
+    if name == "softmax":
+        return axes_of(step.op, rank) != [rank - 1]
+    if name == "logsoftmax":
+        return True
+    if step.output is not None or not has_formula(step.op):
+        return False
+    kernel = kernel_for(step.op)
+    return isinstance(kernel, Gather) and kernel.builtin is None

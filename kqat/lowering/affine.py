@@ -38,7 +38,8 @@ class Affine(Lowering):
         if len(x.shape) == 4:
             return _depthwise(writer, step, x, name)
         rows = int(np.prod(x.shape[1:-1], dtype=int))
-        flat = writer.reshape(x, (x.shape[0], rows, 1, x.shape[-1]), f"{name}/lifted")
+        channels = x.shape[-1] if len(x.shape) > 1 else 1
+        flat = writer.reshape(x, (x.shape[0], rows, 1, channels), f"{name}/lifted")
         return writer.reshape(_depthwise(writer, step, flat, f"{name}/rows"), x.shape, name)
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import keras
 
-# What an operator of a file computes with; binary ones read and write signs, floats or integers.
-INTEGER, FLOAT, BORDER, BINARY = "integer", "float", "border", "binary"
+# What an operator of a file computes with; binary ones read and write signs, floats or integers, foreign ones
+# are those that TensorFlow's converter wrote for an operation without a lowering.
+INTEGER, FLOAT, BORDER, BINARY, FOREIGN = "integer", "float", "border", "binary", "foreign"
 
 
 @dataclass(frozen=True)
@@ -65,10 +66,16 @@ class Lowering:
 
     needs_grids = False  # whether it cannot write an operation that was left in float
     reads_masks = False  # whether it knows the call argument `mask`
+    rounded_inputs: int | None = None  # how many of the first inputs need a grid; by default all
+    float_outputs = False  # whether outputs behind the first are float
     makes_signs = False  # whether its output may be signs
 
     def prepare(self, op: keras.Operation, args, kwargs) -> None:
         """Looks at a symbolic call of a built operation, before `serves` is asked."""
+
+    def needs_output(self, op: keras.Operation) -> bool:
+        """Tells whether an operation has no form without a grid of its output."""
+        return True
 
     def serves(self, op: keras.Operation) -> bool:
         """Tells whether this very operation can be lowered; asked only of those that are registered."""

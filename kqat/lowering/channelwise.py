@@ -38,7 +38,8 @@ def affine_form(op, *drift) -> Norm | None:
 
 def _per_channel(op, *numbers) -> Norm | None:
     """Returns numbers with the shape of the channels, or `None` where they differ along other axes."""
-    channels = op.get_build_config()["input_shape"][-1]
+    shape = op.get_build_config()["input_shape"]
+    channels = shape[-1] if len(shape) > 1 else 1
     numbers = [np.asarray(number, np.float32) for number in numbers]
     if not all(number.size == 1 or number.shape[-1] == number.size == channels for number in numbers):
         return None

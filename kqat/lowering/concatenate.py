@@ -23,7 +23,8 @@ class Concatenate(Lowering):
         require_no_activation(step)
         refs = write_aligned(writer, inputs, step.output, name)
         shape = output_shape(step, inputs)
-        out = writer.activation(name, shape, step.output, None if step.output is None else refs[0].zero_point)
+        dtype, zero_point = ("float32", refs[0].zero_point) if step.output else (refs[0].dtype, None)
+        out = writer.activation(name, shape, step.output, zero_point, dtype)
         axis = step.op.axis % len(shape)
         writer.operator("CONCATENATION", refs, [out], "ConcatenationOptions", version(out), axis=axis)
         return out

@@ -59,6 +59,7 @@ class ConstantBody(FloatBody):
     """A constant of the file, repeated for each example where its shape says so."""
 
     reason = "a constant of a custom layer"
+    reads_levels = True  # it reads the sizes of its inputs, whatever they hold
 
     def reads_values(self, op):
         return False

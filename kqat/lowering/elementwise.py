@@ -22,11 +22,6 @@ UNARY = {
     "Arcsin": None, "Arccos": None, "Arcsinh": None, "Arccosh": None, "Arctanh": None, "Erf": None,
     "NanToNum": None, "Trunc": None, "Power": "POW",
 }  # fmt: skip
-_COMPARISONS = {
-    "Equal": "EQUAL", "NotEqual": "NOT_EQUAL", "Greater": "GREATER", "GreaterEqual": "GREATER_EQUAL",
-    "Less": "LESS", "LessEqual": "LESS_EQUAL",
-}  # fmt: skip
-_LOGIC = {"LogicalAnd": "LOGICAL_AND", "LogicalOr": "LOGICAL_OR", "LogicalNot": "LOGICAL_NOT"}
 _OPTIONS = {"POW": "PowOptions", "DIV": "DivOptions", "SIGN": "SignOptions"}
 
 
@@ -65,9 +60,9 @@ def _terms(writer, step, inputs, name):
     ]
 
 
-def _write(writer, step, builtin, inputs, name, dtype="float32"):
+def _write(writer, step, builtin, inputs, name):
     terms = _terms(writer, step, inputs, name)
-    out = writer.activation(name, output_shape(step, inputs), dtype=dtype)
+    out = writer.activation(name, output_shape(step, inputs))
     writer.operator(builtin, terms, [out], _OPTIONS.get(builtin))
     return out
 
@@ -97,39 +92,3 @@ class Where(FloatBody):
     def write_body(self, writer, step, inputs, name):
         require_no_activation(step)
         return _write(writer, step, "SELECT_V2", inputs, name)
-
-
-@register(*(f"ops.{name}" for name in (*_COMPARISONS, *_LOGIC)))
-class Predicate(Lowering):
-    """A comparison, or a combination of such: its values are true and false, so there is nothing to round."""
-
-    def emit(self, writer, step, inputs, name):
-        kind = type(step.op).__name__
-        inputs = [_as_float(writer, x, f"{name}/input") if kind in _COMPARISONS else x for x in inputs]
-        return _write(writer, step, (_COMPARISONS | _LOGIC)[kind], inputs, name, "bool")
-
-
-def _as_float(writer, x, name):
-    if x.dtype == "float32":
-        return x
-    out = writer.activation(name, x.shape)
-    kinds = {"inDataType": x.dtype.upper(), "outDataType": "FLOAT32"}
-    version = 3 if x.dtype == "int8" else 1
-    writer.operator("CAST", [x], [out], "CastOptions", version, **kinds)
-    return out
-
-
-@register("ops.Cast")
-class Cast(Lowering):
-    """CAST of a float tensor or of numbers that are none; nothing where the type stays."""
-
-    def emit(self, writer, step, inputs, name):
-        (x,) = inputs
-        target = str(step.op.dtype)
-        if x.dtype == target:
-            return x
-        out = writer.activation(name, x.shape, dtype=target)
-        kinds = {"inDataType": x.dtype.upper(), "outDataType": target.upper()}
-        version = 3 if "int8" in (x.dtype, target) else 1
-        writer.operator("CAST", [x], [out], "CastOptions", version, **kinds)
-        return out

@@ -18,6 +18,8 @@ _VERSION = 4  # the first that knows one scale per row
 class Embedding(FloatBody):
     """Written as EMBEDDING_LOOKUP, whose table stays in integers, and QUANTIZE."""
 
+    rounded_inputs = 0  # ids
+
     reason = "the rows of the table have scales of their own"
 
     def body(self, step, ids):

@@ -12,6 +12,7 @@ from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_aligned
+from kqat.lowering.shape import version
 from kqat.lowering.terms import broadcast
 
 
@@ -40,7 +41,7 @@ class Extremum(Lowering):
             shape = broadcast(first.shape, other.shape)
             part = name if number == len(rest) else f"{name}/{number}"
             out = writer.activation(part, shape, step.output, first.zero_point if step.output else None)
-            writer.operator(kind, [first, other], [out], "MaximumMinimumOptions", 2 if step.output else 1)
+            writer.operator(kind, [first, other], [out], "MaximumMinimumOptions", version(out, int16=4))
             first = out
         return first
 
@@ -61,6 +62,6 @@ def _aligned_terms(writer, step: Step, inputs, name: str):
         else:
             levels = np.rint(to_numpy(leaf) * (np.float32(1.0) / step.output.scale))
             codes = np.clip(levels, step.output.qmin, step.output.qmax) + refs[0].zero_point
-            constant = codes.astype(np.int8)
+            constant = codes.astype(refs[0].dtype)
             terms.append(writer.constant(f"{name}/constant", constant, step.output.scale, refs[0].zero_point))
     return terms

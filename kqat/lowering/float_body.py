@@ -42,6 +42,8 @@ class FloatBody(Lowering):
     def body(self, step: Step, *inputs):
         """Returns the float output for real inputs, computed as the written operators compute it.
 
+        Of a list the first one gets the output grid, the others stay float.
+
         Args:
             step: The step; `step.weights` maps the names of its quantized weights to `Weights`.
             *inputs: Real tensors, or integer ones such as indices.
@@ -60,7 +62,11 @@ class FloatBody(Lowering):
         raise NotImplementedError
 
     def forward(self, step, *inputs):
-        return quantize_forward(self.body(step, *inputs), step.output)
+        result = self.body(step, *inputs)
+        if not isinstance(result, list):
+            return quantize_forward(result, step.output)
+        first, *others = result
+        return [first if step.output is None else quantize_forward(first, step.output), *others]
 
     def emit(self, writer, step, inputs, name):
         if self.reads_values(step.op):
@@ -73,8 +79,10 @@ class FloatBody(Lowering):
             result = self.write_body(writer, step, inputs, inside)
         if step.output is None:
             return result
+        first, *others = result if isinstance(result, list) else [result]
         with writer.owned(BORDER):
-            return write_quantize(writer, result, step.output, name)
+            first = write_quantize(writer, first, step.output, name)
+        return [first, *others] if others else first
 
 
 def weight(step: Step, name: str):

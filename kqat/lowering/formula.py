@@ -80,6 +80,28 @@ class Computed:
         """Returns the larger of `a` and `b`."""
         return ops.maximum(a, b)
 
+    def minimum(self, a, b):
+        """Returns the smaller of `a` and `b`."""
+        return ops.minimum(a, b)
+
+    def divide(self, a, b):
+        """Returns `a / b`."""
+        shape = ops.multiply(ops.zeros_like(a), ops.zeros_like(b))
+        # XLA multiplies with the reciprocal where a divisor is broadcast; a choice is none.
+        return unfused(ops.divide(a, ops.where(ops.equal(shape, shape), b, 1.0)))
+
+    def at_least(self, a, b):
+        """Returns 1 where `a >= b`, and 0 elsewhere."""
+        return ops.cast(ops.greater_equal(a, b), "float32")
+
+    def look_up(self, table, index):
+        """Returns the elements of a constant `table` at whole numbers `index`, rounded down to its ends."""
+        return ops.take(table, ops.cast(ops.clip(index, 0, len(table) - 1), "int32"))
+
+    def largest(self, x, axes):
+        """Returns the largest value over `axes`, which stay as axes of size 1."""
+        return ops.max(x, axis=tuple(axes), keepdims=True)
+
     def floor(self, x):
         """Returns the next lower whole number."""
         return ops.floor(x)
@@ -91,6 +113,12 @@ class Computed:
     def sum(self, x, axes):
         """Returns the sum over `axes`, which stay as axes of size 1."""
         return ops.sum(x, axis=tuple(axes), keepdims=True)
+
+    def window_sum(self, x, size, strides, margins):
+        """Returns sums of whole numbers over windows of images, around which `margins` of zeros are put."""
+        padded = ops.pad(x, [(0, 0), *margins, (0, 0)])
+        means = ops.average_pool(padded, size, strides, "valid", "channels_last")
+        return ops.round(ops.multiply(means, float(math.prod(size))))
 
     def reshape(self, x, shape):
         """Returns `x` in another shape; the batch is `None`."""
@@ -141,6 +169,26 @@ class Written(Computed):
     def maximum(self, a, b):
         return self._pair("MAXIMUM", np.maximum, a, b, "MaximumMinimumOptions")
 
+    def minimum(self, a, b):
+        return self._pair("MINIMUM", np.minimum, a, b, "MaximumMinimumOptions")
+
+    def divide(self, a, b):
+        return self._pair("DIV", np.divide, a, b, "DivOptions")
+
+    def at_least(self, a, b):
+        out = self._pair("GREATER_EQUAL", np.greater_equal, a, b, "GreaterEqualOptions", "bool")
+        return self._cast(out, "float32")
+
+    def look_up(self, table, index):
+        index = self._cast(self.minimum(self.maximum(index, 0.0), float(len(table) - 1)), "int32")
+        values = self._constant(table)
+        out = self.writer.activation(f"{self.name}/value", index.shape)
+        self.writer.operator("GATHER", [values, index], [out], "GatherOptions", axis=0)
+        return out
+
+    def largest(self, x, axes):
+        return self._reduce("REDUCE_MAX", x, axes)
+
     def floor(self, x):
         return self._single("FLOOR", x)
 
@@ -148,25 +196,55 @@ class Written(Computed):
         return self._single("ROUND", x)
 
     def sum(self, x, axes):
-        shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
-        out = self.writer.activation(f"{self.name}/sum", shape)
-        constant = self.writer.constant(f"{self.name}/axes", np.array(list(axes), np.int32))
-        self.writer.operator("SUM", [x, constant], [out], "ReducerOptions", keepDims=True)
+        return self._reduce("SUM", x, axes)
+
+    def window_sum(self, x, size, strides, margins):
+        """Writes a depthwise convolution with weights 1."""
+        (batch, *sides, channels), name = x.shape, f"{self.name}/windows"
+        sides = [sum(margin) + side for margin, side in zip(margins, sides, strict=True)]
+        if tuple(sides) != x.shape[1:3]:
+            padding = self.writer.constant(f"{name}/padding", np.int32([(0, 0), *margins, (0, 0)]))
+            padded = self.writer.activation(f"{name}/padded", (batch, *sides, channels))
+            self.writer.operator("PAD", [x, padding], [padded], "PadOptions")
+            x = padded
+        ones = self.writer.constant(f"{name}/ones", np.ones((1, *size, channels), np.float32))
+        zeros = self.writer.constant(f"{name}/zeros", np.zeros(channels, np.float32))
+        each = zip(sides, size, strides, strict=True)
+        shape = (batch, *((side - part) // stride + 1 for side, part, stride in each), channels)
+        out = self.writer.activation(name, shape)
+        self.writer.operator(
+            "DEPTHWISE_CONV_2D", [x, ones, zeros], [out], "DepthwiseConv2DOptions", padding="VALID",
+            strideH=strides[0], strideW=strides[1], depthMultiplier=1, dilationHFactor=1, dilationWFactor=1,
+        )  # fmt: skip
         return out
 
     def reshape(self, x, shape):
         return x if tuple(shape) == x.shape else self.writer.reshape(x, shape, f"{self.name}/reshaped")
+
+    def _reduce(self, kind, x, axes):
+        shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
+        out = self.writer.activation(f"{self.name}/{kind.lower()}", shape)
+        constant = self.writer.constant(f"{self.name}/axes", np.array(list(axes), np.int32))
+        self.writer.operator(kind, [x, constant], [out], "ReducerOptions", keepDims=True)
+        return out
+
+    def _cast(self, x, dtype):
+        out = self.writer.activation(f"{self.name}/{dtype}", x.shape, dtype=dtype)
+        kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
+        self.writer.operator("CAST", [x], [out], "CastOptions", **kinds)
+        return out
 
     def _single(self, kind, x):
         out = self.writer.activation(f"{self.name}/{kind.lower()}", x.shape)
         self.writer.operator(kind, [x], [out])
         return out
 
-    def _pair(self, kind, function, a, b, options):
+    def _pair(self, kind, function, a, b, options, dtype="float32"):
         if _is_number(a) and _is_number(b):
             return function(np.float32(a), np.float32(b))
         a, b = (self._constant(x) if _is_number(x) else x for x in (a, b))
-        out = self.writer.activation(f"{self.name}/{kind.lower()}", broadcast(a.shape, b.shape))
+        shape = broadcast(a.shape, b.shape)
+        out = self.writer.activation(f"{self.name}/{kind.lower()}", shape, dtype=dtype)
         self.writer.operator(kind, [a, b], [out], options)
         return out
 

@@ -1,4 +1,4 @@
-"""Whether what is known about a class holds for a subclass of it that a user wrote."""
+"""Whether what is known about a class holds for a subclass of it."""
 
 from collections.abc import Container
 
@@ -48,8 +48,13 @@ def known_class(cls: type, known: Container[type]) -> type | None:
 
 
 def changes(cls: type, base: type) -> bool:
-    """Tells whether a class that a user derived from `base` replaces part of what it computes."""
+    """Tells whether a class that is derived from `base` replaces part of what it computes.
+
+    Of a user's class any method may; one of Keras's that has a `call` of its own counts as another layer.
+    """
     between = cls.__mro__[: cls.__mro__.index(base)]
+    if any("call" in vars(one) for one in between if not is_users(one)):
+        return True
     replaced = {name for one in between if is_users(one) for name in vars(one)}
     return any(hasattr(base, name) for name in replaced if name == "__call__" or _counts(name))
 

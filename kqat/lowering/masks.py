@@ -6,7 +6,6 @@ Forward: the operation itself; nothing is rounded.
 import keras
 import numpy as np
 
-from kqat.lowering.arguments import output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 
@@ -25,31 +24,6 @@ def _any(writer, x, axes, keep: bool, shape, name: str):
     numbers = writer.constant(f"{name}/axes", np.asarray(axes, np.int32))
     writer.operator("REDUCE_ANY", [x, numbers], [out], "ReducerOptions", keepDims=keep)
     return out
-
-
-@register("ops.NotEqual")
-class NotEqual(Lowering):
-    """NOT_EQUAL of a tensor and a number."""
-
-    def emit(self, writer, step, inputs, name):
-        if len(inputs) != 1:
-            raise NotImplementedError(
-                f"{name!r} cannot be lowered. Received: a comparison of {len(inputs)} tensors. "
-                "Compare a tensor with a number."
-            )
-        value = next(leaf for leaf in step.args if isinstance(leaf, (int, float, np.generic)))
-        return _unlike(writer, inputs[0], value, name)
-
-
-@register("ops.Any")
-class Any(Lowering):
-    """REDUCE_ANY."""
-
-    def emit(self, writer, step, inputs, name):
-        (x,) = inputs
-        axes = range(len(x.shape)) if step.op.axis is None else keras.tree.flatten(step.op.axis)
-        axes = [axis % len(x.shape) for axis in axes]
-        return _any(writer, x, axes, step.op.keepdims, output_shape(step, inputs), name)
 
 
 @register(keras.layers.Masking)

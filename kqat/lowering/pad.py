@@ -1,4 +1,4 @@
-"""PAD with real 0, which on an int8 tensor is the zero point.
+"""PAD with real 0, which on an int8 tensor is the zero point, and MIRROR_PAD.
 
 Forward: the operation itself, on real values.
 """
@@ -6,20 +6,24 @@ Forward: the operation itself, on real values.
 import keras
 import numpy as np
 
+from kqat.lowering.mirror_pad import MODES, write_mirrored
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version
 
 
 @register(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D, "ops.Pad")
 class Pad(PassThrough):
-    """Zero padding of any dimension but the batch."""
+    """Padding of any dimension but the batch: with 0, or with what lies next to the border."""
 
     def forward(self, step, *inputs):
         _widths(step, len(inputs[0].shape))
         return super().forward(step, *inputs)
 
     def write(self, writer, step, x, shape, name):
-        widths = writer.constant(f"{name}/widths", _widths(step, len(x.shape)))
+        pairs = _widths(step, len(x.shape))
+        if getattr(step.op, "mode", "constant") != "constant":
+            return write_mirrored(writer, x, pairs, shape, step.op.mode, name)
+        widths = writer.constant(f"{name}/widths", pairs)
         out = like(writer, x, shape, name)
         writer.operator(
             "PAD", [x, widths], [out], "PadOptions", max(version(x), 4 if len(x.shape) > 4 else 1)
@@ -39,9 +43,9 @@ def _widths(step, rank: int) -> np.ndarray:
         inner = [op.padding] if isinstance(op, keras.layers.ZeroPadding1D) else op.padding
         return np.array([(0, 0), *inner, (0, 0)], np.int32)
     value = step.kwargs.get("constant_values") or 0
-    if op.mode != "constant" or value != 0:
+    if value != 0 or op.mode not in ("constant", *MODES):
         raise NotImplementedError(
-            f"{op.name!r} can only pad with 0. Received: mode={op.mode!r}, constant_values={value}. "
-            "Use mode='constant' and constant_values=0."
+            f"{op.name!r} cannot be lowered. Received: mode={op.mode!r}, constant_values={value}. "
+            f"Use mode='constant' and constant_values=0, or one of {(*MODES,)}."
         )
     return np.ascontiguousarray(np.broadcast_to(np.int32(op.pad_width), (rank, 2)))

@@ -27,40 +27,38 @@ from kqat.lowering.rescale import (
     write_rescale,
 )
 from kqat.lowering.shape import like, version
-from kqat.lowering.subsample import write_subsampled
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
+from kqat.lowering.windows import total_margin, write_windows
 
 
 class Window:
-    """Pool size, strides and padding of a layer or operation, over (rows, columns)."""
+    """Pool size, strides and padding of a layer or operation, over (rows, columns).
 
-    def __init__(self, op):
+    Args:
+        op: The layer or operation.
+        rank: Number of dimensions of its input: a sequence is an image of one row.
+    """
+
+    def __init__(self, op, rank: int):
         require_channels_last(op)
-        self.size = self._pair(op, op.pool_size)
-        self.strides = self.size if op.strides is None else self._pair(op, op.strides)
+        self.lifted = rank == 3
+        self.size = self._pair(op.pool_size)
+        self.strides = self.size if op.strides is None else self._pair(op.strides)
         self.padding = op.padding
 
-    @staticmethod
-    def _pair(op, value):
-        one_dimensional = isinstance(op, layers.MaxPooling1D | layers.AveragePooling1D)
-        return (value, value) if isinstance(value, int) and not one_dimensional else pair(value)
+    def _pair(self, value):
+        return (value, value) if isinstance(value, int) and not self.lifted else pair(value)
 
     def margins(self, shape) -> list[tuple[int, int]]:
         """Returns how many rows and columns of padding go before and after an image of `shape`."""
         if self.padding == "valid":
             return [(0, 0), (0, 0)]
-        sides = zip(shape, self.size, self.strides, strict=True)
-        totals = [max((-(-side // stride) - 1) * stride + size - side, 0) for side, size, stride in sides]
+        totals = map(total_margin, shape, self.size, self.strides)
         return [(total // 2, total - total // 2) for total in totals]
 
     def is_image(self, shape) -> bool:
         """Whether one window covers a whole image of `shape`: then the mean needs no rounding of its own."""
         return tuple(shape) == tuple(self.size) and not any(map(sum, self.margins(shape)))
-
-    @property
-    def is_pixel(self) -> bool:
-        """Whether the window is one pixel, so that pooling only leaves pixels out."""
-        return tuple(self.size) == (1, 1)
 
     def sums(self, x):
         """Returns the sum of whole numbers `x` over each window, padding counted as 0."""
@@ -71,69 +69,59 @@ class Window:
 
     def write(self, writer, kind, x, shape, name):
         """Appends the pooling operator; the output has the grid and zero point of `x`."""
-        lifted = len(x.shape) == 3
-        source = lift(writer, x, name) if lifted else x
-        target = (shape[0], 1, *shape[1:]) if lifted else shape
-        out = self._write_image(writer, kind, source, target, f"{name}/pooled" if lifted else name)
-        return flatten(writer, out, name) if lifted else out
-
-    def _write_image(self, writer, kind, x, shape, name):
-        if self.is_pixel and x.dtype != "int16":
-            return write_subsampled(writer, x, shape, self.strides, name)
-        out = like(writer, x, shape, name)
-        (height, width), (down, right) = self.size, self.strides
-        writer.operator(
-            kind, [x], [out], "Pool2DOptions", version(x), padding=self.padding.upper(),
-            filterHeight=height, filterWidth=width, strideH=down, strideW=right,
-        )  # fmt: skip
-        return out
+        window = self.size, self.strides, self.padding
+        if not self.lifted:
+            return write_windows(writer, kind, x, shape, window, name)
+        row = (shape[0], 1, *shape[1:])
+        out = write_windows(writer, kind, lift(writer, x, name), row, window, f"{name}/pooled")
+        return flatten(writer, out, name)
 
 
-@register(layers.MaxPooling1D, layers.MaxPooling2D, "ops.MaxPool")
+@register(layers.MaxPooling1D, layers.MaxPooling2D)
 class MaxPooling(Lowering):
     """MAX_POOL_2D."""
 
     def forward(self, step, x):
         require_no_activation(step)
-        Window(step.op)
+        Window(step.op, len(x.shape))
         return rescale(step.op(x), step.inputs[0], step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,) = inputs
-        y = Window(step.op).write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), name)
+        y = Window(step.op, len(x.shape)).write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), name)
         return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
 
 
-@register(layers.AveragePooling1D, layers.AveragePooling2D, "ops.AveragePool")
+@register(layers.AveragePooling1D, layers.AveragePooling2D)
 class AveragePooling(Lowering):
     """AVERAGE_POOL_2D on the input grid, then QUANTIZE onto the output grid where that differs; or MEAN."""
 
     def forward(self, step, x):
         require_no_activation(step)
         (source,) = step.inputs
-        window, lifted = Window(step.op), len(x.shape) == 3
+        window = Window(step.op, len(x.shape))
         if window.is_image(_sides(x.shape)):
             return mean_forward(step, x, [*range(1, len(x.shape) - 1)], True)
-        levels = to_levels(ops.expand_dims(x, 1) if lifted else x, source)
+        levels = to_levels(ops.expand_dims(x, 1) if window.lifted else x, source)
         counts = window.sums(ops.ones((1, *levels.shape[1:3], 1)))
         zero_point = usual_zero_point(source)
         codes = _mean_half_away(ops.add(window.sums(levels), ops.multiply(counts, zero_point)), counts)
         y = to_real(ops.subtract(codes, zero_point), source)
-        return rescale(ops.squeeze(y, 1) if lifted else y, source, step.output)
+        return rescale(ops.squeeze(y, 1) if window.lifted else y, source, step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,) = inputs
-        if step.output is not None and Window(step.op).is_image(_sides(x.shape)):
+        if step.output is not None and Window(step.op, len(x.shape)).is_image(_sides(x.shape)):
             return write_mean(writer, step, inputs, [*range(1, len(x.shape) - 1)], True, name)
         if step.output is not None:
             zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
             x = write_move(writer, x, zero_point, f"{name}/moved")
         shape = output_shape(step, inputs)
         if step.output is None or same_grid(x.grid, step.output):
-            return Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, name)
-        y = Window(step.op).write(writer, "AVERAGE_POOL_2D", x, shape, f"{name}/pooled")
+            return Window(step.op, len(x.shape)).write(writer, "AVERAGE_POOL_2D", x, shape, name)
+        y = Window(step.op, len(x.shape)).write(writer, "AVERAGE_POOL_2D", x, shape, f"{name}/pooled")
         return write_rescale(writer, y, step.output, name)
 
 

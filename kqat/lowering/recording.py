@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass
+from textwrap import shorten
 from typing import Any
 
 import keras
@@ -140,15 +141,39 @@ def needs_sizes(calls) -> bool:
     return unknown or len(weights) != len(set(weights))
 
 
+def record_constants(layer, args, kwargs):
+    """Returns the symbolic outputs of a layer's call in inference, where all else that it reads is constant.
+
+    Args:
+        layer: Built layer.
+        args: Positional arguments, symbolic tensors in place of tensors.
+        kwargs: Keyword arguments, the same.
+
+    Raises:
+        Closed: The call cannot be recorded, or reads a tensor that is none of its arguments.
+    """
+    given = {id(x) for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)}
+    with keras.StatelessScope():  # what the call assigns must not reach the caller's layer
+        outputs = _outputs(layer, args, kwargs)
+    for record in calls_in_order(outputs, given):
+        _demand_arguments_only(record)
+    return outputs
+
+
 def _call(layer, args, kwargs):
-    try:
-        with keras.StatelessScope(collect_losses=True) as scope:
-            outputs = layer.call(*args, **kwargs)
-    except Exception as error:
-        words = (str(error).splitlines() or [type(error).__name__])[0]
-        raise Closed(f"its call cannot be recorded ({words[:100]})") from error
+    with keras.StatelessScope(collect_losses=True) as scope:
+        outputs = _outputs(layer, args, kwargs)
     if scope.state_mapping or scope.losses:
         raise Closed("its call assigns variables or adds losses")
+    return outputs
+
+
+def _outputs(layer, args, kwargs):
+    try:
+        outputs = layer.call(*args, **kwargs)
+    except Exception as error:
+        words = shorten((str(error).splitlines() or [type(error).__name__])[0], 100, placeholder=" ...")
+        raise Closed(f"its call cannot be recorded ({words})") from error
     if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):
         raise Closed("it returns something other than tensors")
     return outputs
@@ -158,8 +183,7 @@ def _check_complete(layer, calls) -> None:
     """Raises where a weight does not appear in the record, so that it would be a constant."""
     own, seen = own_variables(layer), set()
     for record in calls:
-        if isinstance(record.operation, keras.layers.InputLayer):
-            raise Closed("its call reads a tensor that is none of its arguments")
+        _demand_arguments_only(record)
         seen |= {id(v) for v in getattr(record.operation, "variables", ())}
         for leaf in keras.tree.flatten((tuple(record.arguments.args), dict(record.arguments.kwargs))):
             if isinstance(leaf, keras.Variable):
@@ -171,6 +195,11 @@ def _check_complete(layer, calls) -> None:
     missing = [v.path for v in layer.trainable_variables if id(v) not in seen]
     if missing:
         raise Closed(f"its call reads the weight '{missing[0]}' in a way that leaves no record")
+
+
+def _demand_arguments_only(record) -> None:
+    if isinstance(record.operation, keras.layers.InputLayer):
+        raise Closed("its call reads a tensor that is none of its arguments")
 
 
 def _is_real(leaf) -> bool:

@@ -14,7 +14,7 @@ from kqat.lowering.base import Step
 from kqat.lowering.merge import add_forward, multiply_forward, write_pair
 from kqat.lowering.reach import moved_levels, numpy_grid, write_moved
 from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import fixed_point, rescale, same_grid, write_rescale
+from kqat.lowering.rescale import fixed_point, rescale, same_grid, write_rescale, write_whole
 from kqat.lowering.table import write_result
 from kqat.lowering.terms import Term
 
@@ -34,10 +34,16 @@ class Linear:
         return rescale(x, source, self.part(target))
 
     def write(self, writer, x, target: Grid | None, name: str):
-        """Appends a QUANTIZE that saturates at the ends of the clipped grid, or the float operators."""
+        """Appends a QUANTIZE that saturates at the ends of the clipped grid, or the float operators.
+
+        Where the target has levels beyond, as one that is shared with signed tensors, a second one follows.
+        """
         if target is None:
             return self.write_float(writer, x, name)
-        return write_rescale(writer, x, _to_numpy(self.part(target)), name)
+        part = numpy_grid(self.part(target))
+        whole = same_grid(part, target)
+        y = write_rescale(writer, x, part, name if whole else f"{name}/clipped")
+        return y if whole else write_whole(writer, y, target, name)
 
     def part(self, grid: Grid) -> Grid:
         """Returns the part of `grid` that the function reaches."""
@@ -166,7 +172,7 @@ class PRelu:
             return write_result(writer, x, None, name, lambda y: writer.operator("PRELU", [x, alpha], [y]))
         values, step = (ops.convert_to_numpy(v) for v in self._slopes())
         slopes = Term(writer.constant(f"{name}/alpha", values.astype(np.int8), step), Grid(step, -127, 127))
-        middle = Step(None, (), _to_numpy(_product_grid(x.grid, step, target)))
+        middle = Step(None, (), numpy_grid(_product_grid(x.grid, step, target)))
         above, below = _halves(x.grid)
         above = _half(writer, x, above, INT8_MIN, f"{name}/above")
         below = _half(writer, x, below, INT8_MAX, f"{name}/below")
@@ -186,10 +192,6 @@ def _product_grid(source: Grid, step, target: Grid) -> Grid:
     scale = ops.multiply(ops.multiply(source.scale, step), lowest)
     scale = ops.maximum(scale, ops.multiply(target.scale, _FINEST))
     return Grid(scale, -float(INT8_MAX), float(INT8_MAX))
-
-
-def _to_numpy(grid: Grid) -> Grid:
-    return Grid(*(np.float32(ops.convert_to_numpy(field)) for field in (grid.scale, grid.qmin, grid.qmax)))
 
 
 def _half(writer, x, grid: Grid, zero_point: int, name: str):

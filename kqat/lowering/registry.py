@@ -6,7 +6,9 @@ from kqat.lowering.base import Lowering
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer, known_class
 
-_LOWERINGS: dict[int, dict[type | str, Lowering]] = {8: {}, 16: {}}  # by width of the integer type
+WHOLE = 0  # in place of a width: the tensors are whole numbers or truth values, which have no grid
+# By width of the integer type.
+_LOWERINGS: dict[int, dict[type | str, Lowering]] = {8: {}, 16: {}, WHOLE: {}}
 _OWN: dict[int, Lowering] = {}  # of layers that a user wrote, unless they have one that is registered
 
 
@@ -17,7 +19,8 @@ def register(*keys, storage: int = 8):
 
     Args:
         *keys: Layer classes and names of operations.
-        storage: Width of the integer type of the tensors around the operation, 8 or 16.
+        storage: Width of the integer type of the tensors around the operation, 8 or 16; `WHOLE` where they
+            have no grid.
     """
 
     def decorate(cls):
@@ -41,15 +44,36 @@ def lowering_for(op: keras.Operation, storage: int = 8) -> Lowering | None:
     Args:
         op: Layer or operation.
         storage: 16 where one of the tensors around it has more than 8 bits, else 8. Float arithmetic
-            does not mind.
+            does not mind. `WHOLE` for tensors without a grid; what has no form of its own there has the
+            one for 8 bits, which moves values of any type.
     """
     found = _registered(op, storage)
+    if found is None and storage == WHOLE:
+        return lowering_for(op)
     if found is not None and not found.serves(op):
         return None
     if found is None and storage != 8:
         found = _registered(op, 8)
         return found if isinstance(found, FloatBody) else None
     return found
+
+
+def rounded_inputs(op: keras.Operation) -> int | None:
+    """Returns how many of the first inputs of an operation need a grid; `None` for all."""
+    found = _registered(op, 8)
+    return None if found is None else found.rounded_inputs
+
+
+def needs_output(op: keras.Operation) -> bool:
+    """Tells whether a quantized operation has no form without a grid of its output."""
+    found = _registered(op, 8)
+    return found is None or found.needs_output(op)
+
+
+def has_float_outputs(op: keras.Operation) -> bool:
+    """Tells whether outputs of an operation behind the first stay float."""
+    found = _registered(op, 8)
+    return found is not None and found.float_outputs
 
 
 def prepare(op: keras.Operation, args, kwargs) -> None:

@@ -7,6 +7,8 @@ This is fixed-point arithmetic: not the nearest level in every case, and the ide
 are equal. Where their ratio is below 1/256 or from 128 on, a MUL takes the place of QUANTIZE; see `reach`.
 """
 
+from dataclasses import replace
+
 import numpy as np
 from keras import ops
 
@@ -87,10 +89,13 @@ def write_move(writer, x, zero_point: int, name: str):
 
 
 def write_rescale(writer, x, grid: Grid, name: str):
-    """Returns `x` on `grid`; writes nothing when all its levels are levels of `grid` already."""
+    """Returns `x` on `grid`; writes nothing where that has the same scale and all levels of `x`.
+
+    The grid of the result is always `grid` itself, so that a reader finds a code for each of its levels.
+    """
     inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
     if inside and np.float32(x.grid.scale) == np.float32(grid.scale):
-        return x
+        return write_whole(writer, x, grid, name)
     unsigned = float(x.grid.qmin) >= 0
     if not ops.convert_to_numpy(_is_near(np.float32(x.grid.scale) / np.float32(grid.scale))):
         return write_moved(writer, x, grid, name, unsigned)
@@ -99,6 +104,16 @@ def write_rescale(writer, x, grid: Grid, name: str):
         writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
 
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
+
+
+def write_whole(writer, x, grid: Grid, name: str):
+    """Returns `x`, on a part of `grid`, as a tensor with codes for all levels of `grid`."""
+    low, high = (int(level) + x.zero_point for level in (grid.qmin, grid.qmax))
+    if low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16":
+        return replace(x, grid=grid)
+    out = writer.activation(name, x.shape, grid)
+    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
+    return out
 
 
 def write_aligned(writer, refs, grid: Grid | None, name: str) -> list:

@@ -79,31 +79,6 @@ class Flatten(Reshape):
         return super().write(writer, step, x, shape, name)
 
 
-@register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis")
-class Transpose(PassThrough):
-    """TRANSPOSE."""
-
-    def write(self, writer, step, x, shape, name):
-        permutation = writer.constant(f"{name}/permutation", _permutation(step.op, len(x.shape)))
-        out = like(writer, x, shape, name)
-        writer.operator("TRANSPOSE", [x, permutation], [out], "TransposeOptions", version(x, int16=5))
-        return out
-
-
-def _permutation(op, rank: int) -> np.ndarray:
-    axes = np.arange(rank, dtype=np.int32)
-    kind = type(op).__name__
-    if isinstance(op, layers.Permute):
-        axes[1:] = op.dims
-    elif kind == "Swapaxes":
-        axes[[op.axis1, op.axis2]] = axes[[op.axis2, op.axis1]]
-    elif kind == "Moveaxis":
-        axes = np.subtract(np.moveaxis(np.empty(axes + 1), op.source, op.destination).shape, 1)
-    else:
-        axes = axes[::-1] if op.axes is None else np.asarray(op.axes, np.int32) % rank
-    return np.ascontiguousarray(axes, np.int32)
-
-
 @register(layers.RepeatVector)
 class RepeatVector(PassThrough):
     """RESHAPE to one row, then CONCATENATION of copies."""
@@ -161,17 +136,22 @@ class GetItem(PassThrough):
     """STRIDED_SLICE, and a RESHAPE where an index is a number or `None`."""
 
     def write(self, writer, step, x, shape, name):
-        key = (*step.args[1:], *step.kwargs.values())[0]
-        ranges = _ranges(key if isinstance(key, tuple) else (key,), x.shape, step.op.name)
+        key = _subscript(step)
+        ranges = _ranges(key, x.shape, step.op.name)
         cut = x
         if any(r is not None for r in ranges):
-            same_rank = len(shape) == len(x.shape) and not _has_numbers(key)
-            cut = write_slice(writer, x, ranges, name if same_rank else f"{name}/slice")
+            cut = write_slice(writer, x, ranges, f"{name}/slice" if _changes_rank(key) else name)
         return cut if cut.shape == shape else writer.reshape(cut, shape, name)
 
 
-def _has_numbers(key) -> bool:
-    return any(part is None or isinstance(part, int) for part in (key if isinstance(key, tuple) else (key,)))
+def _subscript(step) -> tuple:
+    """Returns the parts of a subscript; a saved tuple comes back as a list."""
+    key = (*step.args[1:], *step.kwargs.values())[0]
+    return tuple(key) if isinstance(key, list | tuple) else (key,)
+
+
+def _changes_rank(key) -> bool:
+    return any(part is None or isinstance(part, int) for part in key)
 
 
 def _ranges(key, shape, name) -> list:
@@ -189,7 +169,7 @@ def _ranges(key, shape, name) -> list:
 
 
 def _range(part, size, name):
-    if part == slice(None):
+    if isinstance(part, slice) and (part.start or 0, part.stop, part.step or 1) == (0, None, 1):
         return None
     if size is None or not isinstance(part, (int, slice)):
         raise NotImplementedError(

@@ -7,6 +7,7 @@ is unknown, neither of the two.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import keras
@@ -115,8 +116,8 @@ def _record(layer, call, inputs, number: int, in_order, keeps_state: bool) -> _R
             with _Reads() as scope:
                 outputs = call(given)
         except Exception as error:
-            words = (str(error).splitlines() or [type(error).__name__])[0]
-            raise NotRecordable(f"its call cannot be recorded ({words[:100]})") from error
+            words = shorten((str(error).splitlines() or [type(error).__name__])[0], 100, placeholder=" ...")
+            raise NotRecordable(f"its call cannot be recorded ({words})") from error
     if not keeps_state and (scope.state_mapping or scope.losses):
         raise NotRecordable("its call assigns variables or adds losses")
     if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):

@@ -9,8 +9,8 @@ import numpy as np
 _DEPTHWISE_VERSION = {"float32": 1, "int8": 3}
 
 
-def write_subsampled(writer, x, shape, strides: tuple[int, int], name: str):
-    """Returns the pixels of `x` at multiples of `strides`.
+def write_subsampled(writer, x, shape, strides, name: str, starts=(0, 0)):
+    """Returns the pixels of `x` at `starts` and every multiple of `strides` on; `x` where those are all.
 
     Args:
         writer: The file under construction.
@@ -18,14 +18,19 @@ def write_subsampled(writer, x, shape, strides: tuple[int, int], name: str):
         shape: Shape of the result.
         strides: Over rows and columns.
         name: Name of the result.
+        starts: The first row and column, of an int8 tensor.
     """
+    if tuple(strides) == (1, 1) and tuple(starts) == (0, 0):
+        return x
     channels = x.shape[-1]
+    ones = np.zeros((1, starts[0] + 1, starts[1] + 1, channels), np.int8)
+    ones[:, -1, -1] = 1  # the window reaches from the corner to the first pixel
     if x.grid is None:
-        weights = writer.constant(f"{name}/ones", np.ones((1, 1, 1, channels), np.float32))
+        weights = writer.constant(f"{name}/ones", ones.astype(np.float32))
         bias = writer.constant(f"{name}/zeros", np.zeros(channels, np.float32))
     else:
         one = np.ones(channels, np.float32)
-        weights = writer.constant(f"{name}/ones", np.ones((1, 1, 1, channels), np.int8), one, axis=3)
+        weights = writer.constant(f"{name}/ones", ones, one, axis=3)
         bias = writer.constant(f"{name}/zeros", np.zeros(channels, np.int32), one * np.float32(x.grid.scale))
     out = writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
     writer.operator(

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.core.alone import changes
 from kqat.core import observers
 from kqat.core.errors import NotCalibratedError
 from kqat.core.finite import not_finite
@@ -17,6 +18,7 @@ from kqat.layers.quantized import Quantized
 from kqat.quantizers import FixedRange
 from kqat.transforms.batches import checked_batches_of, is_shown, show
 from kqat.transforms.correct import Correction
+from kqat.transforms.nothing import nothing_to_calibrate
 from kqat.transforms.outcome import Outcome
 from kqat.transforms.shared_ranges import SharedRanges
 
@@ -25,6 +27,7 @@ LEARNED_BELOW = 8
 KEPT_BYTES = 2**29
 
 
+@changes(0, "model")
 def calibrate(
     model: keras.Model,
     data: Any,
@@ -66,6 +69,8 @@ def calibrate(
     Warns:
         SharedGridWarning: Tensors that share a grid differ in size by more than 16 times.
 
+    Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
+
     References:
         Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
         Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight Equalization and
@@ -73,9 +78,7 @@ def calibrate(
     """
     fake_quants, wrapped = _quantized_layers(model)
     if not fake_quants:
-        raise NotCalibratedError(
-            f"Model '{model.name}' has nothing to calibrate. Use kqat.quantize(model) first."
-        )
+        raise NotCalibratedError(nothing_to_calibrate(model))
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
     correction, shared = Correction(wrapped if bias_correction else []), SharedRanges()
     batches, total = checked_batches_of(model, data, BATCH, steps)

@@ -12,6 +12,7 @@ from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_var
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.copying import linear_copy
+from kqat.transforms.every_step import record_steps
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
@@ -105,6 +106,10 @@ class Graph:
         tensor = Tensor(len(self.specs))
         self.specs[tensor] = spec
         return tensor
+
+    def is_unread(self, tensor: Tensor) -> bool:
+        """Tells whether no node reads a tensor, and the model does not return it."""
+        return tensor not in tensors_in(self.outputs) and not self.consumers()[tensor]
 
     def consumers(self) -> dict[Tensor, list[Node]]:
         """Returns the nodes that read each tensor."""
@@ -280,6 +285,10 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
     """
     op = record.operation
     call = (tuple(record.arguments.args), dict(record.arguments.kwargs))
+    if (steps := record_steps(op, *call)) is not None:
+        inputs, outputs = steps
+        inner = {id(inputs): bound[id(record.input_tensors[0])]}
+        return keras.tree.flatten(_inline(graph, outputs, inner, replace(frame, own_names=False)))
     if not isinstance(op, keras.Model) and not graph.opens(op):
         prepare(op, *call)
         return None

@@ -5,7 +5,9 @@ import numpy as np
 
 from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.registry import treatment_for
+from kqat.lowering.registry import rounded_inputs
 from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.whole import is_real
 
 
 class Groups:
@@ -48,16 +50,17 @@ def shared_grids(graph: Graph, modes: dict[str, str], tails: dict[str, Tensor]) 
     first_call: dict[str, tuple[list[Tensor], Tensor]] = {}
     for node in graph.nodes:
         if modes[node.path] == "passthrough":
-            for tensor in [*node.inputs[1:], *node.outputs]:
-                groups.join(node.inputs[0], tensor)
+            first, *others = [t for t in (*node.inputs, *node.outputs) if is_real(graph, t)]
+            for tensor in others:
+                groups.join(first, tensor)
         elif modes[node.path] == "quantized":
             output = tails.get(node.path, node.outputs[0])
             if node.path not in first_call:
-                first_call[node.path] = (node.inputs, output)
+                first_call[node.path] = (node.inputs[: rounded_inputs(node.op)], output)
                 continue
             inputs, first_output = first_call[node.path]
             output = node.outputs[0]
-            for a, b in zip(inputs, node.inputs, strict=True):
+            for a, b in zip(inputs, node.inputs[: rounded_inputs(node.op)], strict=True):
                 groups.join(a, b)
             groups.join(first_output, output)
     return groups

@@ -2,15 +2,17 @@
 
 from pathlib import Path
 
-import h5py
 import keras
 import numpy as np
 
+from kqat.core.alone import changes
 from kqat.core.errors import ConversionError
+from kqat.core.h5_file import H5Error, read_h5_weights
 from kqat.layers.manual import ManualQuantization
 
 
-def load_h5_weights(model: keras.Model, path) -> None:
+@changes(0, "model")
+def load_h5_weights(model: keras.Model, path, isolated: bool = True) -> None:
     """Gives a model the weights of an `.h5` file that a model of the same layers in tf_keras or larq wrote.
 
     Layers are matched by name where the file's names are all in the model, else in order.
@@ -18,13 +20,18 @@ def load_h5_weights(model: keras.Model, path) -> None:
     Args:
         model: Built Keras 3 model: the twin of the one in the file, with layers of kqat for those of larq.
         path: File of `model.save_weights("x.h5")` or `model.save("x.h5")`.
+        isolated: Whether to read the file in a process of its own, where a damaged one on which HDF5 hangs or
+            crashes is a clean error. `False` saves the half second in which the process starts.
 
     Raises:
-        ConversionError: The file is no such file, or has other layers or shapes. Nothing is assigned then.
+        ConversionError: The file is no such file, is damaged, has weights that are not finite, or other
+            layers or shapes. Nothing is assigned then.
+
+    Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
 
     Invariant: the quantizers of the model keep their own state, which the file does not have.
     """
-    saved = _saved(Path(path))
+    saved = _saved(Path(path), isolated)
     own = {layer.name: weights for layer in model.layers if (weights := _float_weights(layer))}
     names = list(saved) if set(saved) <= set(own) else list(own)
     if len(saved) != len(own):
@@ -40,29 +47,27 @@ def load_h5_weights(model: keras.Model, path) -> None:
             variable.assign(array)
 
 
-def _saved(path: Path) -> dict[str, list[np.ndarray]]:
+def _saved(path: Path, isolated: bool) -> dict[str, list[np.ndarray]]:
     """Returns the arrays of each layer that has any, in the order of the layers."""
-    with h5py.File(path, "r") as file:
-        root = file.get("model_weights", file)
-        if not _texts(root.attrs, "layer_names"):
+    try:
+        found = read_h5_weights(path, isolated)
+    except H5Error as error:
+        raise ConversionError(
+            f"The file cannot be read. Received: '{path}', {error}. Use a file of tf_keras's save or "
+            "save_weights, named x.h5."
+        ) from error
+    if not found:
+        raise ConversionError(
+            f"The file does not name layers. Received: {path}. Use a file of tf_keras's save or "
+            "save_weights, named x.h5 and not x.weights.h5; for one of Keras 3, model.load_weights."
+        )
+    for name, arrays in found.items():
+        if not all(np.all(np.isfinite(array)) for array in arrays):
             raise ConversionError(
-                f"The file does not name layers. Received: {path}. Use a file of tf_keras's save or "
-                "save_weights, named x.h5 and not x.weights.h5; for one of Keras 3, model.load_weights."
+                f"The weights of layer '{name}' are not finite. Received: {path}. Use a file of a model that "
+                "was trained without overflow."
             )
-        groups = {name: root[name] for name in _texts(root.attrs, "layer_names")}
-        found = {name: [np.array(group[key]) for key in _texts(group.attrs, "weight_names")]
-                 for name, group in groups.items()}  # fmt: skip
     return {name: arrays for name, arrays in found.items() if arrays}
-
-
-def _texts(attributes, key: str) -> list[str]:
-    """Returns a list of names, which HDF5 splits into numbered parts where it is long."""
-    parts = [key] if key in attributes else sorted(
-        (name for name in attributes if name.startswith(key) and name[len(key) :].isdigit()),
-        key=lambda name: int(name[len(key) :]),
-    )  # fmt: skip
-    values = [value for part in parts for value in attributes[part]]
-    return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
 
 
 def _float_weights(layer) -> list:

@@ -6,7 +6,7 @@ import keras
 
 from kqat import quantizers
 from kqat.core.recursion import deep_recursion
-from kqat.core.spec import LayerPlan, TensorPlan
+from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.named_outputs import functional_model
 from kqat.layers.quantized import Quantized
@@ -81,7 +81,7 @@ class Builder:
         if grid.name not in self.fake_quants:
             probabilities = is_output and grid.range is not None
             self.fake_quants[grid.name] = FakeQuant(
-                quantizer=_activation_quantizer(grid), in_training=not probabilities, name=grid.name
+                quantizer=activation_quantizer(grid), in_training=not probabilities, name=grid.name
             )
         return self.fake_quants[grid.name]
 
@@ -104,6 +104,7 @@ class Builder:
             if grid is not None and on_grid and self._only_pooled(tensor):
                 self.deferred[tensor], grid = grid, None
             self._put(tensor, value, grid, on_grid)
+            grid = grid if plan.mode != "quantized" else None  # what comes behind the output are states
 
     def _only_pooled(self, tensor: Tensor) -> bool:
         """Tells whether max pooling alone reads a tensor; then its smaller result is rounded instead."""
@@ -127,10 +128,7 @@ class Builder:
         chain = self.chains.get(node.path, [])
         norm = [n for n in chain if _is_norm(n.op)]
         relu = [n for n in chain if n not in norm]
-        weights = {
-            key: quantizers.get(w.quantizer, bits=w.bits, axis=w.axis, signed=True, narrow_range=True)
-            for key, w in plan.weights.items()
-        }
+        weights = {key: weight_quantizer(weight) for key, weight in plan.weights.items()}
         return Quantized(
             self._named_clone(node),
             weight_quantizers=weights,
@@ -171,7 +169,14 @@ class Builder:
             copy_weights(node.op, self.layers[node.path])
 
 
-def _activation_quantizer(grid: TensorPlan):
+def weight_quantizer(weight: WeightPlan):
+    """Returns the quantizer of a weight."""
+    settings = {"bits": weight.bits, "axis": weight.axis, "signed": True, "narrow_range": True}
+    return quantizers.get(weight.quantizer, **settings)
+
+
+def activation_quantizer(grid: TensorPlan):
+    """Returns the quantizer of an activation."""
     if grid.range is not None:
         low, high = grid.range
         return quantizers.get("fixed", min=low, max=high, bits=grid.bits)

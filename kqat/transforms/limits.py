@@ -4,22 +4,45 @@ import math
 
 import keras
 
-from kqat.layers.registry import treatment_for
+from kqat.layers.registry import Treatment, treatment_for
 from kqat.lowering.contraction import contraction
 from kqat.lowering.einsum_dense import projection
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.normalization import Normalization
 from kqat.lowering.product import Product
-from kqat.lowering.recording import parameters
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.recording import Masked, parameters
+from kqat.lowering.recurrent.layer import is_bounded
+from kqat.lowering.registry import has_float_outputs, lowering_for
 from kqat.lowering.whole_sums import LARGEST_COUNT
 from kqat.transforms.graph import Graph, Node, tensors_in
-from kqat.transforms.splitting.attention import ATTENTION, obstacle
+from kqat.transforms.plan import kind_of
+from kqat.transforms.splitting.attention import ATTENTION
+from kqat.transforms.splitting.attention import obstacle as obstacle_of_attention
 
 INTERPOLATIONS = ("bilinear", "nearest")
 TRANSPOSED = (keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, keras.layers.Conv3DTranspose)
 RESIZE_FLAGS = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
+
+
+def obstacle(node: Node, graph: Graph, treatment: Treatment | None) -> str | None:
+    """Returns why a call cannot be quantized at any width, or `None`.
+
+    Args:
+        node: The call.
+        graph: The graph that it is in.
+        treatment: How its operation is treated.
+    """
+    if treatment is None:
+        return f"no quantization rule for {kind_of(node.op)}"
+    if isinstance(closed := graph.closed.get(node.path), Masked):
+        return f"no quantization of {kind_of(node.op)}: {closed}"
+    if missing := missing_kernel(node, graph):
+        return missing
+    several = len(node.outputs) != 1 and not has_float_outputs(node.op)
+    if not node.inputs or several and treatment.kind != "passthrough":
+        return "no tensor input, or several outputs"
+    return "no weights" if treatment.kind == "weighted" and not node.op.variables else None
 
 
 def missing_kernel(node: Node, graph: Graph) -> str | None:
@@ -30,7 +53,7 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
     if is_own_layer(op):
         return "no quantization of masked calls" if kwargs.get("mask") is not None else None
     if isinstance(op, ATTENTION) or type(op).__name__ == "DotProductAttention":
-        return obstacle(node, graph) or "no kernel for attention as a whole"
+        return obstacle_of_attention(node, graph) or "no kernel for attention as a whole"
     lowering = lowering_for(op)
     if "mask" in kwargs and not (lowering and lowering.reads_masks):
         return "no quantization of masked calls"
@@ -40,9 +63,7 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return "no integer kernel for data_format='channels_first'"
     if type(op).__name__ == "Multiply" and len(node.inputs) > 2:
         return "no integer kernel for a product of more than two tensors"
-    if isinstance(op, keras.layers.Softmax | keras.layers.BatchNormalization) and not _on_last_axis(
-        node, graph
-    ):
+    if isinstance(op, keras.layers.BatchNormalization) and not _on_last_axis(node, graph):
         return f"no integer kernel for axis={op.axis}"
     if isinstance(op, keras.layers.EinsumDense):
         return _no_projection(node, graph)
@@ -50,6 +71,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
         return _no_product(node, graph)
     if isinstance(lowering, FloatBody) and lowering.missing(node):
         return lowering.missing(node)
+    if has_float_outputs(op) and graph.is_unread(node.outputs[0]) and not is_bounded(op):
+        return "no grid for states that are not bounded by 1, of a layer whose output nobody reads"
     return _shared_ids(node, graph) or _too_many(node, graph) or _unsupported_options(op)
 
 

@@ -6,7 +6,6 @@ from kqat.layers.activations import ACTIVATED, is_custom_function
 from kqat.layers.registry import is_registered
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording import Closed, Masked, has_mask, parameters, record_layer
-from kqat.lowering.registry import lowering_for
 from kqat.transforms.record import record_call
 
 
@@ -29,17 +28,13 @@ def activation_apart(op) -> keras.layers.Activation | None:
     return keras.layers.Activation(op.activation, name=f"{op.name}_activation", dtype=op.dtype_policy)
 
 
-def why_whole(layer, closed: Closed | None) -> str:
-    """Returns why a layer of the user's own is one piece, and what that means for its file.
+def why_whole(closed: Closed | None) -> str:
+    """Returns why a custom layer is one piece.
 
     Args:
-        layer: The layer, its call prepared.
         closed: Why it was not opened; `None` for one that is registered.
     """
-    why = "registered" if closed is None else f"one piece: {closed}"
-    if lowering_for(layer) is not None:
-        return why
-    return f"{why}; only TensorFlow's converter can write it, unless kqat.register gives it a lowering"
+    return "registered" if closed is None else f"one piece: {closed}"
 
 
 def record_inside(op, call, given, training: bool | None):

@@ -1,28 +1,43 @@
 """Decides for every layer and tensor how it is quantized, and says why."""
 
 import json
-from dataclasses import dataclass, field
+import os
+import re
+from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 import keras
 
 from kqat.core.errors import PlanError
+from kqat.core.plan_json import entries, read_layers, read_texts, text
 from kqat.core.rules import Subject, check_all_match, first_match, matches
 from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits, check_family
+from kqat.core.table import Tabular, TextTable
 from kqat.transforms.collecting import is_concatenation
+
+_RULE_ENTRIES = (*(f.name for f in fields(Rule)), "bits")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Tabular):
     """What happens to each layer of a model; printable, JSON-serializable, usable as a recipe.
 
     Args:
         model: Name of the model.
         layers: Plans of the inputs and layers, in execution order.
+        notes: What else should be known before training, such as sizes that a file needs.
+
+    Example:
+        >>> import keras, kqat
+        >>> plan = kqat.plan(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")]))
+        >>> plan["head"].file
+        'integer'
     """
 
     model: str
     layers: tuple[LayerPlan, ...]
+    notes: tuple[str, ...] = ()
 
     def __iter__(self):
         return iter(self.layers)
@@ -40,25 +55,32 @@ class Plan:
 
     def to_json(self, indent: int | None = 2) -> str:
         """Returns the plan as JSON text."""
-        data = {"model": self.model, "layers": [layer.to_dict() for layer in self.layers]}
+        data = {
+            "model": self.model,
+            "layers": [layer.to_dict() for layer in self.layers],
+            "notes": list(self.notes),
+        }
         return json.dumps(data, indent=indent)
 
     @classmethod
-    def from_json(cls, text: str) -> "Plan":
+    def from_json(cls, json_text: str) -> "Plan":
         """Returns the plan that `to_json` wrote.
 
         Raises:
             PlanError: The text is not a plan.
         """
-        try:
-            data = json.loads(text)
-            return cls(data["model"], tuple(LayerPlan.from_dict(d) for d in data["layers"]))
-        except PlanError:
-            raise
-        except (ValueError, KeyError, TypeError) as error:
-            raise PlanError(
-                f"This is not a plan: {error}. Received: {text[:60]!r}. Use Plan.to_json()."
-            ) from error
+        return cls.from_data(_loads(json_text))
+
+    @classmethod
+    def from_data(cls, data) -> "Plan":
+        """Returns the plan in JSON data.
+
+        Raises:
+            PlanError: The data is not a plan.
+        """
+        data = entries(data, ("model", "layers", "notes"), "it", ("model", "layers"))
+        layers = read_layers(data["layers"])
+        return cls(text(data["model"], "model"), layers, read_texts(data.get("notes", []), "notes"))
 
     def check(self) -> None:
         """Checks that the entries, which may have been edited, agree with each other.
@@ -82,22 +104,19 @@ class Plan:
                     f"that share the name {grid.name!r} share one grid: edit every entry."
                 )
 
-    def __str__(self) -> str:
-        header = ("layer", "type", "mode", "weights", "output", "why")
-        rows = [header, *(_row(layer) for layer in self.layers)]
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
-        lines = [
-            "  ".join([*(c.ljust(w) for c, w in zip(row, widths, strict=False)), row[5]]).rstrip()
-            for row in rows
-        ]
-        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+    def table(self) -> TextTable:
+        """Returns the plan as a table, the notes below it."""
+        columns = ("layer", "type", "mode", "weights", "output", "file", "why")
+        return TextTable(
+            columns, [_row(layer) for layer in self], footer=[f"note: {note}" for note in self.notes]
+        )
 
 
 def _row(layer: LayerPlan):
     weights = ", ".join(f"{w.bits} bits {w.quantizer}" for w in layer.weights.values())
     out = layer.output
     grid = f"{out.bits} bits {out.quantizer}" if out else ""
-    return layer.path, layer.kind, layer.mode, weights, grid, layer.reason
+    return layer.path, layer.kind, layer.mode, weights, grid, layer.file, layer.reason
 
 
 @dataclass(frozen=True)
@@ -174,7 +193,7 @@ def _patterns(value: Any, what) -> list[Pattern]:
         return []
     if isinstance(value, str | type):
         return [value]
-    if callable(value):
+    if callable(value) or isinstance(value, re.Pattern):
         return [value]  # type: ignore[list-item]  # a predicate
     if isinstance(value, list | tuple | set):
         return list(value)
@@ -186,16 +205,82 @@ def _rule(item) -> Rule:
         return item
     if not isinstance(item, dict) or "match" not in item:
         raise PlanError(
-            f"A recipe is a list of rules. Received: {item!r}. Use {{'match': 'conv*', 'bits': 4}}."
+            f"A rule says which layers it is for, under 'match'. Received: {item!r}. Use for example "
+            "{'match': 'conv*', 'bits': 4}."
         )
     item = dict(item)
+    odd = [key for key in item if key not in _RULE_ENTRIES]
+    if odd:
+        raise PlanError(
+            f"Unknown entry in a rule. Received: {odd[0]!r} in {item!r}. Use {', '.join(_RULE_ENTRIES)}."
+        )
     if "bits" in item:
         widths = Bits.of(item.pop("bits"))
         item = {"weight_bits": widths.weights, "activation_bits": widths.activations, **item}
+    return Rule(**item)
+
+
+def read_recipe(recipe: Any) -> "Plan | list | tuple | None":
+    """Returns the plan, or the list of rules, that a recipe is or holds.
+
+    Args:
+        recipe: A `Plan`, a list of rules, JSON text of one of them, or the path of a file with such text.
+
+    Raises:
+        PlanError: It is none of these.
+    """
+    if isinstance(recipe, str | os.PathLike):
+        recipe = _from_text(recipe)
+    if recipe is None or isinstance(recipe, Plan | list | tuple):
+        return recipe
+    raise PlanError(
+        f"A recipe is a Plan or a list of rules, itself, as JSON text or in a file. Received: {recipe!r}. "
+        "Use for example [{'match': 'conv*', 'bits': 4}]."
+    )
+
+
+def _from_text(recipe: str | os.PathLike):
+    """Returns the plan or the rules in a text, or in the file that it names."""
+    text = str(recipe)
+    if isinstance(recipe, os.PathLike) or text.endswith(".json"):
+        try:
+            text = Path(recipe).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(
+                f"The recipe cannot be read: {error}. Received: recipe={text!r}. Use the path of a file that "
+                "holds Plan.to_json() or a list of rules."
+            ) from error
+    data = _loads(text)
+    if isinstance(data, list) and all(isinstance(item, dict) for item in data):
+        return data
+    return Plan.from_data(data)
+
+
+def _loads(text: str):
     try:
-        return Rule(**item)
-    except TypeError as error:
-        raise PlanError(f"Unknown entry in a rule: {error}. Received: {item!r}.") from error
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise PlanError(
+            f"This is not a plan: it is no JSON ({error}). Received: {text[:60]!r}. Use Plan.to_json(), a "
+            "list of rules, or the path of a .json file with one of these."
+        ) from error
+
+
+def check_strict(plan: Plan) -> None:
+    """Checks that every layer is quantized as far as the user wants, and that kqat can write it.
+
+    Raises:
+        PlanError: One is not.
+    """
+    wanted = {"excluded": ("nothing",)}  # who excludes a layer does without kqat's own arithmetic
+    unwritten = ("converter", "nothing")
+    bad = [p for p in plan if p.cause == "unsupported" or p.file in wanted.get(p.cause, unwritten)]
+    if bad:
+        listed = "; ".join(f"{p.path} ({p.kind}): {p.reason}" for p in bad)
+        raise PlanError(
+            f"strict=True, and {len(bad)} layers stay float, or kqat cannot write them. Received: {listed}. "
+            "Exclude those that may stay float, replace the others, or use strict=False."
+        )
 
 
 def check_patterns(config: Settings, nodes) -> None:

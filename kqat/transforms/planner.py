@@ -1,23 +1,22 @@
 """The planner: from a graph and the user's settings to a plan."""
 
-import keras
-
-from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, Rule, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recording import Masked
+from kqat.lowering.recurrent.state import State
+from kqat.lowering.registry import needs_output, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.collecting import REASON, collecting, sharing
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in, unused
 from kqat.transforms.grids import nonnegative_tensors, shared_grids
-from kqat.transforms.limits import missing_kernel, missing_width
+from kqat.transforms.limits import missing_width, obstacle
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
+from kqat.transforms.whole import ids, is_real, is_whole
 
 WEIGHT_FAMILY = {"ema": "minmax", "pact": "minmax"}  # others are for weights too
 
@@ -37,7 +36,9 @@ class Planner:
         self.grid_names: dict[Tensor, str] = {}
         self.readers = graph.consumers()
         self.reasons: dict[str, str] = {}
+        self.causes: dict[str, str] = {}
         self.blocked: dict[str, str] = {}
+        self.ids = ids(graph)
         self.first, self.last = boundary(graph)
         self.collecting = collecting(graph)
         while self._settle(graph):
@@ -86,24 +87,13 @@ class Planner:
         return self.wishes.get(group, self._usual_bits) != 1 and not explicit
 
     def plan(self) -> Plan:
-        """Returns the plan.
-
-        Raises:
-            PlanError: `strict=True` and a layer stays float because kqat has no way to quantize it.
-        """
+        """Returns the plan."""
         inputs = [self._input_plan(t, name) for t, name in self.graph.input_names.items()]
         seen: dict[str, LayerPlan] = {}
         for node in self.graph.nodes:
             if node.path not in seen:
                 seen[node.path] = self._layer_plan(node)
-        plan = Plan(self.graph.name, (*inputs, *seen.values()))
-        unsupported = [p for p in plan.float_layers if p.reason.startswith("no ")]
-        if self.settings.strict and unsupported:
-            listed = "; ".join(f"{p.path} ({p.kind}): {p.reason}" for p in unsupported)
-            raise PlanError(
-                f"strict=True and these layers stay float: {listed}. Exclude them, or use strict=False."
-            )
-        return plan
+        return Plan(self.graph.name, (*inputs, *seen.values()))
 
     # Which mode each layer is in.
 
@@ -111,30 +101,37 @@ class Planner:
         modes: dict[str, str] = {}
         for node in self.graph.nodes:
             if node.path not in modes:
-                modes[node.path], self.reasons[node.path] = self._mode(node)
+                modes[node.path], self.reasons[node.path], self.causes[node.path] = self._mode(node)
         return modes
 
-    def _mode(self, node: Node) -> tuple[str, str]:
+    def _mode(self, node: Node) -> tuple[str, str, str]:
+        """Returns the mode of a layer, its reason in words and, for float, the cause."""
         excluded = self.settings.excluded(self.graph.written(node))
         if excluded:
-            return "float", excluded
+            return "float", excluded, "excluded"
         treatment = treatment_for(node.op)
-        if treatment is None:
-            own = is_own_layer(node.op)
-            return "float", "registered so" if own else f"no quantization rule for {kind_of(node.op)}"
-        if isinstance(closed := self.graph.closed.get(node.path), Masked):
-            return "float", f"no quantization of {kind_of(node.op)}: {closed}"
-        missing = self.blocked.get(node.path) or missing_kernel(node, self.graph)
-        if missing:
-            return "float", missing
-        if not node.inputs or len(node.outputs) != 1 and treatment.kind != "passthrough":
-            return "float", "no tensor input, or several outputs"
+        if not is_own_layer(node.op) and (whole := self._whole(node, treatment)):
+            return "float", whole, "whole"
+        if treatment is None and is_own_layer(node.op):
+            return "float", "registered so", "excluded"
+        unsupported = self.blocked.get(node.path) or obstacle(node, self.graph, treatment)
+        if unsupported:
+            return "float", unsupported, "unsupported"
         if treatment.kind == "passthrough":
             rule = self._rule_for(node)
-            return sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
-        if treatment.kind == "weighted" and not node.op.variables:
-            return "float", "no weights"
-        return "quantized", ""
+            mode, reason = sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
+            return mode, reason, "collects" if mode == "float" else ""
+        return "quantized", "", ""
+
+    def _whole(self, node: Node, treatment) -> str:
+        """Returns why there is nothing to round in what a call reads or returns, `""` if there is."""
+        if treatment is not None and treatment.kind == "weighted":
+            return ""
+        if isinstance(node.op, State):
+            return "a state of a recurrent layer"
+        if node.inputs and all(t in self.ids for t in node.outputs):
+            return "ids of an embedding"
+        return "whole numbers" if is_whole(node, self.graph) else ""
 
     def _mark_fused(self) -> None:
         self.into: dict[str, str] = {}
@@ -150,14 +147,15 @@ class Planner:
         self.live = {self.groups.find(t) for t in used}
         for node in self.graph.nodes:
             if self.modes[node.path] == "passthrough" and self.groups.find(node.inputs[0]) not in self.live:
-                self.modes[node.path], self.reasons[node.path] = "float", "nothing around it is quantized"
+                self.modes[node.path], self.causes[node.path] = "float", "idle"
+                self.reasons[node.path] = "nothing around it is quantized"
 
     def _quantized(self) -> list[Node]:
         return [node for node in self.graph.nodes if self.modes[node.path] == "quantized"]
 
     def _values(self, node: Node) -> list[Tensor]:
-        """Returns the inputs of a node that hold values, not indices into a table."""
-        return [] if isinstance(node.op, keras.layers.Embedding) else node.inputs
+        """Returns the inputs of a node that need a grid."""
+        return node.inputs[: rounded_inputs(node.op)]
 
     def _tail(self, node: Node) -> Tensor:
         return self.tails.get(node.path, node.outputs[0])
@@ -222,7 +220,7 @@ class Planner:
     def _tensor_plan(self, tensor: Tensor, node: Node | None, own_name: str) -> TensorPlan | None:
         """Returns the grid of the group that `tensor` belongs to, or `None` if nobody needs one."""
         group = self.groups.find(tensor)
-        if group not in self.live or not self._is_real(tensor):
+        if group not in self.live or not is_real(self.graph, tensor):
             return None
         makers = self._makers(group)
         bits = self.wishes.get(group, self._usual_bits)
@@ -253,9 +251,6 @@ class Planner:
             self.grid_names[group] = unused(f"{own_name}_quant", taken)
         return self.grid_names[group]
 
-    def _is_real(self, tensor: Tensor) -> bool:
-        return "float" in str(self.graph.specs[tensor].dtype)
-
     # Entries of the plan.
 
     def _input_plan(self, tensor: Tensor, name: str) -> LayerPlan:
@@ -272,7 +267,9 @@ class Planner:
             left_out = self.into[path] in self.replaced and fused_activation(node.op)
             return LayerPlan(*common, REPLACED if left_out else reason, into=self.into[path])
         if mode == "quantized":
-            output = self._tensor_plan(self._tail(node), node, self.names[path])
+            tail = self._tail(node)
+            unread = not needs_output(node.op) and self.graph.is_unread(tail)
+            output = None if unread else self._tensor_plan(tail, node, self.names[path])
             weights, replaced = self._weight_plans(node), path in self.replaced
             reason = self._why(node)
             return LayerPlan(*common, reason, weights=weights, output=output, activation_replaced=replaced)
@@ -281,7 +278,7 @@ class Planner:
             read = [t for t in node.outputs if any(self.modes[r.path] != "float" for r in self.readers[t])]
             plans = (self._tensor_plan(t, node, self.names[path]) for t in read)
             output = next((plan for plan in plans if plan is not None), None)
-        return LayerPlan(*common, reason, output=output)
+        return LayerPlan(*common, reason, output=output, cause=self.causes[path])
 
     def _why(self, node: Node) -> str:
         if self._rule_for(node) is not None:
@@ -289,7 +286,7 @@ class Planner:
         edge = [w for w, paths in (("first", self.first), ("last", self.last)) if node.path in paths]
         why = [f"{' and '.join(edge)} weighted layer"] if edge else []
         if is_own_layer(node.op):
-            why += [why_whole(node.op, self.graph.closed.get(node.path))]
+            why += [why_whole(self.graph.closed.get(node.path))]
         return "; ".join(why)
 
     def _weight_plans(self, node: Node) -> dict[str, WeightPlan]:

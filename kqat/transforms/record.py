@@ -5,10 +5,12 @@ Only here, in `lowering.recording` and in `layers.binding` is that record (`_ker
 """
 
 from contextlib import contextmanager
+from itertools import takewhile
 
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.lowering.inherited import is_users
 from kqat.lowering.recording import (
     Recording,
     calls_in_order,
@@ -23,11 +25,13 @@ from kqat.lowering.sized_recording import NotRecordable, record_sized
 
 
 @contextmanager
-def restored(model):
-    """Removes, at the end, every record that calls within the block left on the layers of `model`."""
-    marks = [
-        (op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in (model, *model._flatten_layers())
-    ]
+def restored(*operations):
+    """Removes, at the end, every record that calls within the block left on operations and their parts."""
+    layers = (op for op in operations if isinstance(op, keras.layers.Layer))
+    parts = {
+        id(op): op for op in (*operations, *(part for layer in layers for part in layer._flatten_layers()))
+    }
+    marks = [(op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in parts.values()]
     try:
         yield
     finally:
@@ -37,8 +41,20 @@ def restored(model):
 
 
 def is_functional(model) -> bool:
-    """Tells whether a model is a graph already: functional, or a Sequential that knows its input."""
+    """Tells whether a model is a graph already: functional, or a Sequential that knows its input.
+
+    One whose class has a `call` of its own computes more than its graph says, and is recorded like any other.
+    """
+    return _has_ends(model) and not _has_own_call(model)
+
+
+def _has_ends(model) -> bool:
     return getattr(model, "inputs", None) is not None and getattr(model, "outputs", None) is not None
+
+
+def _has_own_call(model) -> bool:
+    before = takewhile(is_users, type(model).__mro__)
+    return "call" in vars(model) or any("call" in vars(cls) for cls in before)
 
 
 def ends(model):
@@ -67,6 +83,9 @@ def example_arguments(model, taken) -> dict:
             f"Model '{model.name}' has no weights yet, so there is nothing to quantize. "
             "Received: an unbuilt model. Call it once on a batch, or model.build(input_shape)."
         )
+    if _has_ends(model):
+        first = next(iter(parameters(model.call)))
+        return {first: keras.tree.map_structure(_input_like, ends(model)[0])}
     config = model.get_build_config() or {}
     required = [
         p.name for p in parameters(model.call).values() if p.default is p.empty and p.kind < p.VAR_POSITIONAL
@@ -96,6 +115,11 @@ def _inputs_like(shape, name, taken):
     if shape and isinstance(shape[0], list | tuple):
         return [_inputs_like(value, f"{name}_{i}", taken) for i, value in enumerate(shape)]
     return keras.Input(tuple(shape)[1:], name=f"{name}_input" if name in taken else name)
+
+
+def _input_like(tensor):
+    name = tensor._keras_history.operation.name
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 
 def record_call(model, args, kwargs) -> Recording:

@@ -6,11 +6,13 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.core.alone import changes
 from kqat.core.errors import NotCalibratedError
 from kqat.quantizers.find import layers_of
 from kqat.transforms.batches import batches_of, rows, show
 
 
+@changes(0, "model")
 def reestimate_batchnorm(
     model: keras.Model,
     data: Any,
@@ -45,6 +47,8 @@ def reestimate_batchnorm(
     Raises:
         NotCalibratedError: There was no data, or the model has no BatchNorm to give statistics.
         ValueError: The statistics are not finite. The model is then unchanged.
+
+    Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
 
     Example:
         >>> import keras, kqat, numpy as np

@@ -7,7 +7,7 @@ from importlib import import_module
 import keras
 
 from kqat.core.recognize import is_tf_keras
-from kqat.core.table import TextTable
+from kqat.core.table import Tabular, TextTable
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
@@ -78,7 +78,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Summary:
+class Summary(Tabular):
     """What `summary` returns; `print` it.
 
     Args:
@@ -109,12 +109,6 @@ class Summary:
         title = f"Model '{self.name}'"
         rows = [_cells(row) for row in self.rows]
         return TextTable(columns, rows, title, frozenset(columns[2:]), _footer(self.totals))
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    def __rich__(self):
-        return self.table().__rich__()
 
 
 def summary(model: keras.Model) -> Summary:

@@ -2,12 +2,14 @@
 
 import keras
 
+from kqat.core.alone import changes
 from kqat.core.errors import PlanError
 from kqat.transforms.copying import copy_weights
 from kqat.transforms.graph import trace
 from kqat.transforms.strip import strip_fake_quant
 
 
+@changes(1, "model")
 def transfer_weights(quantized: keras.Model, model: keras.Model) -> keras.Model:
     """Assigns the trained float weights of a quantized model to the model that it was made from.
 
@@ -20,6 +22,8 @@ def transfer_weights(quantized: keras.Model, model: keras.Model) -> keras.Model:
 
     Raises:
         PlanError: The two do not have the same layers; then no weight was changed.
+
+    Threads: one at a time on one model; another thread that comes meanwhile gets a BusyError.
     """
     graph = trace(model)
     trained = {layer.name: layer for layer in strip_fake_quant(quantized).layers}

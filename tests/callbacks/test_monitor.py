@@ -106,7 +106,9 @@ def test_measuring_changes_nothing(q, x):
 
 
 def test_logs_have_every_epoch(q, x):
-    history = q.fit(x, x[:, :3], epochs=2, verbose=0, callbacks=[QuantizationMonitor(data=x)]).history
+    history = q.fit(
+        x, x[:, :3], epochs=2, verbose=0, callbacks=[QuantizationMonitor(data=x, per_layer=True)]
+    ).history
     last = measure(q, x)
     for key, value in last.items():
         assert history[key][1] == value
@@ -129,12 +131,12 @@ def test_monitoring_does_not_disturb_training(x):
 
 
 def test_summary_alone(q, x):
-    history = q.fit(x, x[:, :3], verbose=0, callbacks=[QuantizationMonitor(data=x, per_layer=False)]).history
+    history = q.fit(x, x[:, :3], verbose=0, callbacks=[QuantizationMonitor(data=x)]).history
     assert set(history) == {"loss", "quantization/worst_sqnr_db", "quantization/worst_clip_rate"}
 
 
 def test_tensorboard_has_everything(q, x, tmp_path):
-    q.fit(x, x[:, :3], epochs=2, verbose=0, callbacks=[QuantizationMonitor(tmp_path, per_layer=False)])
+    q.fit(x, x[:, :3], epochs=2, verbose=0, callbacks=[QuantizationMonitor(tmp_path)])
     (file,) = tmp_path.iterdir()
     content = file.read_bytes()
     for key in measure(q):

@@ -1,5 +1,7 @@
 """The file on disk is always the best epoch's, whole and verified, or not there."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import keras
@@ -8,6 +10,7 @@ import pytest
 
 import kqat
 from kqat.callbacks import TFLiteCheckpoint
+from kqat.core.errors import ExportError
 
 
 @pytest.fixture
@@ -60,16 +63,76 @@ def test_every_epoch_on_request(tmp_path, model):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["01_0.50.tflite", "02_0.25.tflite"]
 
 
-def test_failed_export_leaves_the_old_file(tmp_path, model):
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), ExportError("no way to write")])
+def test_failed_export_leaves_the_old_file_and_training_goes_on(tmp_path, model, error):
     def fail_later(model, path):
         write(model, path)
         if model.get_weights()[0][0, 0] == 1:
-            raise OSError("No space left on device")
+            raise error
 
     path = tmp_path / "best.tflite"
-    with pytest.raises(OSError, match="No space left"):
-        run(TFLiteCheckpoint(path, export=fail_later), model, [0.1, 0.2])
-    assert stored_epoch(path) == 0
+    callback = TFLiteCheckpoint(path, export=fail_later)
+    with pytest.warns(UserWarning, match=r"training goes on. Received: .*best\.tflite: .*no way|.*No space"):
+        run(callback, model, [0.1, 0.2])
+    assert (stored_epoch(path), callback.best) == (0, 0.1)
+    run(callback, model, [0.15, 0.05])
+    assert (stored_epoch(path), callback.best) == (0, 0.15)
+    assert [file.name for file in tmp_path.iterdir()] == ["best.tflite"]
+
+
+@pytest.mark.parametrize("fault", ["no folder", "a folder in place of the file"])
+def test_a_place_that_cannot_be_written_is_a_warning(tmp_path, model, fault):
+    path = tmp_path / "folder" / "best.tflite"
+    if fault != "no folder":
+        path.mkdir(parents=True)
+    with pytest.warns(UserWarning, match="could not write the file, and training goes on"):
+        run(TFLiteCheckpoint(path, export=write), model, [0.1])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("{epoch:02d}_{val_accuracy:.3f}", "03_0.500"),
+        ("{0}", "{0}"),
+        ("{}{epoch}", "{}3"),
+        ("}{ {x} {", "}{ {x} {"),
+        ("{{epoch}}", "{epoch}"),
+        ("100%s {epoch!r:>3}", "100%s   3"),
+        ("雪{epoch}", "雪3"),
+        ("x" * 240 + "{epoch}", "x" * 240 + "3"),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "{0}", "{epoch}"])
+def test_fields_are_filled_and_other_braces_stay(tmp_path, model, text, expected, folder):
+    (tmp_path / folder.replace("{epoch}", "3")).mkdir(exist_ok=True)
+    callback = TFLiteCheckpoint(tmp_path / folder / text, save_best_only=False, export=write)
+    callback.set_model(model)
+    callback.on_epoch_end(2, {"val_accuracy": 0.5})
+    (written,) = (tmp_path / folder.replace("{epoch}", "3")).iterdir()
+    assert written.name == expected
+
+
+def test_a_slip_in_a_field_is_named(tmp_path, model):
+    with pytest.warns(UserWarning, match=r"Received: \{val_acuracy\}. Use \{val_accuracy\}"):
+        run(TFLiteCheckpoint(tmp_path / "{val_acuracy}", export=write), model, [0.1])
+
+
+def test_trainings_that_write_one_path_do_not_share_a_draft(tmp_path, model):
+    """Threads, whose process number is the same."""
+    barrier, path = threading.Barrier(6), tmp_path / "best.tflite"
+
+    def slowly(model, draft):
+        write(model, draft)
+        barrier.wait(10)
+
+    def train(_):
+        callback = TFLiteCheckpoint(path, export=slowly)
+        callback.set_model(model)
+        for epoch in range(4):
+            callback.on_epoch_end(epoch, {"val_accuracy": epoch})
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(train, range(6)))
     assert [file.name for file in tmp_path.iterdir()] == ["best.tflite"]
 
 

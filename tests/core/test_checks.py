@@ -18,7 +18,7 @@ def test_bits_out_of_range(bits):
         check_bits(bits)
 
 
-@pytest.mark.parametrize("bits", [8.0, "8", None, True])
+@pytest.mark.parametrize("bits", [8.0, "8", None, True, np.True_, np.float64(4), np.array([4])])
 def test_bits_of_a_wrong_type(bits):
     with pytest.raises(TypeError, match="Received: bits="):
         check_bits(bits)
@@ -46,6 +46,6 @@ def test_range_must_be_finite_and_rising(low, high):
         check_range(low, high)
 
 
-def test_nearest_offers_what_is_close_and_else_everything():
-    assert nearest("lsqq", ["lsq", "pact"]) == "'lsq'"
+def test_nearest_lists_everything_and_what_is_close_first():
+    assert nearest("pac", ["lsq", "pact"]) == "'pact', 'lsq'"
     assert nearest("zzz", ["lsq", "pact"]) == "'lsq', 'pact'"

@@ -2,17 +2,36 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from kqat.core.errors import PlanError
+from kqat.core.plan_json import read_layers
 from kqat.core.spec import Bits, LayerPlan, Rule, TensorPlan, WeightPlan, check_bits
 
 WIDTHS = st.integers(1, 16)
 
 
-@pytest.mark.parametrize("bits", [0, 17, -1, 4.0, "8", None, True, [4]])
+NUMPY = [np.int8(4), np.int64(4), np.uint16(4), np.array(4)]
+
+
+@pytest.mark.parametrize("bits", NUMPY, ids=repr)
+def test_numpy_integers_are_integers(bits):
+    assert Bits.of(bits) == Bits(4, 4)
+    assert Bits.of((bits, 8)) == Bits(4, 8)
+    assert Bits.of(np.array([4, 8])) == Bits(4, 8)
+    assert Bits.of(8, bits, bits) == Bits(4, 4)
+    for made in (
+        check_bits(bits),
+        Rule("x", weight_bits=bits).weight_bits,
+        WeightPlan(bits, "lsq", None).bits,
+    ):
+        assert (made, type(made)) == (4, int)
+
+
+@pytest.mark.parametrize("bits", [0, 17, -1, 4.0, "8", None, True, [4], np.True_, np.float32(4), np.zeros(3)])
 def test_wrong_widths_are_refused(bits):
     with pytest.raises(PlanError, match=r"Received: bits=.*Use 1 to 16\."):
         check_bits(bits)
@@ -77,4 +96,4 @@ LAYERS = st.builds(
 
 @given(LAYERS)
 def test_round_trip_through_json(layer):
-    assert LayerPlan.from_dict(json.loads(json.dumps(layer.to_dict()))) == layer
+    assert read_layers(json.loads(json.dumps([layer.to_dict()]))) == (layer,)

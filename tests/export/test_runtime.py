@@ -3,12 +3,14 @@
 import contextlib
 import sys
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from kqat.core import child
 from kqat.core.errors import FileError
 from kqat.core.grid import Grid
 from kqat.export.running import isolated
@@ -274,13 +276,13 @@ def test_isolated_errors_are_those_of_the_runtime():
 
 
 def test_a_crash_in_the_process_is_a_clean_error(monkeypatch):
-    monkeypatch.setattr(isolated, "_SERVER", "import os; os.abort()")
+    monkeypatch.setattr(isolated, "_SERVER", ("os", "abort"))
     with pytest.raises(FileError, match="ended .*does not survive"):
         IsolatedRuntime(rounding_file())
 
 
 def test_a_hang_in_the_process_is_a_clean_error(monkeypatch):
-    monkeypatch.setattr(isolated, "_SERVER", "import time; time.sleep(60)")
+    monkeypatch.setattr(isolated, "_SERVER", ("signal", "pause"))
     with pytest.raises(FileError, match="did not answer within 0.5 seconds"):
         IsolatedRuntime(rounding_file(), timeout=0.5)
 
@@ -288,9 +290,47 @@ def test_a_hang_in_the_process_is_a_clean_error(monkeypatch):
 def test_isolated_process_ends_with_its_runtime():
     runtime = IsolatedRuntime(rounding_file())
     runtime.close()
-    assert runtime._process.returncode is not None
+    assert runtime._child.returncode is not None
     with pytest.raises(FileError):
         runtime.run([np.ones((1, 4), np.float32)])
+
+
+@pytest.mark.parametrize("process", [False, True], ids=["here", "isolated"])
+def test_a_closed_runtime_says_so(process):
+    runtime = load(rounding_file(), process)
+    runtime.close()
+    runtime.close()
+    with pytest.raises(FileError, match="closed"):
+        runtime(np.ones((1, 4), np.float32))
+
+
+@pytest.mark.parametrize("process", [False, True], ids=["here", "isolated"])
+def test_threads_get_their_own_answers(process, samples):
+    """Batches of other sizes too, for which the interpreter is made anew."""
+    asked = [samples[: k + 1] * (k + 1) for k in range(8)]
+    with load(rounding_file(), process) as runtime, ThreadPoolExecutor(8) as pool:
+        for k, answer in pool.map(lambda k: (k, runtime(asked[k], batch_size=3)), [*range(8)] * 15):
+            np.testing.assert_array_equal(answer, rounded(asked[k]))
+
+
+def test_a_file_that_needs_too_much_memory_is_a_clean_error():
+    with IsolatedRuntime(rounding_file(), memory=2**27) as runtime:
+        np.testing.assert_array_equal(runtime.run([np.ones((1, 4), np.float32)])[0], np.ones((1, 2, 2)))
+        with pytest.raises(FileError, match="Received"):
+            runtime.run([np.zeros((2**21, 4), np.float32)], batch_size=2**21)
+
+
+def test_an_interrupted_call_does_not_leave_its_answer_to_the_next(monkeypatch, samples):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with IsolatedRuntime(rounding_file()) as runtime:
+        with monkeypatch.context() as patch:
+            patch.setattr(child, "receive", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                runtime(samples)
+        with pytest.raises(FileError, match="has ended before"):
+            runtime(samples * 2)
 
 
 def test_loading_in_isolation_needs_no_framework():

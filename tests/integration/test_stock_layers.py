@@ -15,7 +15,7 @@ VECTOR, SEQUENCE, IMAGE, VOLUME = (8,), (6, 8), (6, 6, 4), (4, 4, 4, 3)
 
 def spatial(rank):
     """The layers that exist for one, two and three dimensions."""
-    for name in ("MaxPooling", "UpSampling"):
+    for name in ("MaxPooling", "AveragePooling", "UpSampling"):
         yield getattr(kl, f"{name}{rank}D")(2)
     for name in ("GlobalMaxPooling", "GlobalAveragePooling", "ZeroPadding", "Cropping"):
         yield getattr(kl, f"{name}{rank}D")()
@@ -24,7 +24,6 @@ def spatial(rank):
         yield getattr(kl, kind)(5, 2)
     yield getattr(kl, f"SpatialDropout{rank}D")(0.2)
     if rank < 3:
-        yield getattr(kl, f"AveragePooling{rank}D")(2)
         yield getattr(kl, f"SeparableConv{rank}D")(5, 2)
         yield getattr(kl, f"DepthwiseConv{rank}D")(2)
 
@@ -64,7 +63,7 @@ ELSEWHERE = """
 # No exact form yet: windows of unequal size, and what is computed from data or by other programs.
 WITHOUT = """
     AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
-    AdaptiveMaxPooling2D AdaptiveMaxPooling3D AutoContrast AveragePooling3D CategoryEncoding CenterCrop
+    AdaptiveMaxPooling2D AdaptiveMaxPooling3D AutoContrast CategoryEncoding CenterCrop
     ContrastLimitedAdaptiveHistogramEqualization Discretization Equalization FlaxLayer HashedCrossing Hashing
     IntegerLookup JaxLayer MaxNumBoundingBoxes MelSpectrogram Pipeline RandomCrop ReversibleEmbedding
     STFTSpectrogram SpectralNormalization StringLookup TFSMLayer TextVectorization TorchModuleWrapper

@@ -5,9 +5,9 @@ import pytest
 from keras import layers as kl
 from keras.src.applications import convnext
 
-from kqat.layers.registry import is_a, treatment_for
+from kqat.layers.registry import _TREATMENTS, is_a, treatment_for
 from kqat.lowering.inherited import computes_own, is_own_layer, known_class
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.registry import _LOWERINGS, lowering_for
 
 
 class Named(kl.Dense):
@@ -85,3 +85,24 @@ def test_a_class_is_recognized_unless_it_was_changed():
     assert is_a(kl.BatchNormalization(), kl.BatchNormalization)
     assert not is_a(Normalized(), kl.BatchNormalization)
     assert not is_a(kl.Dense(2), kl.BatchNormalization)
+
+
+def _layers_of_keras() -> list[type]:
+    found = (getattr(kl, name) for name in dir(kl))
+    return [cls for cls in found if isinstance(cls, type) and issubclass(cls, kl.Layer)]
+
+
+@pytest.mark.parametrize("known", [_TREATMENTS, _LOWERINGS[8], _LOWERINGS[16]])
+def test_no_layer_of_keras_is_taken_for_its_parent(known):
+    """One with a `call` of its own is another layer, unless it is registered itself."""
+    for cls in _layers_of_keras():
+        found = known_class(cls, known)
+        between = [] if found is None else cls.__mro__[: cls.__mro__.index(found)]
+        assert not [one for one in between if "call" in vars(one)], (cls, found)
+
+
+def test_subclasses_of_keras_that_compute_something_else():
+    for cls in (kl.ConvLSTM1D, kl.ConvLSTM2D, kl.ConvLSTM3D):
+        assert known_class(cls, {kl.RNN}) is None
+    assert known_class(kl.Conv2D, {kl.Layer}) is None
+    assert known_class(kl.Bidirectional, {kl.Wrapper, kl.Bidirectional}) is kl.Bidirectional

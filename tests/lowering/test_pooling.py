@@ -1,12 +1,16 @@
 """Parity: pooling against the runtime, level for level."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
 from keras import layers, ops
 
+import kqat
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from tests.exactness import assert_exact, branches, images
 from tests.lowering.harness import grid, write
 from tests.lowering.parity import check, float_error, is_delegated, record
 
@@ -122,3 +126,27 @@ def test_channels_first_is_refused():
     layer = layers.MaxPooling2D(2, data_format="channels_first")
     with pytest.raises(NotImplementedError, match="channels_last"):
         write(lowering_for(layer), Step(layer, (None,), None), (None, 8, 8, 3))
+
+
+# Windows with gaps between them, of one pixel, and of one row or column: for each number of dimensions.
+SIDES = {
+    1: ((13, 2), [(2, 3), (1, 2)]),
+    2: ((8, 9, 2), [((2, 3), (3, 4)), ((1, 3), (2, 1)), (4, 5)]),
+    3: ((5, 6, 7, 2), [(2, 3), ((1, 2, 2), None)]),
+}
+
+
+@pytest.mark.parametrize(("rank", "bits"), [(1, 8), (1, (8, 16)), (2, 8), (2, 4), (3, 8), (3, (8, 16))])
+def test_every_stride(rank, bits):
+    shape, windows = SIDES[rank]
+    functions = []
+    for size, strides in windows:
+        for padding in ("valid", "same"):
+            functions.append(getattr(layers, f"MaxPooling{rank}D")(size, strides, padding))
+            if (rank, padding, keras.backend.backend()) != (3, "same", "jax"):  # which Keras cannot do there
+                functions.append(getattr(layers, f"AveragePooling{rank}D")(size, strides, padding))
+    size, strides = windows[0]
+    functions += [partial(f, pool_size=size, strides=strides) for f in (ops.max_pool, ops.average_pool)]
+    model = branches(shape, functions)
+    assert not kqat.plan(model, bits).float_layers
+    assert_exact(model, bits, images(4, *shape))

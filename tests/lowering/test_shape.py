@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+import kqat
 from kqat.export.writing.writer import Writer
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from tests.exactness import assert_exact, images
 from tests.lowering.harness import grid, run, samples, write
 from tests.lowering.parity import check, float_error, is_delegated, record
 
@@ -102,3 +104,27 @@ def test_an_activation_is_refused():
     step = Step(layers.Flatten(), (grid(),), grid(), "relu6")
     with pytest.raises(NotImplementedError, match="cannot carry an activation"):
         write(lowering_for(step.op), step, (None, 6, 8, 4))
+
+
+CUTS = [
+    *(lambda x: x[:, 1:, ::2, :], lambda x: x[:, 1:][..., ::2], lambda x: x[..., 0], lambda x: x[:, 0]),
+    *(lambda x: x[:, None, 1:3], lambda x: x[:, -1, ..., 1:], lambda x: x[:, :, None, 2, -2:]),
+    *(lambda x: x[::1, ..., :2], lambda x: x[:, -3:-1, 1:-1]),
+]
+BACKWARDS = [lambda x: x[:, ::-1], lambda x: x[:, 5:1:-2, ::-2, 1:]]  # PyTorch has no negative steps
+
+
+@pytest.mark.parametrize(("bits", "saved"), [(8, "model.keras"), (4, "model.kqat"), ((8, 16), "model.keras")])
+def test_subscripts_survive_saving(bits, saved, tmp_path):
+    cuts = CUTS if keras.backend.backend() == "torch" else CUTS + BACKWARDS
+    functions = [lambda x, cut=cut: layers.Flatten()(cut(x)) for cut in cuts]
+    inputs = keras.Input((8, 8, 2))
+    y = layers.Conv2D(3, 3)(inputs)
+    model = keras.Model(
+        inputs, layers.Dense(2)(layers.Concatenate()([function(y) for function in functions]))
+    )
+    x = images(8, 8, 8, 2)
+    q, export = assert_exact(model, bits, x, saved=tmp_path / saved)
+    again = keras.models.model_from_json(q.to_json())
+    again.set_weights(q.get_weights())
+    assert kqat.export_tflite(again, fallback="error").content == export.content

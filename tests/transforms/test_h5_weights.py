@@ -7,6 +7,7 @@ import pytest
 from keras import ops
 
 import kqat
+from kqat.core import h5_file
 from kqat.core.errors import ConversionError
 
 RNG = np.random.default_rng(0)
@@ -78,3 +79,88 @@ def test_files_of_keras_3_are_refused(tmp_path):
     model.save_weights(tmp_path / "x.weights.h5")
     with pytest.raises(ConversionError, match=r"for one of Keras 3, model\.load_weights"):
         kqat.load_h5_weights(model, tmp_path / "x.weights.h5")
+
+
+def damaged(content, kind):
+    rng = np.random.default_rng(3)
+    if kind == "noise":
+        return b"no hdf5" * 99
+    if kind == "cut":
+        return content[: len(content) // 2]
+    changed = bytearray(content)
+    for place in rng.integers(0, 2000, 30):  # where the structure lies
+        changed[place] = rng.integers(0, 256)
+    return bytes(changed)
+
+
+@pytest.mark.parametrize("isolated", [True, False], ids=["isolated", "here"])
+@pytest.mark.parametrize("kind", ["noise", "cut", "changed"])
+def test_damage_is_an_error_that_names_the_file(kind, isolated, tmp_path):
+    write(tmp_path / "x.h5")
+    (tmp_path / "x.h5").write_bytes(damaged((tmp_path / "x.h5").read_bytes(), kind))
+    with pytest.raises(ConversionError, match=r"x\.h5"):
+        kqat.load_h5_weights(net(), tmp_path / "x.h5", isolated=isolated)
+
+
+def _text(file):
+    file["dense"]["dense/w0:0"].attrs["x"] = 1
+    del file["dense/dense/w0:0"]
+    file["dense/dense/w0:0"] = np.array([b"text"])
+
+
+def _huge(file):
+    del file["dense/dense/w0:0"]
+    file["dense"].create_dataset("dense/w0:0", (2**20, 2**20), "float32", chunks=(2**10, 2**10))
+
+
+def _missing(file):
+    del file["dense/dense/w0:0"]
+
+
+def _elsewhere(file):
+    del file["dense/dense/w0:0"]
+    file["dense/dense/w0:0"] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def _circle(file):
+    file["dense/again"] = file["dense"]
+    file["dense"].attrs["weight_names"] = [b"again/again/again/nothing"]
+
+
+def _names(file):
+    file["dense"].attrs["weight_names"] = 3
+
+
+def _nan(file):
+    file["dense/dense/w0:0"][0, 0] = np.nan
+
+
+@pytest.mark.parametrize("change", [_text, _huge, _missing, _elsewhere, _circle, _names, _nan])
+def test_strange_files_are_refused_before_anything_is_assigned(change, tmp_path):
+    write(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        change(file)
+    model = net()
+    before = ops.convert_to_numpy(model.layers[0].kernel).copy()
+    with pytest.raises(ConversionError, match=r"x\.h5"):
+        kqat.load_h5_weights(model, tmp_path / "x.h5")
+    np.testing.assert_array_equal(ops.convert_to_numpy(model.layers[0].kernel), before)
+
+
+def test_a_reader_that_hangs_is_ended(tmp_path, monkeypatch):
+    monkeypatch.setattr(h5_file, "_SERVER", ("signal", "pause"))
+    monkeypatch.setattr(h5_file, "_READER", h5_file._Reader())
+    monkeypatch.setattr(h5_file, "_WAIT", 0.5)
+    write(tmp_path / "x.h5")
+    with pytest.raises(ConversionError, match="did not answer within"):
+        kqat.load_h5_weights(net(), tmp_path / "x.h5")
+
+
+def test_a_reader_that_ended_its_wait_is_started_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(h5_file, "_READER", h5_file._Reader())
+    write(tmp_path / "x.h5")
+    for _ in range(2):
+        kqat.load_h5_weights(net(), tmp_path / "x.h5")
+        h5_file._READER._child._process.stdin.close()  # as when nobody asks for a while: it ends well
+        h5_file._READER._child._process.wait(10)
+    kqat.load_h5_weights(net(), tmp_path / "x.h5")

@@ -25,33 +25,44 @@ class Inflater {
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
 
-  // Appends a chunk; returns whether it was the last one.
-  bool Next(std::vector<uint8_t>& out) {
-    const size_t size = out.size();
-    out.resize(size + kChunk);
-    stream_.next_out = out.data() + size;
-    stream_.avail_out = kChunk;
+  // Writes the next bytes, at most `size` of them, and returns how many there were; `ended` tells whether they were
+  // the last ones.
+  size_t Next(uint8_t* out, size_t size, bool& ended) {
+    stream_.next_out = out;
+    stream_.avail_out = static_cast<uInt>(size);
     const int status = inflate(&stream_, Z_NO_FLUSH);
     Require(status == Z_OK || status == Z_STREAM_END,
             "The gzip file is damaged or cut off. Received: data that cannot be decompressed. Copy it again.");
-    out.resize(out.size() - stream_.avail_out);
-    return status == Z_STREAM_END;
+    ended = status == Z_STREAM_END;
+    return size - stream_.avail_out;
   }
 
  private:
   z_stream stream_{};
 };
 
+// Decompresses into nothing: a few megabytes may stand for any number of them.
+size_t SizeOf(const std::vector<uint8_t>& bytes) {
+  Inflater inflater(bytes);
+  std::vector<uint8_t> chunk(kChunk);
+  size_t size = 0;
+  for (bool ended = false; !ended;) {
+    size += inflater.Next(chunk.data(), chunk.size(), ended);
+    Require(size <= kLargest, "The gzip file is too large. Received: more than 1 GiB. Use smaller files.");
+  }
+  return size;
+}
+
 }  // namespace
 
 bool IsGzip(const std::vector<uint8_t>& bytes) { return bytes.size() >= 2 && bytes[0] == 0x1f && bytes[1] == 0x8b; }
 
 std::vector<uint8_t> Gunzip(const std::vector<uint8_t>& bytes) {
+  std::vector<uint8_t> out(SizeOf(bytes) + 1);  // with a byte of room, so that the end is seen
   Inflater inflater(bytes);
-  std::vector<uint8_t> out;
-  while (!inflater.Next(out)) {
-    Require(out.size() <= kLargest, "The gzip file is too large. Received: more than 1 GiB. Use smaller files.");
-  }
+  size_t size = 0;
+  for (bool ended = false; !ended;) size += inflater.Next(out.data() + size, out.size() - size, ended);
+  out.resize(size);
   return out;
 }
 

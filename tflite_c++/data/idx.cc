@@ -1,6 +1,7 @@
 #include "data/idx.h"
 
 #include <string>
+#include <utility>
 
 #include "data/gzip.h"
 #include "errors/error.h"
@@ -41,7 +42,8 @@ Idx ReadIdx(std::vector<uint8_t> bytes) {
     throw Error("The IDX file states another size than it has. Received: " + std::to_string(bytes.size() - header) +
                 " bytes of data. Copy it again.");
   }
-  idx.values.assign(bytes.begin() + static_cast<std::ptrdiff_t>(header), bytes.end());
+  bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(header));  // no second copy
+  idx.values = std::move(bytes);
   return idx;
 }
 

@@ -5,6 +5,7 @@
 #include "errors/error.h"
 #include "image/decode.h"
 #include "image/stb.h"
+#include "image/whole.h"
 
 namespace kqat::image {
 
@@ -13,6 +14,7 @@ Image DecodeHere(const std::vector<uint8_t>& bytes) {
   Require(!bytes.empty(), "The picture cannot be decoded. Received: an empty file. Copy it again.");
   Require(bytes.size() <= static_cast<size_t>(std::numeric_limits<int>::max()),
           "The picture is too large. Received: a file of more than 2 GiB. Use a smaller one.");
+  RequireWhole(bytes);
   const auto free_pixels = [](stbi_uc* pixels) { stbi_image_free(pixels); };
   const std::unique_ptr<stbi_uc, decltype(free_pixels)> pixels(
       stbi_load_from_memory(bytes.data(), static_cast<int>(bytes.size()), &image.width, &image.height, &image.channels,

@@ -18,7 +18,7 @@ struct Image {
 // Decodes PNG, JPEG, BMP, and binary PGM or PPM, in a process of its own: the decoder that Debian 12 packages reads
 // outside of its tables on some damaged JPEG files.
 //
-// Throws Error: the bytes are none of these, are damaged, or larger than 16384 by 16384.
+// Throws Error: the bytes are none of these, are damaged or cut off, or larger than 16384 by 16384.
 Image Decode(const std::vector<uint8_t>& bytes);
 
 // Returns the picture with 1 or 3 channels: alpha is dropped, gray repeated, color weighed as ITU-R 601-2 does.

@@ -1,6 +1,7 @@
 #include "programs/classifier.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "errors/error.h"
@@ -22,7 +23,9 @@ Classifier::Classifier(std::unique_ptr<runtime::Runtime> runtime, Normalization 
   Require(picture && (channels == 1 || channels == 3) && inputs[0].shape[1] > 0 && inputs[0].shape[2] > 0,
           "The model does not take pictures. Received: other inputs than [batch, height, width, 1 or 3]. Use a "
           "classifier of pictures.");
-  Require(normalization.std != 0.0f, "Pixels are divided by --std. Received: 0. Use 255 for values from 0 to 1.");
+  Require(std::isfinite(normalization.mean) && std::isfinite(normalization.std) && normalization.std != 0.0f,
+          "Pixels become (value - mean) / std. Received: a --mean or --std that is not finite, or a --std of 0. Use "
+          "--mean 0 --std 255 for values from 0 to 1.");
   Require(runtime_->outputs()[0].SampleValues() > 0,
           "The model has no classes. Received: an empty output. Use another.");
 }

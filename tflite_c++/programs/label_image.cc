@@ -25,12 +25,24 @@ struct Arguments {
   Normalization normalization;
 };
 
+// Whole numbers from 0 up: a minus would be read as a number close to 2^64.
+CLI::Validator Count() {
+  return CLI::Validator(
+      [](std::string& text) {
+        const bool count = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+        return count ? std::string() : "Received: " + text + ". Use a whole number from 0 up.";
+      },
+      "COUNT");
+}
+
 void AddOptions(CLI::App& app, Arguments& args) {
   app.add_option("--model", args.model, "the .tflite file, packed or not")->required();
   app.add_option("--labels", args.labels, "names of the classes, one a line");
   app.add_option("--image", args.image, "PNG, JPEG, BMP, PGM, PPM, or IDX with --index");
-  app.add_option("--index", args.index, "which picture of an IDX file");
-  app.add_option("--top", args.top, "how many classes to name")->capture_default_str();
+  app.add_option("--index", args.index, "which picture of an IDX file")->check(Count());
+  app.add_option("--top", args.top, "how many classes to name")
+      ->check(Count())
+      ->capture_default_str();
   app.add_option("--threads", args.open.threads, "threads of the runtime")->capture_default_str();
   app.add_option("--lcompute", args.open.lcompute, "1: run binary operators of Larq Compute Engine")
       ->capture_default_str();
@@ -39,8 +51,9 @@ void AddOptions(CLI::App& app, Arguments& args) {
   app.add_flag("--trust", args.open.trust, "skip the first run in a process of its own");
   app.add_option("--batch", args.batch, "evaluate an IDX file, or a folder with a subfolder a class");
   app.add_option("--batch-labels", args.batch_labels, "IDX file with the classes of --batch");
-  app.add_option("--batch-size", args.batch_size, "samples of one run; by default what the file says");
-  app.add_option("--limit", args.limit, "evaluate only so many samples");
+  app.add_option("--batch-size", args.batch_size, "samples of one run; by default what the file says")
+      ->check(Count());
+  app.add_option("--limit", args.limit, "evaluate only so many samples")->check(Count());
   app.add_option("--outputs", args.outputs, "write the stored outputs of --batch, raw, to this file");
   app.add_option("--json", args.json, "write the results of --batch to this file");
 }

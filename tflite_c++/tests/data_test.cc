@@ -9,6 +9,7 @@
 #include "data/idx.h"
 #include "data/labels.h"
 #include "files/file.h"
+#include "measure/memory.h"
 #include "tests/support.h"
 
 namespace kqat::data {
@@ -73,6 +74,32 @@ TEST(Idx, EveryTruncationIsAnError) {
   }
 }
 
+TEST(Gzip, ABombIsRefusedBeforeMemoryIsTaken) {
+  // Members of 64 MiB of zeros are all alike; one stream of 1 GiB and a little is made of the same deflate blocks.
+  z_stream stream{};
+  deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
+  const Bytes zeros(size_t{1} << 24);
+  Bytes bomb(size_t{1} << 22);
+  stream.next_out = bomb.data();
+  stream.avail_out = static_cast<uInt>(bomb.size());
+  for (int i = 0; i <= 65; ++i) {
+    stream.next_in = const_cast<uint8_t*>(zeros.data());
+    stream.avail_in = static_cast<uInt>(zeros.size());
+    deflate(&stream, i == 65 ? Z_FINISH : Z_NO_FLUSH);
+  }
+  bomb.resize(stream.total_out);
+  deflateEnd(&stream);
+  const size_t before = measure::PeakBytes();
+  EXPECT_NE(ErrorOf([&] { Gunzip(bomb); }).find("more than 1 GiB"), std::string::npos);
+  EXPECT_LT(measure::PeakBytes() - before, size_t{1} << 26);
+}
+
+TEST(Gzip, IsReadToItsLastByte) {
+  for (const size_t size : {size_t{0}, size_t{1}, (size_t{1} << 20) - 1, size_t{1} << 20, (size_t{1} << 20) + 1}) {
+    EXPECT_EQ(Gunzip(Gzipped(Bytes(size, 7))), Bytes(size, 7));
+  }
+}
+
 TEST(Idx, RefusesOtherTypesAndSizes) {
   Bytes floats = kIdx;
   floats[2] = 0x0D;
@@ -119,6 +146,8 @@ TEST(DataSet, FolderWithClasses) {
 TEST(Labels, OneALine) {
   const Folder folder;
   EXPECT_EQ(ReadLabels(folder.Write("l", Text("shoe\r\nbag\n\n"))), (std::vector<std::string>{"shoe", "bag"}));
+  EXPECT_EQ(ReadLabels(folder.Write("c", Text("\x1b[31mred\x07\nm\xC3\xBCller\na\xC2\x9B" "b\x7F\tc"))),
+            (std::vector<std::string>{"?[31mred?", "m\xC3\xBCller", "a?b??c"}));
   EXPECT_NE(ErrorOf([&] { ReadLabels(folder.Write("e", {})); }), "");
   EXPECT_NE(ErrorOf([&] { ReadLabels(folder.path() + "/missing"); }), "");
 }

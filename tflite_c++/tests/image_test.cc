@@ -46,6 +46,33 @@ TEST(Decode, DamageIsAnError) {
   EXPECT_NE(ErrorOf([] { Decode(Bytes(kPng.begin(), kPng.begin() + 45)); }), "");
 }
 
+// A BMP of 2 by 2 pixels of 24 bits, and the least that is a JPEG with pixels.
+Bytes Bitmap() {
+  Bytes bytes = {'B', 'M', 70, 0, 0, 0, 0, 0, 0, 0, 54, 0, 0, 0, 40, 0, 0, 0, 2, 0, 0, 0, 2, 0, 0, 0, 1, 0, 24, 0};
+  bytes.resize(54, 0);
+  bytes.resize(70, 9);
+  return bytes;
+}
+
+TEST(Decode, EveryTruncationIsAnError) {
+  const Bytes two_bytes = Netpbm("P5\n2 1\n65535\n", {1, 2, 3, 4});
+  const Bytes comment = Netpbm("P6 # a comment\n 2 1 255\n", Bytes(6, 5));
+  for (const Bytes& whole : {Netpbm("P5\n3 1\n255\n", {1, 2, 3}), comment, two_bytes, Bitmap(), kPng}) {
+    EXPECT_EQ(ErrorOf([&] { Decode(whole); }), "");
+    // Of a PNG the decoder reads no more than the pixels need.
+    const size_t end = whole == kPng ? 40 : whole.size();
+    for (size_t size = 0; size < end; ++size) {
+      EXPECT_NE(ErrorOf([&] { Decode(Bytes(whole.begin(), whole.begin() + static_cast<std::ptrdiff_t>(size))); }), "")
+          << size;
+    }
+  }
+}
+
+TEST(Decode, JpegWithoutItsEndIsCutOff) {
+  const Bytes cut = {0xFF, 0xD8, 0xFF, 0xE0, 0, 4, 0xFF, 0xD9, 0xFF, 0xDA, 0, 2, 1, 2, 3};  // an end before the pixels
+  EXPECT_NE(ErrorOf([&] { Decode(cut); }).find("cut off"), std::string::npos);
+}
+
 TEST(WithChannels, GrayAndColor) {
   EXPECT_EQ(WithChannels({1, 1, 1, {7}}, 3).values, (Bytes{7, 7, 7}));
   EXPECT_EQ(WithChannels({1, 1, 2, {7, 200}}, 1).values, (Bytes{7}));

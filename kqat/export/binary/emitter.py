@@ -125,7 +125,7 @@ class BinaryEmitter(Emitter):
 
     def _pass_on(self, node: Node, bits: Bits) -> Bits:
         if is_pooling(node):
-            return write_max_pool(self.writer, bits, Window(node.op), node.op.name)
+            return write_max_pool(self.writer, bits, Window(node.op, 4), node.op.name)
         if isinstance(node.op, layers.ZeroPadding2D):
             return write_padding(self.writer, bits, node.op.padding, node.op.name)
         return bits.flattened() if isinstance(node.op, layers.Flatten) else bits
@@ -188,7 +188,7 @@ class BinaryEmitter(Emitter):
             result = replace(result, flipped=comparison.flipped)
         for follower in tail.nodes:
             if is_pooling(follower):
-                result = write_max_pool(self.writer, result, Window(follower.op), follower.op.name)
+                result = write_max_pool(self.writer, result, Window(follower.op, 4), follower.op.name)
         self.written.update(follower.outputs[0] for follower in tail.nodes)
         self.bits[tail.end] = result
 

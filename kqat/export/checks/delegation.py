@@ -13,10 +13,11 @@ from kqat.export.writing.plan import Plan
 _NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
 _INT16 = "XNNPACK has no kernels between int16 tensors: LiteRT's own run, which are slower"
 # Operators on int8 tensors that XNNPACK runs in every form that kqat writes (measured, see tests/lowering).
-# Not among them: AVERAGE_POOL_2D, SOFTMAX, GELU, HARD_SWISH, CAST, GATHER, MAXIMUM, MINIMUM, REDUCE_MAX.
+# Not among them: AVERAGE_POOL_2D, SOFTMAX, GELU, HARD_SWISH, CAST, GATHER, MAXIMUM, MINIMUM, REDUCE_MAX; and
+# RESHAPE, which every kernel computes alike, and XNNPACK not for one dimension or more than six.
 DELEGATED = {
     "ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "LOGISTIC", "MAX_POOL_2D", "MEAN", "MUL",
-    "QUANTIZE", "RESHAPE", "SUB", "TANH", "TRANSPOSE_CONV",
+    "QUANTIZE", "SUB", "TANH", "TRANSPOSE_CONV",
 }  # fmt: skip
 
 
@@ -54,6 +55,8 @@ def check_delegation(file: Opened, plan: Plan) -> list[str]:
 
 def _should_be_taken(file: Opened, operator: FileOperator) -> bool:
     ends = [file.type(i) for i in (*operator.inputs[:1], *operator.outputs)]
+    if operator.builtin == "RESHAPE" and len(file.tensors[operator.outputs[0]].shape) < 2:
+        return False  # XNNPACK takes none of a batch of numbers; moving values is exact anywhere
     return operator.builtin in DELEGATED and set(ends) == {"int8"}
 
 

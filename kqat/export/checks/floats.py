@@ -2,7 +2,7 @@
 
 from kqat.export.checks.opened import FileOperator, Opened, fail
 from kqat.export.writing.plan import Operator, Plan
-from kqat.lowering.base import BINARY, BORDER, FLOAT
+from kqat.lowering.base import BINARY, BORDER, FLOAT, FOREIGN
 
 _FLOATS = ("float32", "float16", "float64", "bfloat16")
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
@@ -22,7 +22,7 @@ def _has_float(file: Opened, indices) -> bool:
 
 
 def _may(planned: Operator, operator: FileOperator, read: bool, written: bool) -> bool:
-    if planned.kind == BINARY:
+    if planned.kind in (BINARY, FOREIGN):
         return True
     if planned.kind == BORDER:
         return operator.builtin in _BORDERS

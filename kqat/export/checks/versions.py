@@ -9,6 +9,7 @@ Source: `tflite/tools/versioning/op_version.cc` of google-ai-edge/LiteRT, for th
 from kqat.export.checks.opened import FileOperator, Opened, fail
 from kqat.export.checks.operators import layer_of
 from kqat.export.writing.plan import Plan
+from kqat.lowering.base import FOREIGN
 
 # By the type of the first input; 1 where nothing is said.
 _BY_INPUT = {
@@ -38,6 +39,8 @@ _BY_INPUT = {
 def check_versions(file: Opened, plan: Plan) -> None:
     """Checks that no operator has a lower version than its types and shapes demand."""
     for number, operator in enumerate(file.operators):
+        if plan.operators[number].kind == FOREIGN:
+            continue  # TensorFlow's converter has a table of its own
         demanded = lowest_version(file, operator)
         if operator.version < demanded:
             fail(

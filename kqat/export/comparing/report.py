@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from kqat.core.agreement import Agreement
-from kqat.core.table import TextTable
+from kqat.core.table import Tabular, TextTable
 
 _SHOWN = 8
 
@@ -68,7 +68,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True)
-class VerifyReport:
+class VerifyReport(Tabular):
     """What `verify` found; `print` it.
 
     Args:
@@ -172,12 +172,6 @@ class VerifyReport:
     def _share(self, part: int, whole: int) -> float | None:
         compared = sum(output.top1[whole] for output in self.outputs)
         return sum(output.top1[part] for output in self.outputs) / compared if compared else None
-
-    def __str__(self) -> str:
-        return str(self.table())
-
-    def __rich__(self):
-        return self.table().__rich__()
 
 
 def _short(histogram: dict[int, int]) -> str:

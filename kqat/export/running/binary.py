@@ -1,5 +1,6 @@
 """Runs files for Larq Compute Engine without it: LiteRT computes its own operators, NumPy the binary ones."""
 
+import threading
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from flatbuffers import flexbuffers
 
 from kqat.core import lce_reference as golden
 from kqat.core.errors import FileError
-from kqat.export.running.runtime import DEFAULT_BATCH, Delegation, Port, left_behind
+from kqat.export.running.base import DEFAULT_BATCH, FileRuntime, closed, require_inputs
+from kqat.export.running.runtime import Delegation, Port, left_behind
 from kqat.export.running.structure import check_structure
 
 _KNOWN = ("float32", "int8", "int32", "uint8", "int64")
@@ -30,8 +32,8 @@ class _Segment:
     interpreter: Interpreter
 
 
-class BinaryRuntime:
-    """A loaded file, with the attributes of `Runtime`.
+class BinaryRuntime(FileRuntime):
+    """A loaded file, with the attributes of `Runtime`. Threads may share it; one batch computes at a time.
 
     Args:
         content: The file.
@@ -42,6 +44,15 @@ class BinaryRuntime:
 
     def __init__(self, content: bytes):
         check_structure(content)
+        self._lock = threading.Lock()
+        try:
+            self._load(content)
+        except FileError:
+            raise
+        except Exception as error:  # the generated code reads more than the structure check does
+            raise _refused(error) from error
+
+    def _load(self, content: bytes) -> None:
         self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
         self._graph = self._model.subgraphs[0]
         names = [_custom(code) for code in self._model.operatorCodes]
@@ -51,18 +62,19 @@ class BinaryRuntime:
             raise FileError(f"The file has operators of an unknown library. Received: {sorted(unknown)}.")
         self.inputs = self._ports(self._graph.inputs, 0)
         self.outputs = self._ports(self._graph.outputs, 1)
-        self._parts = list(self._split())
+        self._parts: list | None = list(self._split())
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._parts = []
+    def close(self) -> None:
+        """Frees the interpreters."""
+        with self._lock:
+            self._parts = None
 
     @property
     def delegation(self) -> Delegation:
         """What XNNPACK took, piece by piece; the binary operators count as left."""
         left, partitions = Counter(name for name in self._custom if name), 0
+        if self._parts is None:
+            raise closed()
         for part in self._parts:
             if isinstance(part, _Segment):
                 details = part.interpreter._get_ops_details()
@@ -73,6 +85,7 @@ class BinaryRuntime:
 
     def run(self, arrays, batch_size: int = DEFAULT_BATCH, real: bool = True) -> list[np.ndarray]:
         """Returns the outputs for whole arrays, computed in batches; see `Runtime.run`."""
+        arrays = require_inputs(self.inputs, arrays)
         stored = [port.encode(x) for port, x in zip(self.inputs, arrays, strict=True)]
         starts = range(0, len(stored[0]), batch_size)
         parts = [self._run_batch([x[i : i + batch_size] for x in stored]) for i in starts]
@@ -80,8 +93,17 @@ class BinaryRuntime:
         return [p.decode(x) if real else x for p, x in zip(self.outputs, joined, strict=True)]
 
     def _run_batch(self, arrays):
+        with self._lock:
+            if self._parts is None:
+                raise closed()
+            try:
+                return self._run_alone(arrays, self._parts)
+            except Exception as error:  # of the interpreter, or of NumPy where options are wrong
+                raise _refused(error) from error
+
+    def _run_alone(self, arrays, steps):
         values = dict(zip((int(i) for i in self._graph.inputs), arrays, strict=True))
-        for part in self._parts:
+        for part in steps:
             if isinstance(part, _Segment):
                 _run_segment(part, values)
             else:
@@ -144,6 +166,14 @@ class BinaryRuntime:
         maps = [(signature.inputs, signature.outputs)[side] for signature in signatures[:1]]
         names = {entry.tensorIndex: entry.name.decode() for entries in maps for entry in entries}
         return tuple(_port(self._graph.tensors[i], names.get(int(i))) for i in indices)
+
+
+def _refused(error: Exception) -> FileError:
+    said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return FileError(
+        f"The file for Larq Compute Engine does not run: {said}. Received: operators that do not fit "
+        "together, or a damaged file. Use a file written by kqat.export_lce."
+    )
 
 
 def _run_segment(part: _Segment, values: dict[int, np.ndarray]) -> None:
@@ -222,3 +252,4 @@ _KERNELS: dict[str, Callable] = {
     "LceBMaxPool2d": _max_pool,
     "LceBconv2d": _convolution,
 }
+OPERATORS = frozenset(_KERNELS)

@@ -1,27 +1,43 @@
 """Runs files for Larq Compute Engine in its own interpreter, with the attributes of `Runtime`."""
 
+import threading
 from collections import Counter
+from typing import Any
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from kqat.core.errors import FileError
 from kqat.core.optional import require
+from kqat.export.running.base import FileRuntime, closed, require_inputs
 from kqat.export.running.runtime import Delegation, Port
+from kqat.export.running.structure import check_structure
 
 CUSTOM = schema.BuiltinOperator.CUSTOM
 _BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 
 
-class LceRuntime:
-    """A loaded file.
+class LceRuntime(FileRuntime):
+    """A loaded file. Threads may share it; one call computes at a time.
 
     Args:
         content: The file.
+
+    Raises:
+        FileError: The bytes are not a model, or the interpreter refuses them.
     """
 
     def __init__(self, content: bytes):
+        check_structure(content)
         library = require("larq_compute_engine.tflite.python.interpreter", extra="lce")
-        self._interpreter = library.Interpreter(content, num_threads=1)
+        self._lock = threading.Lock()
+        try:
+            self._interpreter: Any = library.Interpreter(content, num_threads=1)
+        except (RuntimeError, ValueError) as error:
+            raise FileError(
+                f"Larq Compute Engine refuses the file: {str(error)[:300]}. Received: {len(content)} bytes. "
+                "Use a file written by kqat.export_lce."
+            ) from error
         i = self._interpreter
         self.inputs = _ports("input", i.input_shapes, i.input_types, i.input_scales, i.input_zero_points)
         self.outputs = _ports(
@@ -29,11 +45,10 @@ class LceRuntime:
         )
         self._count = Counter(operators(content))
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self._interpreter = None
+    def close(self) -> None:
+        """Frees the interpreter."""
+        with self._lock:
+            self._interpreter = None
 
     @property
     def delegation(self) -> Delegation:
@@ -42,8 +57,12 @@ class LceRuntime:
 
     def run(self, arrays, batch_size: int = 1, real: bool = True) -> list[np.ndarray]:
         """Returns the outputs for whole arrays, computed one sample after the other."""
+        arrays = require_inputs(self.inputs, arrays)
         stored = [port.encode(x) for port, x in zip(self.inputs, arrays, strict=True)]
-        found = self._interpreter.predict(stored[0] if len(stored) == 1 else stored)
+        with self._lock:
+            if self._interpreter is None:
+                raise closed()
+            found = self._interpreter.predict(stored[0] if len(stored) == 1 else stored)
         outputs = found if isinstance(found, list) else [found]
         return [port.decode(y) if real else y for port, y in zip(self.outputs, outputs, strict=True)]
 

@@ -1,17 +1,18 @@
 """Runs a `.tflite` file on whole arrays with LiteRT's default CPU path."""
 
+import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.errors import FileError
 from kqat.export.packing.expand import expand_file
+from kqat.export.running.base import DEFAULT_BATCH, FileRuntime, closed, require_inputs
 from kqat.export.running.structure import check_structure
-
-DEFAULT_BATCH = 256
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,10 @@ class Delegation:
         return self.partitions == 1 and not self.left
 
 
-class Runtime:
+class Runtime(FileRuntime):
     """A loaded file.
+
+    Threads may share it: each call gets its own answer, one batch computes at a time.
 
     Args:
         content: The file; a packed one is expanded first, so that it computes what the exact one does.
@@ -103,6 +106,8 @@ class Runtime:
         content = expand_file(content)
         check_structure(content)
         self._batch = None
+        self._lock = threading.Lock()
+        self._interpreter: Any = None
         try:
             self._interpreter = Interpreter(model_content=bytes(content), num_threads=threads)
             self._interpreter.allocate_tensors()
@@ -116,38 +121,24 @@ class Runtime:
                 "Use a file written by kqat.export_tflite."
             ) from error
 
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        self.close()
-
     def close(self) -> None:
         """Frees the interpreter."""
-        self._interpreter = None
+        with self._lock:
+            self._interpreter = None
 
     @property
     def delegation(self) -> Delegation:
         """What XNNPACK took of the file."""
-        return delegation(self._interpreter._get_ops_details())
+        with self._lock:
+            if self._interpreter is None:
+                raise closed()
+            return delegation(self._interpreter._get_ops_details())
 
-    def __call__(self, *arrays: np.ndarray, batch_size: int = DEFAULT_BATCH):
-        """Returns the output for one array an input: an array, or a list where there are several outputs."""
-        outputs = self.run(arrays, batch_size)
-        return outputs[0] if len(outputs) == 1 else outputs
-
-    def run(self, arrays: Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True):
-        """Returns the outputs for whole arrays, computed in batches.
-
-        Args:
-            arrays: One array an input, first axis the samples: real values, or codes in the stored type.
-            batch_size: Samples a batch; a file with a fixed batch runs in batches of its own size.
-            real: Whether quantized outputs come back as real values instead of codes.
-
-        Raises:
-            FileError: Wrong number, shape or type of arrays, or the runtime fails.
-        """
-        arrays = self._checked(arrays)
+    def run(
+        self, arrays: np.ndarray | Sequence[np.ndarray], batch_size: int = DEFAULT_BATCH, real: bool = True
+    ):
+        """Returns the outputs for whole arrays, computed in batches; see `FileRuntime.run`."""
+        arrays = require_inputs(self.inputs, arrays)
         parts = [self._run_batch(batch, count) for batch, count in self._batches(arrays, batch_size)]
         joined = [np.concatenate(part) for part in zip(*parts, strict=True)]
         return [p.decode(x) if real else x for p, x in zip(self.outputs, joined, strict=True)]
@@ -164,6 +155,12 @@ class Runtime:
             yield batch, count
 
     def _run_batch(self, batch, count) -> list[np.ndarray]:
+        with self._lock:
+            if self._interpreter is None:
+                raise closed()
+            return self._run_alone(batch, count)
+
+    def _run_alone(self, batch, count) -> list[np.ndarray]:
         try:
             self._resize(len(batch[0]))
             for detail, values in zip(self._inputs, batch, strict=True):
@@ -182,20 +179,9 @@ class Runtime:
         for port, detail in zip(self.inputs, self._inputs, strict=True):
             if port.shape and port.shape[0] is None:
                 self._interpreter.resize_tensor_input(detail["index"], (count, *port.shape[1:]))
+        self._batch = None  # of no size until the memory is there
         self._interpreter.allocate_tensors()
         self._batch = count
-
-    def _checked(self, arrays) -> list[np.ndarray]:
-        arrays = [np.asarray(x) for x in arrays]
-        expected = [port.shape for port in self.inputs]
-        received = [x.shape for x in arrays]
-        fits = len(arrays) == len(expected) and all(
-            len(r) == len(e) and len(r) > 0 and r[1:] == e[1:]
-            for r, e in zip(received, expected, strict=False)
-        )
-        if not fits or len({r[0] for r in received}) != 1 or received[0][0] == 0:
-            raise FileError(f"The file takes other inputs. Received: shapes {received}. Use {expected}.")
-        return arrays
 
     def _ports(self, details, side) -> tuple[Port, ...]:
         names = self._signature_names(side)

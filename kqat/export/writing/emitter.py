@@ -7,6 +7,7 @@ import keras
 from kqat import __version__
 from kqat.core.errors import ExportError
 from kqat.core.finite import is_finite
+from kqat.export.fallback.islands import Islands
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output
 from kqat.export.writing.manual import (
@@ -25,17 +26,18 @@ from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
+from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
-from kqat.lowering.registry import lowering_for
+from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.lowering.rescale import same_grid
 from kqat.quantizers.step import step_function
 from kqat.transforms.collecting import REASON, collecting
-from kqat.transforms.copying import clone_layer, copy_weights
+from kqat.transforms.copying import linear_copy
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
+from kqat.transforms.whole import is_whole
 
 
 class Emitter:
@@ -44,10 +46,11 @@ class Emitter:
     Args:
         graph: The traced model.
         io: Type of quantized graph inputs and outputs: `"float32"`, `"int8"` or `"uint8"`.
+        islands: Where float operations without a lowering go; `None` to raise instead.
     """
 
-    def __init__(self, graph: Graph, io: str = "float32"):
-        self.graph, self.io, self.readers = graph, io, graph.consumers()
+    def __init__(self, graph: Graph, io: str = "float32", islands: Islands | None = None):
+        self.graph, self.io, self.readers, self.islands = graph, io, graph.consumers(), islands
         self.writer, self.plan = Writer(), Plan()
         self.collecting, self.joined = collecting(graph), set()
         self.refs: dict[Tensor, Ref] = {}
@@ -126,14 +129,8 @@ class Emitter:
 
     def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
         layer: Any = node.op
-        if layer.lowering is None and not layer.weight_quantizers:  # part of a split layer, left in float
-            step, part = layer.step(), Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
-            return self._emit_float(part, [self._float(ref) for ref in inputs], step.args, step.kwargs)
         if not layer.is_integer:
-            raise ExportError(
-                f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
-                "FakeQuant before and after it. Make the model with kqat.quantize."
-            )
+            return self._emit_simulated(node, [self._float(ref) for ref in inputs])
         step = to_numpy_step(layer.step())
         if not is_finite((step.inputs, step.output, step.weights)):
             raise ExportError(
@@ -143,6 +140,21 @@ class Emitter:
             )
         self.lines.append(layer_line(layer, step))
         return self._write_step(layer, step, inputs)
+
+    def _emit_simulated(self, node: Node, inputs: list[Ref]):
+        """Writes a layer that computes in float: part of a split one, or one without a kernel."""
+        layer: Any = node.op
+        if not (layer.weight_quantizers or layer.batchnorm or layer.activation):
+            positions = [Input(i) for i in range(len(inputs))]
+            args, kwargs = layer.arguments(positions[0] if len(positions) == 1 else positions)
+            part = Node(layer.operation, node.path, node.args, node.kwargs, node.outputs)
+            return self._emit_float(part, inputs, tuple(args), kwargs)
+        if layer.lowering is None and self.islands is not None:  # on rounded weights, which the layer knows
+            return self._emit_island(node, inputs, *places(node))
+        raise ExportError(
+            f"The grids around layer '{layer.name}' are not known. Received: a Quantized layer without a "
+            "FakeQuant before and after it. Make the model with kqat.quantize."
+        )
 
     def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref:
         known = set(self.writer.widths)
@@ -154,7 +166,9 @@ class Emitter:
             result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
         indices = sorted(self.writer.widths.keys() - known)
         self.plan.add_weights(layer.name, step, indices, self.writer.attributes)
-        self.plan.add_grid(layer.name, result, step.output)
+        if step.output is not None:
+            first = result[0] if isinstance(result, list) else result
+            self.plan.add_grid(layer.name, first, step.output)
         return result
 
     def _emit_manual(self, node: Node, x: Ref) -> Ref:
@@ -185,32 +199,78 @@ class Emitter:
         treatment = treatment_for(node.op)
         args, kwargs = places(node)
         grids = [ref.grid for ref in inputs]
+        if is_whole(node, self.graph) and not getattr(node.op, "variables", None):
+            return self._emit_whole(node, inputs, args, kwargs)
+        real = [grid for ref, grid in zip(inputs, grids, strict=True) if grid or "float" in ref.dtype]
         passes = treatment is not None and treatment.kind == "passthrough"
-        if passes and all(g is not None and same_grid(g, grids[0]) for g in grids):
-            step = Step(node.op, tuple(grids), grids[0], "linear", None, args, kwargs)
-            with self.writer.owned(INTEGER, node.op.name):
-                return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
-        lowering = lowering_for(node.op)
+        if passes and all(g is not None and same_grid(g, real[0]) for g in real):
+            step = Step(node.op, tuple(grids), real[0], "linear", None, args, kwargs)
+            if self.islands is not None or lowering_for(node.op, 16 if is_wide(step) else 8) is not None:
+                return self._emit_passthrough(node, step, inputs)
+        lowering = lowering_for(node.op)  # without one, values pass through float unchanged
         if lowering is None or lowering.reads_values(node.op):
             inputs = [self._float(ref) for ref in inputs]
         return self._emit_float(node, inputs, args, kwargs)
 
+    def _emit_whole(self, node: Node, inputs: list[Ref], args, kwargs):
+        """Writes an operation on whole numbers, which needs no grid."""
+        lowering: Any = lowering_for(node.op, WHOLE)
+        if lowering is None or getattr(lowering, "reads_levels", False) is False:
+            inputs = [self._float(ref) for ref in inputs]
+        if lowering is None or (self.islands is not None and node in self.islands):
+            return self._emit_float(node, inputs, args, kwargs)
+        step = Step(node.op, tuple(ref.grid for ref in inputs), None, "linear", None, args, kwargs)
+        with self.writer.owned(FLOAT, node.op.name):
+            return lowering.emit(self.writer, step, inputs, node.op.name)
+
+    def _emit_passthrough(self, node: Node, step: Step, inputs: list[Ref]):
+        """Writes an operation that moves values; TensorFlow's converter's moves real numbers."""
+        if self.islands is None or node not in self.islands:
+            try:
+                with self.writer.owned(INTEGER, node.op.name):
+                    return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
+            except NotImplementedError:
+                if self.islands is None:
+                    raise
+        moved = self._emit_island(node, [self._float(ref) for ref in inputs], step.args, step.kwargs)
+        with self.writer.owned(BORDER, node.op.name):
+            return [write_quantize(self.writer, x, step.output, f"{x.name}/levels") for x in moved]
+
     def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
-        op, nothing = node.op, (None,) * len(inputs)
-        joins = node.path in self.collecting
-        if op.name not in {note.split(":")[0] for note in self.notes}:
-            self.notes.append(f"{op.name}: float" + f", {REASON}" * joins)
+        """Writes an operation that stays float, by TensorFlow's converter where nothing else can."""
+        if self.islands is None:
+            return self._write_float(node, inputs, args, kwargs)
+        if node not in self.islands:
+            try:
+                return self._write_float(node, inputs, args, kwargs)
+            except NotImplementedError:  # what it has appended so far goes with the whole first pass
+                pass
+        return self._emit_island(node, inputs, args, kwargs)
+
+    def _emit_island(self, node: Node, inputs: list[Ref], args, kwargs):
+        self._note_float(node)
+        specs = [self.graph.specs[tensor] for tensor in node.outputs]
+        return self.islands.write(self.writer, node, inputs, args, kwargs, specs)
+
+    def _note_float(self, node: Node) -> None:
+        name, joins = node.op.name, node.path in self.collecting
+        if name not in {note.split(":")[0] for note in self.notes}:
+            self.notes.append(f"{name}: float" + f", {REASON}" * joins)
         self.joined.update(node.outputs if joins or self.joined & {*node.inputs} else ())
+
+    def _write_float(self, node: Node, inputs: list[Ref], args, kwargs):
+        op, nothing = node.op, (None,) * len(inputs)
+        self._note_float(node)
         with self.writer.owned(FLOAT, op.name):
             if own_activation(op) in FUSED_ACTIVATIONS or treatment_for(op) is None or not op.variables:
                 step = Step(op, nothing, None, "linear", None, args, kwargs)
-                return self._lowering(op).emit(self.writer, step, inputs, op.name)
-            linear = _with_linear_activation(op)
+                return self._lowering(op, step).emit(self.writer, step, inputs, op.name)
+            linear = linear_copy(op)
             inside = Step(linear, nothing, None, "linear", None, args, kwargs)
-            x = self._lowering(linear).emit(self.writer, inside, inputs, f"{op.name}/linear")
+            x = self._lowering(linear, inside).emit(self.writer, inside, inputs, f"{op.name}/linear")
             head = keras.layers.Activation(op.activation, name=op.name)
             step = Step(head, (None,), None, "linear", None, (Input(0),), {})
-            return self._lowering(head).emit(self.writer, step, [x], op.name)
+            return self._lowering(head, step).emit(self.writer, step, [x], op.name)
 
     def _name(self, node: Node) -> str:
         """Returns the name of the quantizer that alone reads a node's output, else the node's own."""
@@ -218,11 +278,17 @@ class Emitter:
         alone = len(readers) == 1 and isinstance(readers[0].op, FakeQuant)
         return readers[0].op.name if alone else node.op.name
 
-    def _lowering(self, op, step: Step | None = None) -> Lowering:
-        lowering = lowering_for(op, 16 if step is not None and is_wide(step) else 8)
-        if lowering is None:
+    def _lowering(self, op, step: Step) -> Lowering:
+        lowering, on_grid = lowering_for(op, 16 if is_wide(step) else 8), any(g is not None for g in step.inputs)
+        if lowering is None or (lowering.needs_grids and not on_grid):
+            kind = ("int16" if is_wide(step) else "int8") if on_grid else "float"
             raise NotImplementedError(
-                f"There is no kernel between int16 tensors. Received: {type(op).__name__}. Use 8 bits for it."
+                f"There is no kernel between {kind} tensors. Received: {type(op).__name__}."
+            )
+        if step.kwargs.get("mask") is not None and not lowering.reads_masks:
+            raise NotImplementedError(
+                f"There is no masked kernel. Received: {type(op).__name__} {op.name!r} with a mask. Use it "
+                "without one."
             )
         return lowering
 
@@ -234,13 +300,6 @@ class Emitter:
             with self.writer.owned(BORDER, ref.name):
                 self.floats[ref.index] = write_dequantize(self.writer, ref, f"{ref.name}/float")
         return self.floats[ref.index]
-
-
-def _with_linear_activation(op):
-    linear: Any = clone_layer(op, activation="linear")
-    linear.build(op.get_build_config()["input_shape"])
-    copy_weights(op, linear)
-    return linear
 
 
 def places(node: Node):

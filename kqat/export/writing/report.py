@@ -66,10 +66,11 @@ def layer_line(layer, step) -> LayerLine:
     """
     several = step.weights.values() if isinstance(step.weights, dict) else [step.weights]
     stored = [weights for weights in several if isinstance(weights, Weights)]
+    levels = None if step.output is None else int(step.output.levels) + 1
     return LayerLine(
         layer.name,
         type(layer.operation).__name__,
         max((weights.bits for weights in stored), default=None),
-        2 if are_signs(step.output) else int(step.output.levels) + 1,
+        2 if are_signs(step.output) else levels,
         sum(int(np.size(weights.values)) for weights in stored),
     )

@@ -144,7 +144,7 @@ class Writer:
         if shape.count(None) > 1:
             raise ValueError(
                 f"Only the batch may be of unknown size in a file; tensor {name!r}. Received: shape={shape}. "
-                "Give the model fixed sizes, for example keras.Input((224, 224, 3))."
+                "Use export_tflite(..., input_shapes=...), or fixed sizes such as keras.Input((224, 224, 3))."
             )
         tensor = schema.TensorT()
         tensor.name = self._unique(name)
@@ -177,8 +177,8 @@ class Writer:
         options: str | None = None,
         version: int = 1,
         **fields,
-    ) -> None:
-        """Appends a built-in operator.
+    ) -> schema.OperatorT:
+        """Appends a built-in operator and returns it.
 
         Args:
             builtin: Name in the schema's `BuiltinOperator`, for example `"CONV_2D"`.
@@ -192,6 +192,7 @@ class Writer:
         if options is not None:
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
             operator.builtinOptions = options_table(options, fields)
+        return operator
 
     def custom(self, name: str, inputs: Sequence[Ref | None], outputs: Sequence[Ref], **options: int) -> None:
         """Appends an operator of another library, which a runtime knows by its name.

@@ -11,7 +11,7 @@ TANH_RANGE = (-1.0, 127.0 / 128.0)
 
 register(
     *named("LeakyReLU PReLU ELU"),
-    *("ops.LeakyRelu", "ops.Elu", "ops.Silu", "ops.Gelu", "ops.HardSilu", "ops.Mish"),
+    *("ops.LeakyRelu", "ops.Elu", "ops.Silu", "ops.Gelu", "ops.HardSilu", "ops.Mish", "ops.LogSoftmax"),
     treatment=ARITHMETIC,
 )
 _SIGMOID = Treatment("arithmetic", nonnegative=True, fixed=SIGMOID_RANGE)
@@ -40,7 +40,7 @@ _ACTIVATIONS.update(
         (
             *("leaky_relu", "elu", "gelu", "silu", "swish", "hard_silu", "hard_swish", "softsign", "selu"),
             *("mish", "celu", "log_sigmoid", "hard_tanh", "tanh_shrink", "soft_shrink", "hard_shrink"),
-            *("sparse_plus", "sparse_sigmoid"),
+            *("sparse_plus", "sparse_sigmoid", "log_softmax"),
         ),
         ARITHMETIC,
     )

@@ -21,5 +21,6 @@ register(
     *_ops("Absolute Square Sqrt Rsqrt Exp Exp2 Squareplus SparsePlus SparseSigmoid Cosh"),
     treatment=_NONNEGATIVE,
 )
-register(*_ops("Divide TrueDivide Sum"), treatment=POSITIVE_SUM)
+register(*_ops("Var Std"), treatment=_NONNEGATIVE)
+register(*_ops("Divide TrueDivide Sum Cumsum"), treatment=POSITIVE_SUM)
 register(*_ops("Min Amin Amax Stack Tile Swapaxes Moveaxis"), treatment=PASSTHROUGH)

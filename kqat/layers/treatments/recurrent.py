@@ -20,5 +20,5 @@ def _both_ways(op):
     return Treatment("weighted", weights=dict.fromkeys(names, (1,)))
 
 
-register(kl.RNN, treatment=_recurrent)
+register(kl.RNN, kl.LSTM, kl.GRU, kl.SimpleRNN, treatment=_recurrent)
 register(kl.Bidirectional, treatment=_both_ways)

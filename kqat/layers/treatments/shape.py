@@ -1,7 +1,10 @@
 """Operations whose output values are input values: the grid passes on."""
 
 from kqat.layers.registry import register
-from kqat.layers.treatments.kinds import PASSTHROUGH, named
+from kqat.layers.treatments.kinds import ARITHMETIC, PASSTHROUGH, POSITIVE_SUM, named
+from kqat.lowering.constant_pad import ConstantPad
+from kqat.lowering.mirror_pad import MODES, MirrorPad
+from kqat.lowering.top_k import TopK
 
 # Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
 MAX_POOLING = tuple(
@@ -15,6 +18,13 @@ register(
     *named("AlphaDropout ActivityRegularization Identity Concatenate Maximum Minimum"),
     *("ops.Reshape", "ops.Transpose", "ops.Squeeze", "ops.ExpandDims", "ops.GetItem", "ops.Concatenate"),
     *("ops.Ravel", "ops.Flip", "ops.Repeat", "ops.Split", "ops.MaxPool", "ops.Max", "ops.Identity"),
+    *(TopK, MirrorPad),
     treatment=PASSTHROUGH,
 )
-register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode == "constant" else None)
+register(
+    *("ops.Take", "ops.TakeAlongAxis", "ops.Roll", "ops.Unstack"),
+    *("ops.SpaceToDepth", "ops.DepthToSpace", "ops.ExtractPatches"),
+    treatment=PASSTHROUGH,
+)
+register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode in ("constant", *MODES) else None)
+register(ConstantPad, treatment=lambda op: POSITIVE_SUM if op.value >= 0 else ARITHMETIC)

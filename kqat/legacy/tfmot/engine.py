@@ -112,7 +112,7 @@ def _check(config: Settings) -> None:
 
 
 def _check_strict(found: Plan, config: Settings) -> None:
-    left = [layer for layer in found.float_layers if layer.reason.startswith("no ")]
+    left = [layer for layer in found.float_layers if layer.cause == "unsupported"]
     if config.strict and left:
         listed = "; ".join(f"{layer.path} ({layer.kind})" for layer in left)
         raise PlanError(f"strict=True and these layers stay float: {listed}. Exclude them.")

@@ -37,8 +37,11 @@ def _entry(node, config: Config | None, settings: Settings) -> LayerPlan:
     if common[2] in SPLIT and settings.excluded(node) is None:
         return LayerPlan(*common, "quantized", "a depthwise and a pointwise convolution")
     if config is None:
-        reason = settings.excluded(node) or f"no quantization rule for {common[2]}"
-        return LayerPlan(node.path, node.path, common[2], "float", reason)
+        wish = settings.excluded(node)
+        reason, cause = (
+            (wish, "excluded") if wish else (f"no quantization rule for {common[2]}", "unsupported")
+        )
+        return LayerPlan(node.path, node.path, common[2], "float", reason, cause=cause)
     if not isinstance(config, Config):  # tfmot's own: the output alone, for a quantized layer behind
         output = TensorPlan(settings.bits.activations, "ema", None, f"{node.path}_output")
         return LayerPlan(*common, "float", settings.excluded(node) or "", output=output)

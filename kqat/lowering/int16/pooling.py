@@ -8,7 +8,7 @@ Forward, with `n` values in a window, `S` the sum of their levels, `*` the eleme
 import numpy as np
 from keras import layers, ops
 
-from kqat.lowering import pooling
+from kqat.lowering import pooling, pooling3d
 from kqat.lowering.arguments import output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.int16.border import require_ratio, widen, write_wide
@@ -30,15 +30,15 @@ def scale_multiplier(source, target):
     return factor(source.scale, ops.ones_like(source.scale), target.scale).multiplier()
 
 
-@register(layers.AveragePooling1D, layers.AveragePooling2D, "ops.AveragePool", storage=16)
+@register(layers.AveragePooling1D, layers.AveragePooling2D, storage=16)
 class AveragePooling(Lowering):
     """AVERAGE_POOL_2D on the input grid, then QUANTIZE onto the output grid where that differs."""
 
     def forward(self, step, x):
         require_no_activation(step)
         (source,) = step.inputs
-        window, lifted = pooling.Window(step.op), len(x.shape) == 3
-        levels = to_levels(ops.expand_dims(x, 1) if lifted else x, source)
+        window = pooling.Window(step.op, len(x.shape))
+        levels = to_levels(ops.expand_dims(x, 1) if window.lifted else x, source)
         counts = ops.cast(window.sums(ops.ones((1, *levels.shape[1:3], 1))), "int32")
         high = ops.floor(ops.multiply(levels, 1.0 / _BYTE))
         low = ops.subtract(levels, ops.multiply(high, _BYTE))
@@ -46,12 +46,12 @@ class AveragePooling(Lowering):
         means = _mean(ops.add(ops.left_shift(high, 8), low), counts)
         levels = ops.cast(multiply_32(means, *scale_multiplier(source, step.output)), "float32")
         y = to_real(levels, step.output)
-        return ops.squeeze(y, 1) if lifted else y
+        return ops.squeeze(y, 1) if window.lifted else y
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         x = widen(writer, inputs[0], f"{name}/input")
-        window, shape = pooling.Window(step.op), output_shape(step, inputs)
+        window, shape = pooling.Window(step.op, len(x.shape)), output_shape(step, inputs)
         require_count(int(np.prod(window.size)), step)
         require_ratio(np.float32(x.grid.scale) / np.float32(step.output.scale), *_RATIOS, name)
         same = np.float32(x.grid.scale) == np.float32(step.output.scale) and step.output.storage_bits == 16
@@ -62,6 +62,20 @@ class AveragePooling(Lowering):
             writer, name, shape, step.output, "linear",
             lambda out: writer.operator("QUANTIZE", [pooled], [out], "QuantizeOptions", 2),
         )  # fmt: skip
+
+
+@register(layers.AveragePooling3D, storage=16)
+class Mean3D(pooling3d.WindowMean3D):
+    """Of levels of up to 16 bits."""
+
+    bound = 32768.0
+
+
+@register("ops.AveragePool", storage=16)
+class AnyAveragePooling(pooling3d.AnyAveragePooling):
+    """Of sequences, images or volumes."""
+
+    kinds = (AveragePooling(), Mean3D())
 
 
 def _mean(sums, counts):
@@ -80,6 +94,7 @@ def require_count(count: int, step) -> None:
 
 
 @register(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, "ops.Mean", storage=16)
+@register(layers.GlobalAveragePooling3D, storage=16)
 class Mean(Lowering):
     """MEAN, straight onto the output grid."""
 

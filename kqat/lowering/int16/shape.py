@@ -2,7 +2,7 @@
 
 from keras import layers
 
-from kqat.lowering import concatenate, pad, pooling, shape
+from kqat.lowering import concatenate, extremum, pad, pooling, pooling3d, rearrange, reductions, shape, turn
 from kqat.lowering.registry import register
 
 
@@ -26,7 +26,7 @@ class Flatten(shape.Flatten):
 
 
 @register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis", storage=16)
-class Transpose(shape.Transpose):
+class Transpose(turn.Transpose):
     """TRANSPOSE."""
 
 
@@ -55,9 +55,19 @@ class Pad(pad.Pad):
     """PAD with the code 0, which is real 0."""
 
 
-@register(layers.MaxPooling1D, layers.MaxPooling2D, "ops.MaxPool", storage=16)
+@register(layers.MaxPooling1D, layers.MaxPooling2D, storage=16)
 class MaxPooling(pooling.MaxPooling):
     """MAX_POOL_2D."""
+
+
+@register(layers.MaxPooling3D, storage=16)
+class MaxPooling3D(pooling3d.MaxPooling3D):
+    """MAX_POOL_2D twice."""
+
+
+@register("ops.MaxPool", storage=16)
+class AnyMaxPooling(pooling3d.AnyMaxPooling):
+    """MAX_POOL_2D, for volumes twice."""
 
 
 @register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max", storage=16)
@@ -68,3 +78,43 @@ class Max(pooling.Max):
 @register(layers.Concatenate, "ops.Concatenate", storage=16)
 class Concatenate(concatenate.Concatenate):
     """CONCATENATION of tensors that share one grid."""
+
+
+@register("ops.Stack", storage=16)
+class Stack(rearrange.Stack):
+    """PACK of tensors that share one grid."""
+
+
+@register("ops.Flip", storage=16)
+class Flip(rearrange.Flip):
+    """REVERSE_V2."""
+
+
+@register("ops.Tile", storage=16)
+class Tile(rearrange.Tile):
+    """TILE."""
+
+
+@register("ops.Repeat", storage=16)
+class Repeat(rearrange.Repeat):
+    """TILE along a new axis."""
+
+
+@register("ops.Amax", storage=16)
+class Amax(pooling.Max):
+    """REDUCE_MAX under its other name."""
+
+
+@register("ops.Min", "ops.Amin", storage=16)
+class Min(reductions.Min):
+    """REDUCE_MIN."""
+
+
+@register(layers.GlobalMaxPooling3D, storage=16)
+class Max3D(pooling.Max):
+    """REDUCE_MAX."""
+
+
+@register(layers.Maximum, layers.Minimum, "ops.Maximum", "ops.Minimum", storage=16)
+class Extremum(extremum.Extremum):
+    """MAXIMUM or MINIMUM of tensors that share one grid."""

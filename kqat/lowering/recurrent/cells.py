@@ -21,6 +21,8 @@ from kqat.lowering.recurrent.curves import CURVES, Curves
 from kqat.lowering.requantize import EXACT_FLOAT32
 
 _FINEST = 14
+_LARGEST_STATE = 8.0  # of those that a layer is given, where its own are at most 1
+_MOST_UNITS = 1040  # whose products with a part of a state of that size have an exact sum
 _PART = 128.0  # of an input's levels; sums over 500 inputs of 16 bits, or 1,000 of 8, are exact in any case
 
 
@@ -34,6 +36,7 @@ class Parts:
         recurrent_kernel: Weights of the state.
         input: Grid of the input.
         output: Grid of the output.
+        given: Whether the first state is given; it may then be larger than the cell's own.
     """
 
     cell: Any
@@ -41,6 +44,7 @@ class Parts:
     recurrent_kernel: Weights
     input: Any
     output: Any
+    given: bool = False
 
 
 class Cell:
@@ -87,14 +91,15 @@ class Cell:
         bias = self.input_bias()
         if bias is not None:
             offset = m.number(m.sum(m.product(m.parameter(bias), self.rate), offset))
-        return m.add(m.multiply(self._products(m.levels(x, self.input)), self.kernel_scale), offset)
+        products = self._products(m.levels(x, self.input), self.kernel)
+        return m.add(m.multiply(products, self.kernel_scale), offset)
 
-    def _products(self, levels):
-        """Returns the input's products with the kernel, in two parts whose sums are exact at 16 bits too."""
+    def _products(self, levels, weights):
+        """Returns products with weights in two parts, whose sums are exact at 16 bits too."""
         m = self.m
         high = m.floor(m.multiply(levels, m.number(1 / _PART)))
         low = m.subtract(levels, m.multiply(high, m.number(_PART)))
-        high, low = (m.matmul(part, self.kernel) for part in (high, low))
+        high, low = (m.matmul(part, weights) for part in (high, low))
         return m.add(m.multiply(high, m.number(_PART)), low)
 
     def input_bias(self):
@@ -109,23 +114,34 @@ class Cell:
         """Chooses the step of the state: the finest whose products with the weights stay exact.
 
         Where the activation is bounded by 1 it is a power of two. Else it is a power of two of the output's
-        step, and the state is clipped.
+        step, and the state is clipped. A state that the layer is given is clipped in any case, and its
+        products come in two parts.
         """
         m, bits = self.m, parts.recurrent_kernel.bits
         largest = max(2 ** (bits - 1) - 1, 1)
         finest = math.floor(math.log2(EXACT_FLOAT32 / (largest * self.units)))
+        bounded = self.activation in CURVES
+        self.in_parts = parts.given and bounded and self.units <= _MOST_UNITS
+        if parts.given and bounded:
+            finest += int(math.log2(_PART / _LARGEST_STATE if self.in_parts else 1 / _LARGEST_STATE))
         finest = max(min(finest, _FINEST), 1)
-        self.limit = None
+        self.limit, self.first_limit = None, m.number(np.float32(_LARGEST_STATE * 2.0**finest))
         self.state_scale = m.number(np.float32(2.0**-finest))
         self.state_rate = m.number(np.float32(2.0**finest))
-        if self.activation not in CURVES:
-            self.limit = m.number(np.float32(2.0**finest))
+        if not bounded:
+            self.limit = self.first_limit = m.number(np.float32(2.0**finest))
             self.state_scale = m.product(parts.output.scale, m.number(np.float32(2.0 ** (9 - finest))))
             self.state_rate = m.reciprocal(self.state_scale)
 
     def to_state(self, h):
         """Returns real values as a state."""
         return self.rounded(self.m.multiply(h, self.state_rate))
+
+    def first(self, states) -> tuple:
+        """Returns the states that the layer is given, real values, as those of the cell."""
+        m, (h, *rest) = self.m, states
+        h = m.round(m.multiply(h, self.state_rate))
+        return m.clip(h, m.negative(self.first_limit), self.first_limit), *rest
 
     def rounded(self, h):
         """Returns the nearest state."""
@@ -153,7 +169,10 @@ class Cell:
 
     def from_state(self, state):
         """Returns what a state adds to the gates."""
-        return self.m.multiply(self.m.matmul(state, self.recurrent), self.recurrent_scale)
+        return self.m.multiply(self._of_state(state, self.recurrent), self.recurrent_scale)
+
+    def _of_state(self, state, weights):
+        return self._products(state, weights) if self.in_parts else self.m.matmul(state, weights)
 
 
 class Simple(Cell):
@@ -220,7 +239,7 @@ class Gru(Cell):
         """Returns what a state adds to some of the gates."""
         m, start, stop = self.m, first * self.units, last * self.units
         weights = m.weight_columns(self.recurrent, start, stop)
-        return m.multiply(m.matmul(state, weights), m.part(self.recurrent_scale, start, stop))
+        return m.multiply(self._of_state(state, weights), m.part(self.recurrent_scale, start, stop))
 
 
 def _name(function) -> str:

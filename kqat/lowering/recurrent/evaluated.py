@@ -104,8 +104,8 @@ class Evaluated:
         """Returns the weights of a part of the outputs."""
         return weights[:, start:stop]
 
-    def loop(self, step, x, units: int, count: int, backwards: bool, mask=None, zeroed=False):
-        """Runs a cell over the steps of `x`, from states of 0.
+    def loop(self, step, x, units: int, count: int, backwards: bool, mask=None, zeroed=False, first=None):
+        """Runs a cell over the steps of `x`.
 
         Args:
             step: Function from a tensor `(batch, width)` and the states to the new states.
@@ -114,10 +114,12 @@ class Evaluated:
             count: Number of states.
             backwards: Whether the last step comes first.
             mask: Which steps count, `(batch, steps)`; the states pass over the others unchanged. Or `None`.
-            zeroed: Whether what is returned of the other steps is 0, not the state.
+            zeroed: Whether what is returned of the other steps is 0, not what the step before returned.
+            first: The states before the first step; by default 0.
 
         Returns:
-            The last first state, `(batch, units)`, and all of them, `(batch, steps, units)`.
+            What the last step returned, `(batch, units)`, what all of them did, `(batch, steps, units)`, and
+            the last states.
         """
         xs = [ops.transpose(x, (1, 0, 2))]
         if mask is not None:
@@ -126,18 +128,18 @@ class Evaluated:
             xs = [ops.flip(part, axis=0) for part in xs]
         zero = ops.zeros_like(xs[0][0][:, :units])
 
-        def one(before, xs):
-            x, *valid = xs
-            states = every = tuple(
-                step(x, before)
-            )  # TensorFlow collects what has the form of what it carries
+        def one(before, xs):  # TensorFlow collects what has the form of what it carries
+            (returned, *states), (x, *valid) = before, xs
+            new = tuple(step(x, tuple(states)))
+            after = (new[0], *new)
             if valid:
-                states = tuple(ops.where(valid[0], a, b) for a, b in zip(states, before, strict=True))
-                every = tuple(ops.where(valid[0], a, 0.0) for a in every) if zeroed else states
-            return states, every
+                kept = (zero if zeroed else returned, *states)
+                after = tuple(ops.where(valid[0], a, b) for a, b in zip(after, kept, strict=True))
+            return after, after
 
-        last, every = ops.scan(one, (zero,) * count, xs)
-        return last[0], ops.transpose(every[0], (1, 0, 2))
+        states = (zero,) * count if first is None else tuple(first)
+        (last, *states), every = ops.scan(one, (zero, *states), xs)
+        return last, ops.transpose(every[0], (1, 0, 2)), states
 
     def stack(self, every):
         """Returns the states of all steps as one tensor; here they are that already."""

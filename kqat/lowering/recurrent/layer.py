@@ -6,6 +6,7 @@ Written step by step. The arithmetic is float, and yet every bit is known: see `
 import keras
 from keras import layers
 
+from kqat.lowering.arguments import bind
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.recurrent.cells import CELLS, Parts
@@ -13,6 +14,14 @@ from kqat.lowering.recurrent.curves import CURVES, DIRECT
 from kqat.lowering.recurrent.evaluated import Evaluated
 from kqat.lowering.recurrent.written import Written
 from kqat.lowering.registry import register
+
+
+def is_bounded(layer) -> bool:
+    """Tells whether no state of a recurrent layer is larger than 1, so that it needs no grid."""
+    if isinstance(layer, layers.Bidirectional):
+        return is_bounded(layer.forward_layer) and is_bounded(layer.backward_layer)
+    return keras.activations.serialize(layer.cell.activation) in CURVES
+
 
 KERNELS = ("cell.kernel", "cell.recurrent_kernel")
 
@@ -40,14 +49,17 @@ class _Recurrence(FloatBody):
 
     reason = "the runtime has no integer kernel for its loop; the float operations are exact"
 
-    needs_grids = reads_masks = True
+    needs_grids = reads_masks = float_outputs = True
+    rounded_inputs = 1  # states are float
+
+    def needs_output(self, op):
+        return not op.return_state  # of an encoder nothing but the states may be read
 
     def missing(self, node):
-        given = {key for key, value in node.kwargs.items() if value is not None} - {"training", "mask"}
-        if given or len(node.args) > 1:
-            return "no kernel for recurrent layers that are given an initial state"
-        if len(node.outputs) > 1:
-            return "no kernel for recurrent layers that return their state"
+        if getattr(node.op, "merge_mode", "") is None:
+            return "no kernel for merge_mode=None, two outputs with a grid each"
+        if _first_states(node.args, node.kwargs) is not None and len(node.inputs) < 2:
+            return "no kernel for an initial state that is a constant"
         return obstacle(node.op)
 
     def body(self, step, *inputs):
@@ -63,24 +75,24 @@ class _Recurrence(FloatBody):
         return self.compute(step, inputs, lambda path: Written(writer, f"{label}/{path}".rstrip("./"), path))
 
     def compute(self, step: Step, inputs, arithmetic):
-        """Returns the output.
+        """Returns the output, or a list of it and of the last states, which are float.
 
         Args:
             step: The step.
-            inputs: The input, and the mask if the layer is called with one.
+            inputs: The tensors among the layer's arguments: its input, states, and its mask.
             arithmetic: Function from the path of a layer on the operation to `Evaluated` or `Written`.
         """
         raise NotImplementedError
 
 
-@register(layers.RNN)
+@register(layers.RNN, layers.LSTM, layers.GRU, layers.SimpleRNN)
 class Recurrent(_Recurrence):
     """One way."""
 
     def compute(self, step, inputs, arithmetic):
-        m = arithmetic("")
-        cell, last, every = _run(m, step, step.op, "", inputs)
-        return cell.real(m.stack(every) if step.op.return_sequences else last)
+        m, (x, states, mask) = arithmetic(""), _arguments(step, inputs)
+        output, states = _run(m, step, step.op, "", (x, states, mask))
+        return [output, *states] if step.op.return_state else output
 
 
 @register(layers.Bidirectional)
@@ -88,15 +100,16 @@ class Bidirectional(_Recurrence):
     """Both ways, merged."""
 
     def compute(self, step, inputs, arithmetic):
-        m, op = arithmetic(""), step.op
-        parts = []
-        for path in ("forward_layer.", "backward_layer."):
+        m, op, (x, states, mask) = arithmetic(""), step.op, _arguments(step, inputs)
+        half, parts, after = len(states or ()) // 2, [], []
+        for path, part in (("forward_layer.", slice(half)), ("backward_layer.", slice(half, None))):
             one, layer = arithmetic(path), getattr(op, path[:-1])
-            cell, last, every = _run(one, step, layer, path, inputs)
-            if layer.return_sequences and path == "backward_layer.":
-                every = one.reverse(every)
-            parts.append(cell.real(one.stack(every) if layer.return_sequences else last))
-        return _MERGES[op.merge_mode](m, *parts)
+            given = None if states is None else states[part]
+            output, last = _run(one, step, layer, path, (x, given, mask), path == "backward_layer.")
+            parts.append(output)
+            after += last
+        output = _MERGES[op.merge_mode](m, *parts)
+        return [output, *after] if op.return_state else output
 
 
 _MERGES = {
@@ -107,10 +120,30 @@ _MERGES = {
 }
 
 
-def _run(m, step: Step, layer, path: str, inputs):
-    """Returns the cell of one layer, its last state, and the states of all steps."""
+def _first_states(args, kwargs):
+    """Returns the initial state that a layer is called with, or `None`."""
+    return args[1] if len(args) > 1 else kwargs.get("initial_state")
+
+
+def _arguments(step: Step, inputs):
+    """Returns the input, the list of initial states or `None`, and the mask or `None`."""
+    args, kwargs = bind(step, inputs)
+    states = _first_states(args, kwargs)
+    mask = args[2] if len(args) > 2 else kwargs.get("mask")
+    x = args[0] if args else kwargs["sequences"]
+    return x, None if states is None else keras.tree.flatten(states), mask
+
+
+def _run(m, step: Step, layer, path: str, inputs, reverse: bool = False):
+    """Returns the output of one layer, and its last states as real values."""
+    x, states, mask = inputs
     kernel, recurrent = (step.weights[path + name] for name in KERNELS)
-    cell = CELLS[type(layer.cell)](m, Parts(layer.cell, kernel, recurrent, step.inputs[0], step.output))
-    steps, mask = cell.project(inputs[0]), next(iter(inputs[1:]), None)
-    loop = (cell.step, steps, cell.units, cell.states, layer.go_backwards)
-    return cell, *m.loop(*loop, mask, layer.zero_output_for_mask)
+    grids = step.inputs[0], step.output
+    cell = CELLS[type(layer.cell)](m, Parts(layer.cell, kernel, recurrent, *grids, states is not None))
+    first = None if states is None else cell.first(states)
+    loop = (cell.step, cell.project(x), cell.units, cell.states, layer.go_backwards)
+    last, every, (h, *rest) = m.loop(*loop, mask, layer.zero_output_for_mask, first)
+    if layer.return_sequences and reverse:
+        every = m.reverse(every)
+    output = cell.real(m.stack(every) if layer.return_sequences else last)
+    return output, [cell.real(h), *rest] if layer.return_state else []

@@ -138,22 +138,24 @@ class Written:
             self.known[key] = cut
         return self.known[key]
 
-    def loop(self, step, x, units: int, count: int, backwards: bool, mask=None, zeroed=False):
+    def loop(self, step, x, units: int, count: int, backwards: bool, mask=None, zeroed=False, first=None):
         """Writes every step of a cell; see `Evaluated.loop`."""
         xs, masks = self._steps(x), [None] * x.shape[1]
         if mask is not None:
             masks = self._steps(self.writer.reshape(mask, (*mask.shape, 1), f"{self.name}/mask"))
         zero = self.multiply(self.columns(xs[0], 0, units), self.number(0.0))
-        states, every = (zero,) * count, []
+        states, every, returned = (zero,) * count if first is None else tuple(first), [], zero
         pairs = list(zip(xs, masks, strict=True))
         for one, valid in pairs[::-1] if backwards else pairs:
             before, states = states, step(one, states)
             new = states[0]
             if valid is not None:
                 states = tuple(self._select(valid, a, b) for a, b in zip(states, before, strict=True))
-                new = self._select(valid, new, zero) if zeroed else states[0]
+                same = first is None and not zeroed  # from 0 on, the state is what the last step returned
+                new = states[0] if same else self._select(valid, new, zero if zeroed else returned)
             every.append(new)
-        return states[0], every
+            returned = new
+        return returned, every, states
 
     def _steps(self, x) -> list:
         """Returns the slices of `x` along its second axis."""

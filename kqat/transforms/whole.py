@@ -1,0 +1,115 @@
+"""Whole numbers and truth values in a graph: what is computed on them, and where they become real numbers."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+
+from kqat.layers.registry import treatment_for
+from kqat.lowering.constant_pad import ConstantPad
+from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.mirror_pad import MODES, MirrorPad
+from kqat.lowering.top_k import TopK
+from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
+
+# Operations whose whole numbers are indices, or that say themselves what becomes of them.
+_TAKES_INDICES = ("Cast", "OneHot", "Take", "TakeAlongAxis", "GetItem", "Embedding", "ReversibleEmbedding")
+_COUNTS_TRUTH = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Mean")
+_COUNTS_TRUTH += ("Concatenate", "Stack", "Matmul")
+
+
+def is_real(graph: Graph, tensor: Tensor) -> bool:
+    """Tells whether a tensor is of real numbers."""
+    return "float" in str(graph.specs[tensor].dtype)
+
+
+def is_whole(node: Node, graph: Graph) -> bool:
+    """Tells whether a call reads, or returns, nothing but whole numbers and truth values."""
+    reads, returns = ([is_real(graph, t) for t in side] for side in (node.inputs, node.outputs))
+    return bool(reads) and (not any(reads) or not any(returns))
+
+
+def ids(graph: Graph) -> set[Tensor]:
+    """Returns the tensors, real ones included, that are nothing but indices into the tables of embeddings."""
+    found: set[Tensor] = set()
+    readers, outputs = graph.consumers(), set(tensors_in(graph.outputs))
+
+    def passes_on(node: Node) -> bool:
+        forward = len(node.args) == 1 and not node.kwargs.get("reverse")
+        embedding = forward and isinstance(node.op, keras.layers.Embedding)
+        return embedding or all(t in found for t in node.outputs)
+
+    for node in reversed(graph.nodes):
+        for tensor in {*node.inputs, *node.outputs} - outputs - found:
+            if readers[tensor] and all(map(passes_on, readers[tensor])):
+                found.add(tensor)
+    return found
+
+
+def with_casts(graph: Graph) -> Graph:
+    """Returns the graph with a cast where whole numbers are computed with as real ones.
+
+    An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. Layers of kqat
+    take the places of `ops.top_k`, which does not say in what order equal values come, and of paddings: with
+    a number, which needs a grid, and with a mirror, which PyTorch has for some ranks only.
+    """
+    result = replace(
+        graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
+    )
+    known: dict[Tensor, Tensor] = {}
+    for node in graph.nodes:
+        wanted = _cast_inputs(node, graph)
+        for tensor in wanted:
+            if tensor not in known:
+                known[tensor] = _append_cast(result, tensor)
+        if wanted:
+            mapping = {t: known[t] if t in wanted else t for t in node.inputs}
+            args, kwargs = substitute((node.args, node.kwargs), mapping)
+            node = replace(node, args=args, kwargs=kwargs)
+        result.nodes.append(_replaced(result, node))
+    return result
+
+
+def _append_cast(graph: Graph, tensor: Tensor) -> Tensor:
+    real = keras.ops.cast(graph.specs[tensor], "float32")
+    op = real._keras_history.operation
+    output, path = graph.new_tensor(real), graph.claim("cast", op)
+    graph.names[path] = unused(path, {*graph.names.values(), *graph.input_names.values()})
+    graph.nodes.append(Node(op, path, (tensor,), {}, (output,)))
+    return output
+
+
+def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
+    """Returns the inputs of a call that it computes with as real numbers and that are none."""
+    kind = type(node.op).__name__
+    if kind in _TAKES_INDICES or not all(is_real(graph, t) for t in node.outputs):
+        return []
+    if is_own_layer(node.op) or isinstance(node.op, keras.Model) or treatment_for(node.op) is None:
+        return []
+    skipped = node.inputs[:1] if kind == "Where" else tensors_in(node.kwargs.get("mask"))
+    whole = [t for t in node.inputs if not is_real(graph, t) and t not in skipped]
+    return [t for t in whole if str(graph.specs[t].dtype) != "bool" or kind in _COUNTS_TRUTH]
+
+
+def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
+    """Returns the layer of kqat that takes the place of an operation, or `None`."""
+    kind = type(node.op).__name__
+    if isinstance(node.op, keras.layers.Layer) or kind not in ("TopK", "Pad"):
+        return None
+    if kind == "TopK":
+        return TopK(node.op.k)
+    shape, value = graph.specs[node.inputs[0]].shape, node.kwargs.get("constant_values")
+    widths = np.broadcast_to(node.op.pad_width, (len(shape), 2))
+    if node.op.mode in MODES:
+        sizes = [size for size, pair in zip(shape, widths, strict=True) if any(pair)]
+        return None if None in sizes else MirrorPad(widths, node.op.mode)
+    number = np.ndim(value) == 0 and value and np.isfinite(value)
+    return ConstantPad(widths, value) if number and is_real(graph, node.outputs[0]) else None
+
+
+def _replaced(graph: Graph, node: Node) -> Node:
+    layer = _stand_in(graph, node)
+    if layer is None:
+        return node
+    graph.owners.pop(node.path)
+    return replace(node, op=layer, path=graph.claim(node.path, layer), args=tuple(node.inputs), kwargs={})
