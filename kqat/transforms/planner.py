@@ -118,10 +118,8 @@ class Planner:
         if unsupported:
             return "float", unsupported, "unsupported"
         if treatment.kind == "passthrough":
-            rule = self._rule_for(node)
-            mode, reason = sharing(
-                node, rule.share if rule is not None else None, node.path in self.collecting
-            )
+            share = rule.share if (rule := self._rule_for(node)) is not None else None
+            mode, reason = sharing(node, share, node.path in self.collecting)
             return mode, reason, "collects" if mode == "float" else ""
         return "quantized", "", ""
 

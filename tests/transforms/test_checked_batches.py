@@ -11,6 +11,7 @@ X = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
 
 
 def quantized():
+    keras.utils.set_random_seed(0)
     return kqat.quantize(keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)]))
 
 
