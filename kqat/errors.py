@@ -1,8 +1,10 @@
 """Everything that kqat raises and warns of, to catch by name: `except kqat.errors.PlanError`."""
 
 from kqat.core.errors import (
+    BusyError,
     CheckpointError,
     ConversionError,
+    DataError,
     ExportError,
     FallbackWarning,
     FileError,
@@ -10,8 +12,10 @@ from kqat.core.errors import (
     KqatWarning,
     LegacyKerasError,
     NotCalibratedError,
+    NotCalibratedWarning,
     NothingQuantizedWarning,
     PlanError,
+    SharedGridWarning,
     TraceError,
     TrainingMethodsWarning,
     UnmatchedPatternError,
@@ -19,8 +23,10 @@ from kqat.core.errors import (
 )
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "ConversionError",
+    "DataError",
     "ExportError",
     "FallbackWarning",
     "FileError",
@@ -28,8 +34,10 @@ __all__ = [
     "KqatWarning",
     "LegacyKerasError",
     "NotCalibratedError",
+    "NotCalibratedWarning",
     "NothingQuantizedWarning",
     "PlanError",
+    "SharedGridWarning",
     "TraceError",
     "TrainingMethodsWarning",
     "UnmatchedPatternError",

@@ -149,8 +149,8 @@ class LayerPlan:
         weights: Treatment of each weight.
         output: Treatment of the output.
         activation_replaced: Whether the layer's activation is left out for the signs that are made behind it.
-        cause: Why the mode is `"float"`: `"excluded"`, `"idle"` (nothing around it is quantized), `"whole"` (it
-            computes with whole numbers or truth values), `"collects"` (it only joins results) or
+        cause: Why the mode is `"float"`: `"excluded"`, `"idle"` (nothing around it is quantized), `"whole"`
+            (it computes with whole numbers or truth values), `"collects"` (it only joins results) or
             `"unsupported"`; else empty.
         file: What it is in a file of `export_tflite`: `"integer"`, `"float kernel"` (kqat's float operators
             between exact borders), `"float"` (kqat's float operators), `"converter"` (only TensorFlow's

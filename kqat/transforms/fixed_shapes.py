@@ -80,6 +80,7 @@ def _fixed(name: str, tensor, shape: tuple | None):
     shape = free if shape is None else shape
     if len(shape) != len(free) or any(f not in (None, s) for f, s in zip(free, shape, strict=True)):
         raise TraceError(
-            f"The shape does not fit input '{name}'. Received: {shape}. Use one like {free}, without the batch."
+            f"The shape does not fit input '{name}'. Received: {shape}. Use one like {free}, without the "
+            "batch."
         )
     return keras.Input(batch_shape=(tensor.shape[0], *shape), dtype=tensor.dtype, name=name)

@@ -119,7 +119,9 @@ class Planner:
             return "float", unsupported, "unsupported"
         if treatment.kind == "passthrough":
             rule = self._rule_for(node)
-            mode, reason = sharing(node, rule.share if rule is not None else None, node.path in self.collecting)
+            mode, reason = sharing(
+                node, rule.share if rule is not None else None, node.path in self.collecting
+            )
             return mode, reason, "collects" if mode == "float" else ""
         return "quantized", "", ""
 

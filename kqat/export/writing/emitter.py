@@ -26,7 +26,7 @@ from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
-from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Step
+from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
@@ -279,7 +279,8 @@ class Emitter:
         return readers[0].op.name if alone else node.op.name
 
     def _lowering(self, op, step: Step) -> Lowering:
-        lowering, on_grid = lowering_for(op, 16 if is_wide(step) else 8), any(g is not None for g in step.inputs)
+        lowering = lowering_for(op, 16 if is_wide(step) else 8)
+        on_grid = any(grid is not None for grid in step.inputs)
         if lowering is None or (lowering.needs_grids and not on_grid):
             kind = ("int16" if is_wide(step) else "int8") if on_grid else "float"
             raise NotImplementedError(
