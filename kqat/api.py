@@ -18,8 +18,9 @@ from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
 from kqat.transforms.nothing import note_nothing, why_nothing
 from kqat.transforms.own_training import explain_lost, lost_methods
-from kqat.transforms.plan import Plan, check_patterns, check_strict, read_recipe, settings
+from kqat.transforms.plan import Plan, check_patterns, check_strict, settings
 from kqat.transforms.planner import Planner
+from kqat.transforms.recipe import read_recipe
 from kqat.transforms.reorder import behind_pooling, explained, movable
 from kqat.transforms.replay import replayed
 from kqat.transforms.signs import with_sign_inputs

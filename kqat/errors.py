@@ -1,6 +1,7 @@
 """Everything that kqat raises and warns of, to catch by name: `except kqat.errors.PlanError`."""
 
 from kqat.core.errors import (
+    BusyError,
     CheckpointError,
     ConversionError,
     DataError,
@@ -22,6 +23,7 @@ from kqat.core.errors import (
 )
 
 __all__ = [
+    "BusyError",
     "CheckpointError",
     "ConversionError",
     "DataError",

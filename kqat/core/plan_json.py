@@ -1,5 +1,6 @@
 """Reads the JSON form of a plan, and says which entry is not what it should be."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import MISSING, fields
 from typing import Any
@@ -7,6 +8,21 @@ from typing import Any
 from kqat.core.checks import whole_number
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
+
+
+def loads(json_text: str) -> Any:
+    """Returns JSON data from a text.
+
+    Raises:
+        PlanError: It is no JSON.
+    """
+    try:
+        return json.loads(json_text)
+    except (ValueError, RecursionError) as error:
+        raise PlanError(
+            f"This is not a plan: it is no JSON ({error}). Received: {json_text[:60]!r}. Use Plan.to_json(), "
+            "a list of rules, or the path of a .json file with one of these."
+        ) from error
 
 
 def read_layers(data: Any) -> tuple[LayerPlan, ...]:

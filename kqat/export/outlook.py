@@ -121,11 +121,15 @@ class _Outlook:
         lowering = lowering_for(node.op, WHOLE if whole else 8)
         if lowering is None or lowering.needs_grids:
             return "converter", _by_converter(node)
-        write = self.emitter._emit_whole if whole else self.emitter._emit_float
-        return self._tried(node, "float", "converter", lambda refs: write(node, refs, *places(node)))
+        return self._tried(node, "float", "converter", lambda refs: self.emitter._emit_plain(node, refs))
 
     def _quantized(self, node: Node, plan: LayerPlan, storage: int) -> tuple[str, str]:
         lowering = lowering_for(node.op, storage)
+        if plan.mode == "passthrough" and (lowering or lowering_for(node.op)):
+            good = "integer" if lowering else "float"  # values pass through float unchanged
+            grid = next((self.grids[t] for t in node.inputs if t in self.grids), None)
+            write = lambda refs: self.emitter._emit_plain(node, refs)  # noqa: E731
+            return self._tried(node, good, "converter", write, _example(grid) if grid else None)
         if lowering is None:
             return "converter", _by_converter(node)
         if isinstance(lowering, FloatBody):
@@ -133,10 +137,6 @@ class _Outlook:
                 return "float kernel", ""
             write = lambda refs: self._write_body(lowering, node, refs)  # noqa: E731
             return self._tried(node, "float kernel", "nothing", write)
-        if plan.mode == "passthrough":
-            grid = self.grids.get(node.inputs[0])
-            write = lambda refs: self._write_levels(lowering, node, refs)  # noqa: E731
-            return self._tried(node, "integer", "converter", write, _example(grid) if grid else None)
         return "integer", ""
 
     def _tried(self, node: Node, good: str, bad: str, write, grid: Grid | None = None) -> tuple[str, str]:
@@ -159,15 +159,11 @@ class _Outlook:
 
     def _ref(self, tensor: Tensor, grid: Grid | None) -> Ref:
         spec, name = self.graph.specs[tensor], f"tensor_{tensor.id}"
+        grid = grid if "float" in str(spec.dtype) else None
         return self.emitter.writer.activation(name, tuple(spec.shape), grid, dtype=str(spec.dtype))
 
     def _write_body(self, lowering, node: Node, refs: list[Ref]) -> None:
         step = Step(node.op, (None,) * len(refs), None, "linear", None, *places(node))
-        lowering.emit(self.emitter.writer, step, refs, node.op.name)
-
-    def _write_levels(self, lowering, node: Node, refs: list[Ref]) -> None:
-        grids = tuple(ref.grid for ref in refs)
-        step = Step(node.op, grids, grids[0], "linear", None, *places(node))
         lowering.emit(self.emitter.writer, step, refs, node.op.name)
 
 

@@ -3,6 +3,7 @@
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan
 from kqat.layers.registry import treatment_for
+from kqat.transforms.collecting import is_concatenation
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node
 from kqat.transforms.insert import activation_quantizer, weight_quantizer
@@ -104,7 +105,8 @@ def _check_mode(layer: LayerPlan, node: Node | None, graph: Graph) -> None:
     if why:
         raise _refusal(layer, "mode", f"Use 'float': {why}.")
     fitting = "passthrough" if treatment.kind == "passthrough" else "quantized"
-    if layer.mode != fitting:
+    apart = is_concatenation(node.op) and layer.mode == "quantized"  # its inputs keep grids of their own
+    if layer.mode != fitting and not apart:
         raise _refusal(layer, "mode", f"Use {fitting!r} or 'float'.")
 
 

@@ -1,16 +1,14 @@
 """Decides for every layer and tensor how it is quantized, and says why."""
 
 import json
-import os
 import re
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import Any
 
 import keras
 
 from kqat.core.errors import PlanError
-from kqat.core.plan_json import entries, read_layers, read_texts, text
+from kqat.core.plan_json import entries, loads, read_layers, read_texts, text
 from kqat.core.rules import Subject, check_all_match, first_match, matches
 from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits, check_family
 from kqat.core.table import Tabular, TextTable
@@ -69,7 +67,7 @@ class Plan(Tabular):
         Raises:
             PlanError: The text is not a plan.
         """
-        return cls.from_data(_loads(json_text))
+        return cls.from_data(loads(json_text))
 
     @classmethod
     def from_data(cls, data) -> "Plan":
@@ -218,52 +216,6 @@ def _rule(item) -> Rule:
         widths = Bits.of(item.pop("bits"))
         item = {"weight_bits": widths.weights, "activation_bits": widths.activations, **item}
     return Rule(**item)
-
-
-def read_recipe(recipe: Any) -> "Plan | list | tuple | None":
-    """Returns the plan, or the list of rules, that a recipe is or holds.
-
-    Args:
-        recipe: A `Plan`, a list of rules, JSON text of one of them, or the path of a file with such text.
-
-    Raises:
-        PlanError: It is none of these.
-    """
-    if isinstance(recipe, str | os.PathLike):
-        recipe = _from_text(recipe)
-    if recipe is None or isinstance(recipe, Plan | list | tuple):
-        return recipe
-    raise PlanError(
-        f"A recipe is a Plan or a list of rules, itself, as JSON text or in a file. Received: {recipe!r}. "
-        "Use for example [{'match': 'conv*', 'bits': 4}]."
-    )
-
-
-def _from_text(recipe: str | os.PathLike):
-    """Returns the plan or the rules in a text, or in the file that it names."""
-    text = str(recipe)
-    if isinstance(recipe, os.PathLike) or text.endswith(".json"):
-        try:
-            text = Path(recipe).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise PlanError(
-                f"The recipe cannot be read: {error}. Received: recipe={text!r}. Use the path of a file that "
-                "holds Plan.to_json() or a list of rules."
-            ) from error
-    data = _loads(text)
-    if isinstance(data, list) and all(isinstance(item, dict) for item in data):
-        return data
-    return Plan.from_data(data)
-
-
-def _loads(text: str):
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise PlanError(
-            f"This is not a plan: it is no JSON ({error}). Received: {text[:60]!r}. Use Plan.to_json(), a "
-            "list of rules, or the path of a .json file with one of these."
-        ) from error
 
 
 def check_strict(plan: Plan) -> None:

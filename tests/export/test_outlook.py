@@ -40,14 +40,9 @@ CASES = {
     "lstm": (lambda y: kl.LSTM(2, name="it")(kl.Reshape((36, 3))(y)), {}, "float kernel"),
     "bicubic": (kl.UpSampling2D(2, interpolation="bicubic", name="it"), {}, "converter"),
     "antialias": (kl.Resizing(9, 9, antialias=True, name="it"), {}, "converter"),
-    "log_softmax": (kl.Activation("log_softmax", name="it"), {}, "converter"),
+    "log_softmax": (kl.Activation("log_softmax", name="it"), {}, "integer"),
     "opaque": (Opaque(name="it"), {}, "converter"),
     "recorded": (Recorded(name="it"), {}, "float kernel"),
-    "average pooling in 3D": (
-        lambda y: kl.AveragePooling3D(2, name="it")(kl.Reshape((6, 6, 3, 1))(y)),
-        {},
-        "converter",
-    ),
 }
 
 

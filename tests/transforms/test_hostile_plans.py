@@ -39,7 +39,7 @@ VALUES = [
 def net():
     x = keras.Input((6, 6, 3))
     y = kl.ReLU(name="relu")(kl.BatchNormalization(name="bn")(kl.Conv2D(4, 3, name="a")(x)))
-    y = kl.Activation("log_softmax", name="odd")(kl.Flatten(name="flat")(y))
+    y = kl.Flatten(name="flat")(kl.UpSampling2D(2, interpolation="bicubic", name="odd")(y))
     return keras.Model(x, kl.Dense(4, activation="tanh", name="b")(y))
 
 
@@ -123,7 +123,7 @@ EDITS = {
     "grid that is a layer": (("a", "output", "name"), "b", "no layer has"),
     "range without fixed": (("a", "output", "range"), [0, 1], "a range with 'fixed' only"),
     "mode": (("flat", "mode"), "quantized", "Use 'passthrough' or 'float'"),
-    "unsupported": (("odd", "mode"), "quantized", "Use 'float': no quantization rule for Activation"),
+    "unsupported": (("odd", "mode"), "quantized", "Use 'float': no integer kernel for interpolation"),
     "fused": (("bn", "into"), "b", "layer right before it"),
     "file": (("a", "file"), "rom", "Unknown file of layer 'a'"),
     "type": (

@@ -16,18 +16,14 @@ def dense():
 
 
 def unsupported():
-    return keras.Sequential([keras.Input((4,)), kl.Activation("log_softmax", name="my_log")])
-
-
-def wide():
-    return keras.Sequential([keras.Input((4,)), kl.Activation("gelu", name="my_gelu")])
+    resize = kl.Resizing(5, 5, interpolation="bicubic", name="my_resize")
+    return keras.Sequential([keras.Input((4, 4, 1)), resize])
 
 
 CASES = {
     "all excluded": (dense, {"exclude": ["*"]}, ["my_dense (Dense): excluded by rule", "my_relu (ReLU)"]),
     "not included": (dense, {"include": ["my_relu"], "exclude": ["my_relu"]}, ["my_dense (Dense): not in"]),
-    "unsupported": (unsupported, {}, ["my_log (Activation): no quantization rule"]),
-    "no kernel for 16 bits": (wide, {"bits": (8, 16)}, ["my_gelu (Activation): no integer kernel for 16"]),
+    "unsupported": (unsupported, {}, ["my_resize (Resizing): no integer kernel for interpolation"]),
 }
 
 
@@ -40,7 +36,7 @@ def test_each_layer_is_named_with_its_reason(name):
     (one,) = [w for w in caught if w.category is NothingQuantizedWarning]
     assert one.filename == __file__
     with pytest.raises(NotCalibratedError) as error:
-        kqat.calibrate(q, np.zeros((4, 4), "float32"))
+        kqat.calibrate(q, np.zeros((4, *q.input_shape[1:]), "float32"))
     for message in (str(one.message), str(error.value)):
         assert all(word in message for word in words)
         assert "kqat.quantize" not in message
@@ -51,7 +47,7 @@ def test_a_model_that_was_never_quantized_gets_the_remedy(tmp_path):
         model.save(tmp_path / "m.keras")
         for one in (model, kqat.load_model(tmp_path / "m.keras")):
             with pytest.raises(NotCalibratedError, match=r"no quantizers.*my_.*kqat\.plan\(model\)"):
-                kqat.calibrate(one, np.zeros((4, 4), "float32"))
+                kqat.calibrate(one, np.zeros((4, *one.input_shape[1:]), "float32"))
 
 
 def test_one_quantized_layer_is_enough():

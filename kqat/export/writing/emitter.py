@@ -279,8 +279,8 @@ class Emitter:
         return readers[0].op.name if alone else node.op.name
 
     def _lowering(self, op, step: Step) -> Lowering:
-        on_grid = any(grid is not None for grid in step.inputs)
         lowering = lowering_for(op, 16 if is_wide(step) else 8)
+        on_grid = any(grid is not None for grid in step.inputs)
         if lowering is None or (lowering.needs_grids and not on_grid):
             kind = ("int16" if is_wide(step) else "int8") if on_grid else "float"
             raise NotImplementedError(
