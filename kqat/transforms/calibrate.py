@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kqat.core.alone import changes
 from kqat.core import observers
+from kqat.core.alone import changes
 from kqat.core.errors import NotCalibratedError
 from kqat.core.weight_scales import mse_scale
 from kqat.layers.fake_quant import FakeQuant
