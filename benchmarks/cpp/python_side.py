@@ -19,7 +19,9 @@ from kqat.export.running.lce import LceRuntime
 def main(argv=None):
     """Writes outputs as stored and prints accuracy and peak memory; with `--runs` prints the median time."""
     args = parse(argv)
-    runtime = LceRuntime(args.model.read_bytes()) if args.lce else kqat.runtime.load(args.model)
+    runtime = (
+        LceRuntime(args.model.read_bytes()) if args.lce else kqat.runtime.load(args.model, isolated=False)
+    )
     x = datasets.read_idx(args.images).astype(np.float32)[..., None] / np.float32(255)
     runtime.run([x[:1]])
     if args.runs is not None:

@@ -14,7 +14,7 @@ using Bytes = std::vector<uint8_t>;
 constexpr uint64_t kLargest = uint64_t{1} << 24;  // a width or height, far above what the decoder takes
 constexpr size_t kBitmapHeader = 54;
 
-bool Starts(const Bytes& bytes, const std::string& magic) {
+bool Starts(const Bytes& bytes, const Bytes& magic) {
   return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
 }
 
@@ -99,9 +99,9 @@ void RequireWholeJpeg(const Bytes& bytes) {
 }  // namespace
 
 void RequireWhole(const std::vector<uint8_t>& bytes) {
-  if (Starts(bytes, "P5") || Starts(bytes, "P6")) RequireWholeNetpbm(bytes);
-  if (Starts(bytes, "BM")) RequireWholeBitmap(bytes);
-  if (Starts(bytes, "\xFF\xD8")) RequireWholeJpeg(bytes);
+  if (Starts(bytes, {'P', '5'}) || Starts(bytes, {'P', '6'})) RequireWholeNetpbm(bytes);
+  if (Starts(bytes, {'B', 'M'})) RequireWholeBitmap(bytes);
+  if (Starts(bytes, {0xFF, 0xD8})) RequireWholeJpeg(bytes);
 }
 
 }  // namespace kqat::image

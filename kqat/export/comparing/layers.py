@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from kqat.core.errors import FileError
 from kqat.export.comparing.report import LayerReport
 from kqat.export.running.flatbuffer import Reader
 from kqat.export.running.isolated import load
@@ -18,6 +19,7 @@ from kqat.layers.quantized import Quantized
 from kqat.transforms.graph import trace
 
 _MOVES = (schema.BuiltinOperator.RESHAPE, schema.BuiltinOperator.TRANSPOSE, schema.BuiltinOperator.SQUEEZE)
+_KEEPING = (*_MOVES, schema.BuiltinOperator.DEQUANTIZE)
 _SAMPLES = 32  # at a time, because every tensor of a network is held at once
 
 
@@ -29,21 +31,24 @@ def output_scales(content: bytes) -> list[float | None]:
     """
     model = Reader(content).model()
     graph = model["subgraphs"][0]
-    codes = [max(c.get("builtin", 0), c.get("deprecated", 0)) for c in model["operator_codes"]]
-    maker = {int(t): op for op in graph["operators"] for t in op["outputs"]}
+    codes = [max(c.get("builtin", 0), c.get("deprecated", 0)) for c in model.get("operator_codes", [])]
+    maker = {int(t): op for op in graph.get("operators", []) for t in op.get("outputs", ())}
 
-    def scale_of(index: int) -> float | None:
-        scales = graph["tensors"][index].get("quantization", {}).get("scale", ())
+    return [_scale_of(int(index), graph["tensors"], maker, codes) for index in graph.get("outputs", ())]
+
+
+def _scale_of(index: int, tensors, maker, codes) -> float | None:
+    """Returns the scale of a tensor, or of the one that it is moved from."""
+    for _ in range(len(tensors)):  # a damaged file may lead in circles
+        scales = tensors[index].get("quantization", {}).get("scale", ())
         if len(scales):
             return float(scales[0])
         operator = maker.get(index)
-        moves = operator is not None and codes[operator.get("code", 0)] in (
-            *_MOVES,
-            schema.BuiltinOperator.DEQUANTIZE,
-        )
-        return scale_of(int(operator["inputs"][0])) if moves else None
-
-    return [scale_of(int(index)) for index in graph["outputs"]]
+        kept = operator is not None and codes[operator.get("code", 0)] in _KEEPING
+        if not kept or not len(operator.get("inputs", ())) or operator["inputs"][0] < 0:
+            return None
+        index = int(operator["inputs"][0])
+    return None
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,13 @@ class LayerComparison:
 
     def __init__(self, model: keras.Model, content: bytes, isolated: bool):
         check_structure(content)
-        file = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+        try:
+            file = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+        except Exception as error:  # the generated code reads more than the structure check does
+            raise FileError(
+                f"The .tflite file is damaged. Received: tables that cannot be read ({error!r:.200}). "
+                "Copy or export it again."
+            ) from error
         self.notes: list[str] = []
         self._outputs = len(file.subgraphs[0].outputs)
         self._places = self._pair(model, file.subgraphs[0])

@@ -1,0 +1,105 @@
+"""kqat needs nothing from the environment that a server may lack, and leaves nothing of it changed."""
+
+import os
+import pathlib
+import subprocess
+import sys
+import threading
+import warnings
+
+import keras
+import numpy as np
+import pytest
+
+import kqat
+from tests.export.test_runtime import rounding_file
+
+ROOT = pathlib.Path(__file__).parents[1]
+BARE = "import sys; sys.path.insert(0, {root!r}); import kqat, numpy as np; x = np.ones((2, 4), 'float32')\n"
+RUN = BARE + "with kqat.runtime.load({file!r}) as r: print(r(x).tolist() == x.reshape(2, 2, 2).tolist())"
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "round.tflite"
+    path.write_bytes(rounding_file())
+    return str(path)
+
+
+@pytest.mark.parametrize(
+    ("options", "environment"),
+    [
+        ((), {}),
+        (("-OO",), {}),
+        (("-I",), {}),
+        (("-W", "error"), {}),
+        (("-S",), None),
+        ((), {"HOME": "/nonexistent"}),
+        ((), {"TMPDIR": "/nonexistent", "TMP": "/nonexistent", "TEMP": "/nonexistent"}),
+        ((), {"LC_ALL": "C", "PYTHONUTF8": "0"}),
+    ],
+    ids=["plain", "-OO", "-I", "-W error", "no site", "no home", "no temporary folder", "C"],
+)
+def test_a_file_runs_in_isolation_whatever_the_environment(options, environment, file):
+    """Without Keras, whose own needs are not kqat's."""
+    code = RUN.format(root=str(ROOT), file=file)
+    if environment is None:  # without `site` the packages' folders come from the caller alone
+        code = f"import sys; sys.path += {[p for p in sys.path if p]!r}\n" + code
+    variables = {**os.environ, **(environment or {})}
+    if environment == {"HOME": "/nonexistent"}:
+        del variables["HOME"]
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], env=variables, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "True", done.stderr
+
+
+def state():
+    """What a call could change for the whole process.
+
+    Not in it is the state of `random`, from which Keras draws a seed for every layer that it makes.
+    """
+    return {
+        "recursion limit": sys.getrecursionlimit(),
+        "NumPy's random": np.random.get_state()[1].tolist(),
+        "environment": dict(os.environ),
+        "folder": os.getcwd(),
+        "warnings": list(warnings.filters),
+        "path": list(sys.path),
+        "imports": [type(finder).__name__ for finder in sys.meta_path],
+        "hook": sys.excepthook,
+        "floats": keras.config.floatx(),
+        "policy": keras.config.dtype_policy().name,
+        "NumPy's errors": np.geterr(),
+        "weights": keras.layers.Layer.add_weight,
+        "umask": umask(),
+    }
+
+
+def umask():
+    value = os.umask(0)
+    os.umask(value)
+    return value
+
+
+def test_the_state_of_the_process_is_what_it_was(tmp_path):
+    x = np.random.default_rng(0).normal(size=(8, 4)).astype("float32")
+    layers = [keras.Input((4,)), keras.layers.Dense(5, activation="relu"), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model(x)
+    before, threads = state(), threading.active_count()
+    q = kqat.calibrate(kqat.quantize(model, 4), x, verbose=0)
+    exported = kqat.export_tflite(q, tmp_path / "x.tflite")
+    assert kqat.verify(q, exported.content, x).max_lsb == 0
+    kqat.load_packed(kqat.save_packed(q, tmp_path / "x.kqat"))
+    after = state()
+    for name, value in before.items():
+        assert after[name] == value, name
+    assert threading.active_count() <= threads + 1
+    handles = "/proc/self/fd"
+    if os.path.exists(handles):
+        count = len(os.listdir(handles))
+        for _ in range(3):
+            with kqat.runtime.load(exported.content) as runtime:
+                runtime(x)
+        assert len(os.listdir(handles)) == count
