@@ -221,21 +221,7 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
         _append_bound(graph, record, bound, frame)
         return
 
-    def convert(leaf):
-        if isinstance(leaf, keras.KerasTensor):
-            return bound[id(leaf)]
-        if isinstance(leaf, keras.Variable):
-            raise TraceError(
-                f"'{frame.prefix}{op.name}' computes directly with the weight '{leaf.path}'. Received: a "
-                "variable used outside of a layer. Move it into a layer of its own, to be copied and saved."
-            )
-        return leaf
-
-    args = keras.tree.map_structure(convert, tuple(record.arguments.args))
-    kwargs = keras.tree.map_structure(convert, dict(record.arguments.kwargs))
-    kwargs = {
-        key: value for key, value in kwargs.items() if not (key in ("training", "mask") and value is None)
-    }
+    args, kwargs = _arguments(record, bound, frame)
     layer = isinstance(op, keras.layers.Layer)
     if layer and frame.training is not None and "training" in parameters(op.call):
         kwargs.setdefault("training", frame.training)
@@ -253,6 +239,25 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
     bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
     graph.nodes.append(Node(op, path, args, kwargs, outputs))
+
+
+def _arguments(record, bound: dict, frame: Frame) -> tuple[tuple, dict]:
+    """Returns the arguments of a recorded call, with `Tensor` in place of symbolic tensors."""
+
+    def convert(leaf):
+        if isinstance(leaf, keras.KerasTensor):
+            return bound[id(leaf)]
+        if isinstance(leaf, keras.Variable):
+            raise TraceError(
+                f"'{frame.prefix}{record.operation.name}' computes directly with the weight '{leaf.path}'. "
+                "Received: a variable used outside of a layer. Move it into a layer of its own, to be copied "
+                "and saved."
+            )
+        return leaf
+
+    args = keras.tree.map_structure(convert, tuple(record.arguments.args))
+    kwargs = keras.tree.map_structure(convert, dict(record.arguments.kwargs))
+    return args, {k: v for k, v in kwargs.items() if not (k in ("training", "mask") and v is None)}
 
 
 def _append_activated(graph: Graph, record, activation, node: Node, bound: dict, frame: Frame) -> None:
