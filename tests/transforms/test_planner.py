@@ -200,8 +200,8 @@ def test_families(bits, family, weights, outputs):
 
 def test_layers_that_stay_float_say_why():
     def net(x):
-        x = kl.Activation("log_softmax", name="norm")(dense("a")(x))
-        return dense("b")(kl.Activation("log_softmax", name="again")(kl.RepeatVector(2)(x)))
+        x = kl.Activation("sparsemax", name="norm")(dense("a")(x))
+        return dense("b")(kl.Activation("sparsemax", name="again")(kl.RepeatVector(2)(x)))
 
     plan = kqat.plan(zoo.functional(net))
     reasons = {p.path: p.reason for p in plan.float_layers}
@@ -215,7 +215,7 @@ def test_layers_that_stay_float_say_why():
 
 
 def test_strict_names_what_is_not_covered():
-    model = zoo.functional(lambda x: dense("b")(kl.Activation("log_softmax", name="norm")(dense("a")(x))))
+    model = zoo.functional(lambda x: dense("b")(kl.Activation("sparsemax", name="norm")(dense("a")(x))))
     with pytest.raises(PlanError, match=r"norm \(Activation\).*Exclude those"):
         kqat.quantize(model, strict=True)
     kqat.plan(model, strict=True, exclude="norm")

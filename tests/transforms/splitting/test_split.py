@@ -83,7 +83,7 @@ def test_rules_for_a_layer_reach_its_parts(pattern):
 
 
 def test_activation_without_kernel_stays_float_behind_a_quantized_layer():
-    model = zoo.randomize(zoo.chain((6,), kl.Dense(4, "log_softmax", name="d"), kl.Dense(3, name="head")))
+    model = zoo.randomize(zoo.chain((6,), kl.Dense(4, "sparsemax", name="d"), kl.Dense(3, name="head")))
     plan = kqat.plan(model)
     assert (plan["d"].mode, plan["d_activation"].mode) == ("quantized", "float")
     with pytest.raises(PlanError, match="d_activation"):
