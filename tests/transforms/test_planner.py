@@ -277,10 +277,10 @@ def test_options_with_an_integer_kernel(layer):
     assert kqat.plan(zoo.chain((8, 8, 3), kl.Conv2D(4, 1), layer)).float_layers == []
 
 
-def test_padding_with_other_values_than_zero_stays_float():
+def test_padding_with_other_values_than_zero_has_a_grid_of_its_own():
     plan = kqat.plan(zoo.LAYERS["operations"]())
-    modes = sorted(p.mode for p in plan if p.kind == "ops.Pad")
-    assert modes == ["float", "passthrough"]
+    modes = {p.kind: p.mode for p in plan if "Pad" in p.kind}
+    assert modes == {"ops.Pad": "passthrough", "ConstantPad": "quantized"}
 
 
 def test_nothing_to_quantize():
