@@ -12,7 +12,7 @@ from kqat.layers.binding import Binding, is_symbolic
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
 from kqat.layers.registry import is_a
-from kqat.layers.rehearsal import Rehearsal, frozen_flag
+from kqat.layers.rehearsal import Rehearsal, first_output, frozen_flag
 from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
 from kqat.layers.template import plain_template, shape_to_build
@@ -20,7 +20,7 @@ from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.registry import lowering_for, needs_output, prepare, rounded_inputs
+from kqat.lowering.registry import lowering_for, needed_grids, prepare
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -74,8 +74,7 @@ class Quantized(keras.layers.Layer):
 
     def __call__(self, inputs, *args, **kwargs):
         if is_symbolic(inputs):
-            needs = rounded_inputs(self.operation), needs_output(self.operation)
-            self._binding.read(keras.tree.flatten(inputs), *needs)
+            self._binding.read(keras.tree.flatten(inputs), *needed_grids(self.operation))
         return super().__call__(inputs, *args, **kwargs)
 
     def bind_output(self, fake_quant, is_next: bool) -> None:
@@ -135,8 +134,8 @@ class Quantized(keras.layers.Layer):
         if training or self.observing or not self.is_integer:
             output = self._simulate(inputs, training)
             if training and self.is_integer and self._binding.is_next:
-                flag = frozen_flag(self)
-                self.rehearsal.offer(_first(output), flag, lambda: _first(self._compute(inputs)))
+                compute = lambda: first_output(self._compute(inputs))  # noqa: E731
+                self.rehearsal.offer(first_output(output), frozen_flag(self), compute)
             return output
         return self._compute(inputs)
 
@@ -299,8 +298,3 @@ class Quantized(keras.layers.Layer):
     def from_config(cls, config):
         """Returns the layer that `get_config` described."""
         return cls(**loaded_form(config))
-
-
-def _first(outputs):
-    """Returns the output that gets a grid, of several."""
-    return outputs[0] if isinstance(outputs, list | tuple) else outputs

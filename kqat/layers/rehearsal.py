@@ -61,3 +61,8 @@ def frozen_flag(layer):
             return flag
         waiting += layer.layers_before()
     return None
+
+
+def first_output(outputs):
+    """Returns the output that gets a grid, of several."""
+    return outputs[0] if isinstance(outputs, list | tuple) else outputs

@@ -70,6 +70,11 @@ def needs_output(op: keras.Operation) -> bool:
     return found is None or found.needs_output(op)
 
 
+def needed_grids(op: keras.Operation) -> tuple[int | None, bool]:
+    """Returns what `rounded_inputs` and `needs_output` return."""
+    return rounded_inputs(op), needs_output(op)
+
+
 def has_float_outputs(op: keras.Operation) -> bool:
     """Tells whether outputs of an operation behind the first stay float."""
     found = _registered(op, 8)

@@ -5,7 +5,6 @@ from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recurrent.state import State
 from kqat.lowering.registry import needs_output, rounded_inputs
 from kqat.transforms.boundary import after_the_last, boundary
 from kqat.transforms.collecting import REASON, collecting, sharing
@@ -16,7 +15,7 @@ from kqat.transforms.limits import missing_width, obstacle
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, Settings, kind_of
 from kqat.transforms.signs import NUMBERS, REPLACED, Signs, reads_signs
-from kqat.transforms.whole import ids, is_real, is_whole
+from kqat.transforms.whole import ids, is_real, nothing_to_round
 
 WEIGHT_FAMILY = {"ema": "minmax", "pact": "minmax"}  # others are for weights too
 
@@ -110,7 +109,7 @@ class Planner:
         if excluded:
             return "float", excluded, "excluded"
         treatment = treatment_for(node.op)
-        if not is_own_layer(node.op) and (whole := self._whole(node, treatment)):
+        if not is_own_layer(node.op) and (whole := nothing_to_round(node, self.graph, self.ids)):
             return "float", whole, "whole"
         if treatment is None and is_own_layer(node.op):
             return "float", "registered so", "excluded"
@@ -122,16 +121,6 @@ class Planner:
             mode, reason = sharing(node, share, node.path in self.collecting)
             return mode, reason, "collects" if mode == "float" else ""
         return "quantized", "", ""
-
-    def _whole(self, node: Node, treatment) -> str:
-        """Returns why there is nothing to round in what a call reads or returns, `""` if there is."""
-        if treatment is not None and treatment.kind == "weighted":
-            return ""
-        if isinstance(node.op, State):
-            return "a state of a recurrent layer"
-        if node.inputs and all(t in self.ids for t in node.outputs):
-            return "ids of an embedding"
-        return "whole numbers" if is_whole(node, self.graph) else ""
 
     def _mark_fused(self) -> None:
         self.into: dict[str, str] = {}

@@ -12,6 +12,7 @@ from kqat.layers.quantized import Quantized
 from kqat.layers.sign_input import SignInput
 from kqat.layers.template import template_from_config
 from kqat.lowering.base import Input
+from kqat.lowering.recurrent.state import State
 from kqat.transforms.copying import clone_layer, copy_value, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, rename, substitute, tensors_in, trace
 
@@ -159,7 +160,7 @@ def _paths(node: Node) -> list[str]:
 def _only_rounds(op) -> bool:
     """Tells whether an operation hands its input on but for rounding."""
     inner = op.operation if isinstance(op, Quantized) else op
-    return isinstance(inner, FakeQuant | SignInput)
+    return isinstance(inner, FakeQuant | SignInput | State)
 
 
 def float_class(op: keras.Operation):

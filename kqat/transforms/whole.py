@@ -9,6 +9,7 @@ from kqat.layers.registry import treatment_for
 from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.mirror_pad import MODES, MirrorPad
+from kqat.lowering.recurrent.state import State
 from kqat.lowering.top_k import TopK
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
 
@@ -44,6 +45,24 @@ def ids(graph: Graph) -> set[Tensor]:
             if readers[tensor] and all(map(passes_on, readers[tensor])):
                 found.add(tensor)
     return found
+
+
+def nothing_to_round(node: Node, graph: Graph, known: set[Tensor]) -> str:
+    """Returns why there is nothing to round in what a call reads or returns, `""` if there is.
+
+    Args:
+        node: The call.
+        graph: Its graph.
+        known: What `ids` returned.
+    """
+    treatment = treatment_for(node.op)
+    if treatment is not None and treatment.kind == "weighted":
+        return ""
+    if isinstance(node.op, State):
+        return "a state of a recurrent layer"
+    if node.inputs and all(t in known for t in node.outputs):
+        return "ids of an embedding"
+    return "whole numbers" if is_whole(node, graph) else ""
 
 
 def with_casts(graph: Graph) -> Graph:
