@@ -61,14 +61,18 @@ def _reshape_targets(model) -> set[int]:
 
 
 def _merge_shape(mine, other) -> bool:
-    """Frees the first axis of a tensor if it differs; returns whether only that does."""
+    """Frees the axis of a tensor that differs; returns whether nothing else does."""
     a, b = ([] if tensor.shape is None else list(tensor.shape) for tensor in (mine, other))
     if a == b:
         return mine.type == other.type
-    if len(a) != len(b) or a[1:] != b[1:] or a[0] * SIZES[1] != b[0] * SIZES[0]:
+    different = [i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y]
+    if len(a) != len(b) or len(different) != 1:
         return False
-    mine.shapeSignature = [-1, *a[1:]]
-    mine.shape = [1, *a[1:]]
+    (axis,) = different
+    if a[axis] * SIZES[1] != b[axis] * SIZES[0]:
+        return False
+    mine.shapeSignature = [-1 if i == axis else size for i, size in enumerate(a)]
+    mine.shape = [1 if i == axis else size for i, size in enumerate(a)]
     return mine.type == other.type
 
 

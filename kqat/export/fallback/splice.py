@@ -101,4 +101,9 @@ class _Copy:
         if tensor.quantization is not None and tensor.quantization.scale is not None:
             raise NotImplementedError("The converter made a quantized tensor.")
         free = tensor.shapeSignature if tensor.shapeSignature is not None else sizes
-        return self.writer.activation(name, [None if size < 0 else int(size) for size in free], dtype=kind)
+        shape = [None if size < 0 else int(size) for size in free]
+        if None not in shape[1:]:
+            return self.writer.activation(name, shape, dtype=kind)
+        ref = self.writer.activation(name, [size or 1 for size in shape], dtype=kind)
+        self.writer._tensors[ref.index].shapeSignature = [int(size) for size in free]  # the batch, elsewhere
+        return ref
