@@ -60,7 +60,7 @@ def checked_batches_of(model, data, size: int, steps: int | None) -> tuple[Itera
     if _are_arrays(data) and len({len(leaf) for leaf in keras.tree.flatten(data)}) == 1:
         total = -(-rows(data) // size)
     single = len(model.inputs) == 1
-    found = batches(data, slots_of(model), size, endless=steps is not None)
+    found = batches(data, slots_of(model), size, endless=steps is not None, empty=True)
     return (_alone(model, batch.inputs) if single else batch.inputs for batch in found), total
 
 

@@ -54,7 +54,9 @@ def _dtype(tensor) -> str:
     return getattr(tensor.dtype, "name", str(tensor.dtype))
 
 
-def batches(data: Any, slots: Sequence[Slot], batch_size: int, endless: bool = False) -> Iterator[Batch]:
+def batches(
+    data: Any, slots: Sequence[Slot], batch_size: int, endless: bool = False, empty: bool = False
+) -> Iterator[Batch]:
     """Yields the samples of `data` in batches, each checked against what the model expects.
 
     Args:
@@ -64,6 +66,7 @@ def batches(data: Any, slots: Sequence[Slot], batch_size: int, endless: bool = F
             TensorFlow Lite's converter takes for `representative_dataset`; or nested lists of numbers.
         slots: The model's inputs.
         batch_size: Samples a batch, for arrays; an iterable has its own batches.
+        empty: Whether no data at all will do, because the caller says so itself.
         endless: Whether a dataset without end will do, because the caller stops.
 
     Raises:
@@ -74,7 +77,7 @@ def batches(data: Any, slots: Sequence[Slot], batch_size: int, endless: bool = F
     for number, raw in enumerate(raw_batches):
         yield _checked(*_inputs_and_labels(raw, len(slots)), slots, f"batch {number}")
         count += 1
-    if not count:
+    if not count and not empty:
         raise DataError(f"There is no data to compare on. Received: {_describe(data)}. {_FORMS}")
 
 
@@ -209,7 +212,9 @@ def _array(leaf, slot: Slot, where: str) -> np.ndarray:
         )
     whole = np.dtype(slot.dtype).kind in "iu" if slot.dtype != "bfloat16" else False
     if array.dtype.kind == "f" and not np.all(np.isfinite(array)):
-        raise DataError(f"Input '{slot.name}' has values that are not finite. Received them in {where}.")
+        raise DataError(
+            f"Input '{slot.name}' has values that are not finite. Received: NaN or infinity in {where}."
+        )
     if whole and not np.array_equal(array, np.rint(array)):
         raise DataError(
             f"Input '{slot.name}' takes whole numbers. Received in {where}: fractions. Use {slot.dtype}."

@@ -15,6 +15,7 @@ from kqat.lowering.recording import Masked, parameters
 from kqat.lowering.recurrent.layer import is_bounded
 from kqat.lowering.registry import has_float_outputs, lowering_for
 from kqat.lowering.whole_sums import LARGEST_COUNT
+from kqat.transforms.collecting import is_concatenation
 from kqat.transforms.graph import Graph, Node, tensors_in
 from kqat.transforms.plan import kind_of
 from kqat.transforms.splitting.attention import ATTENTION
@@ -128,13 +129,16 @@ def _no_product(node: Node, graph: Graph) -> str | None:
     return None
 
 
-def missing_width(op, bits: int) -> str | None:
+def missing_width(op, bits: int, mode: str = "") -> str | None:
     """Returns why an operation stays in float between tensors of a width, or `None` if that is no obstacle.
 
     Args:
         op: Layer or operation.
         bits: Width of the widest tensor around it.
+        mode: What is planned for it.
     """
+    if bits > 8 and mode == "quantized" and is_concatenation(op):
+        return "no integer kernel that puts parts of 16 bits on one grid"
     if bits <= 8 or lowering_for(op) is None or lowering_for(op, 16) is not None:
         return None
     return f"no integer kernel for {bits}-bit activations"

@@ -58,7 +58,7 @@ class Planner:
         self.replaced = signs.without_relu(self.made, self.groups, self.wishes)
         self.nonnegative = nonnegative_tensors(graph, self.chains, self.replaced)
         live = [n for n in graph.nodes if self.modes[n.path] in ("quantized", "passthrough")]
-        missing = {n.path: missing_width(n.op, self._widest(n)) for n in live}
+        missing = {n.path: missing_width(n.op, self._widest(n), self.modes[n.path]) for n in live}
         self.blocked |= {path: reason for path, reason in missing.items() if reason}
         return any(missing.values())
 
