@@ -62,7 +62,7 @@ class Child:
                 stderr=subprocess.DEVNULL if self._errors is None else self._errors,
                 cwd=os.path.abspath(os.sep),
                 start_new_session=True,  # an interrupt at the keyboard is for the owner
-                **({"pass_fds": (read,)} if os.name == "posix" else {}),
+                pass_fds=(read,) if os.name == "posix" else (),
             )
         except BaseException:
             os.close(write)

@@ -20,6 +20,8 @@ _MEMORY, _TIME = 2**29, 3.0  # bytes and seconds of processor time for a small f
 _PER_BYTE = 4  # bytes of memory for each one of a file
 _SECONDS_PER_BYTE = 5e-8
 _WAIT = 60.0
+_TYPES = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+_TYPES += ("float16", "float32", "float64")
 # Chunks that are compressed may hold more than they take: as much as this, and this many times a file's size.
 _SMALL, _EXPANSION = 2**26, 16
 
@@ -190,9 +192,9 @@ def _weights(file) -> tuple[dict, list[np.ndarray]]:
         layers.append([layer, len(names)])
         for name in names:
             array = np.array(root[layer][name])
-            if array.dtype.kind not in "biuf":
+            if array.dtype.name not in _TYPES:
                 raise ValueError(f"an array '{name}' of type {array.dtype}")
-            arrays.append(array)
+            arrays.append(array.astype(array.dtype.newbyteorder("=")))
     return {"layers": layers}, arrays
 
 

@@ -131,11 +131,16 @@ def _names(file):
     file["dense"].attrs["weight_names"] = 3
 
 
+def _wide(file):
+    del file["dense/dense/w0:0"]
+    file["dense/dense/w0:0"] = np.zeros((64, 3), np.longdouble)
+
+
 def _nan(file):
     file["dense/dense/w0:0"][0, 0] = np.nan
 
 
-@pytest.mark.parametrize("change", [_text, _huge, _missing, _elsewhere, _circle, _names, _nan])
+@pytest.mark.parametrize("change", [_text, _huge, _missing, _elsewhere, _circle, _names, _wide, _nan])
 def test_strange_files_are_refused_before_anything_is_assigned(change, tmp_path):
     write(tmp_path / "x.h5")
     with h5py.File(tmp_path / "x.h5", "r+") as file:
@@ -145,6 +150,17 @@ def test_strange_files_are_refused_before_anything_is_assigned(change, tmp_path)
     with pytest.raises(ConversionError, match=r"x\.h5"):
         kqat.load_h5_weights(model, tmp_path / "x.h5")
     np.testing.assert_array_equal(ops.convert_to_numpy(model.layers[0].kernel), before)
+
+
+def test_the_other_order_of_bytes(tmp_path):
+    write(tmp_path / "x.h5")
+    with h5py.File(tmp_path / "x.h5", "r+") as file:
+        values = file["dense/dense/w0:0"][:]
+        del file["dense/dense/w0:0"]
+        file["dense/dense/w0:0"] = values.astype(">f4")
+    model = net()
+    kqat.load_h5_weights(model, tmp_path / "x.h5")
+    assert_loaded(model)
 
 
 def test_a_reader_that_hangs_is_ended(tmp_path, monkeypatch):

@@ -107,7 +107,8 @@ class BinaryRuntime(FileRuntime):
             if isinstance(part, _Segment):
                 _run_segment(part, values)
             else:
-                values[int(part[1].outputs[0])] = self._run_custom(*part, values)
+                name, operator = part
+                values[int(operator.outputs[0])] = self._run_custom(name, operator, values)
         return [values[int(i)] for i in self._graph.outputs]
 
     def _run_custom(self, name, operator, values):
