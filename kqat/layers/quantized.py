@@ -125,8 +125,7 @@ class Quantized(keras.layers.Layer):
         """Returns the output of the operation.
 
         Args:
-            inputs: Tensor, or structure of tensors, as the wrapped layer takes it; a flat list where a
-                `template` says what goes where.
+            inputs: Tensors as the wrapped layer takes them; a flat list where there is a `template`.
             training: Whether to compute with batch statistics and trainable quantizers.
         """
         if self._look is not None:
