@@ -108,6 +108,12 @@ class Builder:
             *(lambda: x[..., 0], lambda: x[:, -1], lambda: ops.flip(x, axis), lambda: ops.repeat(x, 2, axis)),
             *(lambda: ops.concatenate([x, x], axis), lambda: ops.stack([x, x], axis), lambda: x[:, :2]),
             *(lambda: ops.reshape(x, (-1, *x.shape[:0:-1])), lambda: kl.Dropout(0.2)(x)),
+            *(
+                lambda: ops.roll(x, 1, axis),
+                lambda: ops.take(x, [0, -1], axis),
+                lambda: ops.unstack(x, axis=-1)[0],
+            ),
+            lambda: ops.pad(x, [[0, 0], *[[1, 0]] * (rank - 1)], constant_values=self.pick(0.0, 0.7)),
         ]
         return self.pick(*choices)()
 
@@ -141,6 +147,20 @@ class Builder:
             lambda x: ops.minimum(x, number),
         ]
         return self.pick(*choices)(x)
+
+    def whole(self, x):
+        """Whole numbers or truth values of a tensor, and real ones made of them."""
+        if len(x.shape) < 2 or len(x.shape) > 4:
+            return None
+        choices = [
+            *(lambda: ops.one_hot(ops.argmax(x, axis=-1), x.shape[-1]), lambda: ops.cast(x > 0, "float32")),
+            *(
+                lambda: ops.where(x > 0, x, -0.5),
+                lambda: ops.top_k(x, 1)[0],
+                lambda: x * ops.cast(x < 0.3, "float32"),
+            ),
+        ]
+        return self.pick(*choices)()
 
     def sequence(self, x):
         """Attention or a recurrent layer."""
@@ -177,7 +197,7 @@ STEPS = (
         "moving",
         "moving",
     ),
-    *("reduction", "norm", "elementwise", "elementwise", "shared_layer", "sequence"),
+    *("reduction", "norm", "elementwise", "elementwise", "shared_layer", "sequence", "whole"),
 )
 
 

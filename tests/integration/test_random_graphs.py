@@ -1,7 +1,7 @@
 """Models at random: what the plan promises is written, and the file computes what the model computes.
 
-The graphs are other ones in every run, whose seed stands in the header of pytest. `KQAT_SEED=<number>` repeats a
-run, and `KQAT_GRAPHS=<number>` says how many graphs there are.
+The graphs are other ones in every run, whose seed is in the header of pytest. `KQAT_SEED=<number>` repeats
+a run, and `KQAT_GRAPHS=<number>` says how many graphs there are.
 """
 
 import os
