@@ -54,11 +54,11 @@ def _net():
     return keras.Model(inputs, x)
 
 
-def _quantized(bits=(2, 8)):
+def _quantized(boundary_bits=8):
     import kqat
 
     x = np.random.default_rng(0).normal(size=(16, 6, 6, 2)).astype("float32")
-    return kqat.calibrate(kqat.quantize(_net(), bits=bits), x, verbose=0)
+    return kqat.calibrate(kqat.quantize(_net(), bits=(2, 8), boundary_bits=boundary_bits), x, verbose=0)
 
 
 def _tflite(folder: pathlib.Path, packed: bool = False) -> bytes:
@@ -66,7 +66,8 @@ def _tflite(folder: pathlib.Path, packed: bool = False) -> bytes:
 
     path = folder / f"seed_{packed}.tflite"
     if not path.exists():
-        kqat.export_tflite(_quantized(), path, weights="packed" if packed else "exact")
+        form = {"weights": "packed" if packed else "exact"}
+        kqat.export_tflite(_quantized(2 if packed else 8), path, **form)
     return path.read_bytes()
 
 

@@ -15,7 +15,7 @@ HERE = pathlib.Path(__file__).parent
 ROOT = HERE.parents[1]
 # How many inputs, kills, calls or repetitions the large form has.
 LARGE = {
-    "tflite": 60_000,
+    "tflite": 80_000,
     "packed tflite": 20_000,
     "tflite, run": 2_000,
     "kqat": 6_000,

@@ -16,7 +16,7 @@ from kqat.core.child import Child, ChildError
 
 _SERVER, _PACKAGES = ("kqat.core.h5_file", "serve"), ("numpy", "h5py")
 _IDLE = 10.0  # seconds after which a process that nobody asks anything ends
-_MEMORY, _TIME = 2**29, 3.0  # bytes and seconds of processor time for a small file
+_MEMORY, _TIME = 2**29, 2.0  # bytes and seconds of processor time for a small file
 _PER_BYTE = 4  # bytes of memory for each one of a file
 _SECONDS_PER_BYTE = 5e-8
 _WAIT = 60.0
