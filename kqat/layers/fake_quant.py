@@ -147,9 +147,9 @@ class FakeQuant(keras.layers.Layer):
         """Returns the quantized layers whose outputs this one rounds."""
         return [maker for maker in self._makers.values() if maker is not None]
 
-    def call_names(self) -> list[str]:
-        """Returns what makes the tensors that this layer rounds, in the order of its calls."""
-        return [tensor.name if name is None else name for tensor, name in self._read]
+    def name_of(self, tensor) -> str:
+        """Returns what makes a symbolic tensor that this layer rounds."""
+        return next((name for read, name in self._read if tensor is read and name is not None), tensor.name)
 
     def reads(self, tensor) -> bool:
         """Tells whether this layer rounds a symbolic tensor of the model."""

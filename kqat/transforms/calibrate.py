@@ -80,7 +80,7 @@ def calibrate(
     if not fake_quants:
         raise NotCalibratedError(nothing_to_calibrate(model))
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
-    correction, shared = Correction(wrapped if bias_correction else []), SharedRanges()
+    correction, shared = Correction(wrapped if bias_correction else []), SharedRanges(model)
     batches, total = checked_batches_of(model, data, BATCH, steps)
     outcome = Outcome(model) if is_shown(total, steps, verbose) else None
     with _observing(fake_quants, wrapped, watchers, shared):

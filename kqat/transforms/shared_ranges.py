@@ -13,7 +13,8 @@ LARGEST_RATIO = 16.0  # four of the bits of the smaller tensor
 class SharedRanges:
     """Takes down how large the values of each tensor are that a `FakeQuant` is called on."""
 
-    def __init__(self):
+    def __init__(self, model):
+        self._model = model
         self._tops: dict[Any, list[float]] = {}
         self._call: dict[Any, int] = {}
 
@@ -37,7 +38,8 @@ class SharedRanges:
                 self._warn(layer, tops)
 
     def _warn(self, layer, tops):
-        known = layer.call_names() if len(layer.call_names()) == len(tops) else range(len(tops))
+        known = [layer.name_of(tensor) for tensor in _tensors_read(self._model, layer)]
+        known = known if len(known) == len(tops) else range(len(tops))
         names = [f"'{name}' up to {top:.3g}" for name, top in zip(known, tops, strict=True)]
         warnings.warn(
             f"Tensors of very different sizes share the grid of '{layer.name}', and the small ones keep few "
@@ -47,3 +49,13 @@ class SharedRanges:
             SharedGridWarning,
             stacklevel=4,
         )
+
+
+def _tensors_read(model, layer) -> list:
+    """Returns the symbolic tensors that a model calls a layer on, in the order in which it does.
+
+    Keras computes by depth, the farthest from the outputs first: not the order in which the model was built.
+    """
+    by_depth = getattr(getattr(model, "_functional", None) or model, "_nodes_by_depth", {})
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return [node.input_tensors[0] for node in nodes if node.operation is layer]

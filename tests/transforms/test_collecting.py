@@ -73,6 +73,21 @@ def test_layers_called_on_very_different_tensors_warn():
         kqat.calibrate(model, [X, 100 * X], verbose=0)
 
 
+@pytest.mark.parametrize("deep_first", [True, False])
+def test_the_warning_names_each_tensor_with_its_own_size(deep_first):
+    x, other = keras.Input((8,), name="x"), keras.Input((8,), name="other")
+    deep = layers.Reshape((8,))(
+        layers.Reshape((2, 4))(x)
+    )  # computed before the other one, wherever it stands
+    flat = layers.Rescaling(100.0, name="flat")(other)
+    y = layers.Dense(3)(layers.Concatenate()([deep, flat] if deep_first else [flat, deep]))
+    model = kqat.quantize(keras.Model([x, other], y))
+    with pytest.warns(
+        SharedGridWarning, match="'x' up to 1,.*'flat' up to 100|'flat' up to 100, 'x' up to 1"
+    ):
+        kqat.calibrate(model, [np.ones_like(X), np.ones_like(X)], verbose=0)
+
+
 def test_only_concatenations_can_share():
     with pytest.raises(PlanError, match="concatenations.*boxes"):
         neck(recipe=[{"match": "boxes", "share": False}])
