@@ -1,5 +1,7 @@
 """Copies a layer as the object that it is, without its configuration, which custom layers often lack."""
 
+from typing import Any
+
 import keras
 from keras.layers import Layer
 
@@ -17,7 +19,7 @@ def copy_layer(layer: Layer, name: str | None = None) -> Layer:
         layer: Layer of any class. Its `__init__` is not run again.
         name: Name of the copy, by default that of `layer`.
     """
-    copy = _Copies().of(layer)
+    copy: Any = _Copies().of(layer)
     if name is not None:
         copy.name = name
     return copy
@@ -51,8 +53,9 @@ class _Copies:
         self._known[id(value)] = copy
         return copy
 
-    def _layer(self, layer: Layer) -> Layer:
-        copy = self._keep(layer, type(layer).__new__(type(layer)))
+    def _layer(self, layer: Any) -> Layer:
+        cls: Any = type(layer)
+        copy = self._keep(layer, cls.__new__(cls))
         Layer.__init__(
             copy, name=layer.name, dtype=layer.dtype_policy, trainable=True,
             activity_regularizer=getattr(layer, "activity_regularizer", None),
@@ -70,6 +73,7 @@ class _Copies:
             elif isinstance(value, _PLAIN) and key not in _IDENTITY:
                 vars(copy)[key] = value
         copy.trainable = layer.trainable
+        copy._build_shapes_dict = layer._build_shapes_dict  # what `get_build_config` returns
         if layer.built:
             copy._lock_state()
         return copy
@@ -80,11 +84,12 @@ class _Copies:
             vars(copy)[key] = self.of(item)
         return copy
 
-    def _sequence(self, value):
-        items = [self.of(item) for item in value]
+    def _sequence(self, value) -> Any:
+        items: Any = [self.of(item) for item in value]
         if isinstance(value, tuple) and hasattr(value, "_fields"):
             return type(value)(*items)
-        return next(kind for kind in (list, tuple, set) if isinstance(value, kind))(items)
+        kind: Any = next(kind for kind in (list, tuple, set) if isinstance(value, kind))
+        return kind(items)
 
 
 def _attributes(layer) -> dict:

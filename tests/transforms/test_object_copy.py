@@ -93,3 +93,12 @@ def test_a_stock_layer_with_a_lambda_in_its_configuration_is_copied():
     assert (copy.name, copy.activation) == ("other", keras.activations.relu)
     x = np.float32([[1, -2, 0], [1, 2, 3]])
     np.testing.assert_array_equal(ops.convert_to_numpy(copy(x)), [[0, 0], [6, 6]])
+
+
+def test_a_copy_knows_the_shape_that_it_was_built_for():
+    class Halved(kl.Rescaling):
+        """A custom class, which kqat copies as an object."""
+
+    layer = Halved(0.5)
+    layer(keras.Input((3, 4)))
+    assert copy_layer(layer).get_build_config() == {"input_shape": (None, 3, 4)}
