@@ -51,9 +51,10 @@ def changes(cls: type, base: type) -> bool:
     """Tells whether a class that is derived from `base` replaces part of what it computes.
 
     Of a user's class any method may; one of Keras's that has a `call` of its own counts as another layer.
+    Those of kqat that are other layers are registered as such; a `Quant*` layer is the layer that it extends.
     """
     between = cls.__mro__[: cls.__mro__.index(base)]
-    if any("call" in vars(one) for one in between if not is_users(one)):
+    if any("call" in vars(one) for one in between if one.__module__.startswith("keras.")):
         return True
     replaced = {name for one in between if is_users(one) for name in vars(one)}
     return any(hasattr(base, name) for name in replaced if name == "__call__" or _counts(name))
