@@ -10,7 +10,7 @@ from kqat.lowering.rescale import unfused
 
 
 def compute_operation(operation, args, kwargs):
-    """Returns what an operation makes of real tensors, as the written operator computes it.
+    """Returns what an operation makes of tensors, real or symbolic, as the written operator computes it.
 
     Args:
         operation: Operation of `keras.ops`, or a layer without weights.
@@ -18,7 +18,7 @@ def compute_operation(operation, args, kwargs):
         kwargs: Keyword arguments.
     """
     tensors: list = []
-    places = _places((args, kwargs), ops.is_tensor, tensors)
+    places = _places((args, kwargs), _is_tensor, tensors)
     lowering = lowering_for(operation)
     if isinstance(lowering, FloatBody):
         return lowering.body(_step(operation, tensors, *places), *tensors)
@@ -38,6 +38,10 @@ def write_operation(writer, operation, args, kwargs, name: str):
     refs: list = []
     places = _places((args, kwargs), lambda leaf: hasattr(leaf, "grid"), refs)
     return lowering_for(operation).emit(writer, _step(operation, refs, *places), refs, name)
+
+
+def _is_tensor(leaf) -> bool:
+    return ops.is_tensor(leaf) or isinstance(leaf, keras.KerasTensor)  # symbolic while a call is recorded
 
 
 def _step(operation, tensors, args, kwargs) -> Step:
