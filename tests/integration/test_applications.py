@@ -62,7 +62,7 @@ def test_from_quantization_to_the_file(family, tmp_path):
     model = part(family)
     x = images(model, 2)
     plan = kqat.plan(model)
-    assert not plan.float_layers
+    assert {layer.cause for layer in plan.float_layers} <= {"collects"}  # a concatenation at the end
     q = kqat.quantize(model)
     bare = kqat.strip_fake_quant(q)
     np.testing.assert_array_equal(output(bare, x), output(model, x))
