@@ -17,9 +17,10 @@ def is_finite(value: Any) -> bool:
         return all(is_finite(one) for one in value.values())
     if isinstance(value, list | tuple):
         return all(is_finite(one) for one in value)
-    if not hasattr(value, "dtype") or np.asarray(value).dtype.kind != "f":
+    if not hasattr(value, "dtype"):
         return True
-    return bool(np.isfinite(value).all())
+    array = np.asarray(value)
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def not_finite(arrays: Iterable[tuple[str, Any]]) -> str:

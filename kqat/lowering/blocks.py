@@ -60,7 +60,8 @@ class ExtractPatches(PassThrough):
 
 
 def _pair(value) -> tuple[int, int]:
-    return (int(value),) * 2 if isinstance(value, (int, np.integer)) else (int(value[0]), int(value[1]))
+    first, second = (value, value) if isinstance(value, int | np.integer) else value
+    return int(first), int(second)
 
 
 def _padded(writer, x, shape, window, padding: str, name: str):

@@ -1,5 +1,7 @@
 """Values that a custom layer makes in its call, such as the positions of a sequence, as a layer."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -39,7 +41,8 @@ class Constant(keras.layers.Layer):
         if self.sizes is None:
             shape = self.constant.shape
         else:
-            shape = merged_shape(*(filled(self.sizes, [example_shape(s, n) for s in shapes]) for n in (0, 1)))
+            examples: Any = [filled(self.sizes, [example_shape(s, n) for s in shapes]) for n in (0, 1)]
+            shape = merged_shape(*examples)
         return keras.KerasTensor(shape, self.constant.dtype.name)
 
     def get_config(self):

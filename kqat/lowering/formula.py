@@ -203,7 +203,9 @@ class Written(Computed):
         (batch, *sides, channels), name = x.shape, f"{self.name}/windows"
         sides = [sum(margin) + side for margin, side in zip(margins, sides, strict=True)]
         if tuple(sides) != x.shape[1:3]:
-            padding = self.writer.constant(f"{name}/padding", np.int32([(0, 0), *margins, (0, 0)]))
+            padding = self.writer.constant(
+                f"{name}/padding", np.asarray([(0, 0), *margins, (0, 0)], np.int32)
+            )
             padded = self.writer.activation(f"{name}/padded", (batch, *sides, channels))
             self.writer.operator("PAD", [x, padding], [padded], "PadOptions")
             x = padded

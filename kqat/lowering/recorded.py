@@ -4,6 +4,7 @@ Forward: `clip(rint(operation(x, w) * (1 / so)), qmin, qmax) * so`
 """
 
 from dataclasses import replace
+from typing import Any
 
 import keras
 from keras import ops
@@ -83,7 +84,7 @@ class Recorded(keras.layers.Layer):
         """Returns the operation for inputs of these shapes."""
         if not self.sizes:
             return self.operation
-        sized = object.__new__(type(self.operation))  # Keras copies operations by saving them
+        sized: Any = object.__new__(type(self.operation))  # Keras copies operations by saving them
         vars(sized).update(vars(self.operation), **{k: filled(v, shapes) for k, v in self.sizes.items()})
         return sized
 

@@ -33,8 +33,8 @@ def write_windows(writer, kind, x, shape, window, name):
     near = [1 if gap else stride for gap, stride in zip(gaps, strides, strict=True)]
     steps = [stride if gap else 1 for gap, stride in zip(gaps, strides, strict=True)]
     starts = [
-        _start(*each, padding) if gap else 0
-        for gap, *each in zip(gaps, x.shape[1:3], size, strides, strict=True)
+        _start(side, part, stride, padding) if gap else 0
+        for gap, side, part, stride in zip(gaps, x.shape[1:3], size, strides, strict=True)
     ]
     lost = [0 if padding == "same" else side - 1 for side in size]
     sides = [x.shape[i + 1] - lost[i] if gaps[i] else shape[i + 1] for i in range(2)]

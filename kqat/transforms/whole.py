@@ -122,7 +122,7 @@ def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     if node.op.mode in MODES:
         sizes = [size for size, pair in zip(shape, widths, strict=True) if any(pair)]
         return None if None in sizes else MirrorPad(widths, node.op.mode)
-    number = np.ndim(value) == 0 and value and np.isfinite(value)
+    number = value is not None and np.ndim(value) == 0 and value and np.isfinite(value)
     return ConstantPad(widths, value) if number and is_real(graph, node.outputs[0]) else None
 
 

@@ -90,7 +90,7 @@ class BinaryEmitter(Emitter):
             self._as_numbers(node)
             super()._emit(node)
 
-    def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
+    def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref | list[Ref]:
         """Writes a layer of integers; where its output is signs, LceQuantize takes them from its sums."""
         if not node.op.makes_signs or not self.demand.only_signs(node.outputs[0]):
             return super()._emit_quantized(node, inputs)

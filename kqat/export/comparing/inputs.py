@@ -24,10 +24,10 @@ class InputRanges:
             layer = next((f for f in model.layers if isinstance(f, FakeQuant) and f.reads(tensor)), None)
             if layer is not None and not layer.makes_signs:
                 grid = layer.quantizer.grid()
-                scale, *ends = (
+                scale, low, high = (
                     float(keras.ops.convert_to_numpy(x)) for x in (grid.scale, grid.qmin, grid.qmax)
                 )
-                self._grids[position] = (names[position], *(scale * end for end in ends))
+                self._grids[position] = (names[position], scale * low, scale * high)
         self._seen = {position: np.zeros(3) for position in self._grids}  # values, outside, largest factor
         self._used = dict.fromkeys(self._grids, 0.0)
 

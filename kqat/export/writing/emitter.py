@@ -127,7 +127,7 @@ class Emitter:
         self.plan.add_grid(fake_quant.name, x, grid)
         return x
 
-    def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref:
+    def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref | list[Ref]:
         layer: Any = node.op
         if not layer.is_integer:
             return self._emit_simulated(node, [self._float(ref) for ref in inputs])
@@ -156,7 +156,7 @@ class Emitter:
             "FakeQuant before and after it. Make the model with kqat.quantize."
         )
 
-    def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref:
+    def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref | list[Ref]:
         known = set(self.writer.widths)
         if isinstance(layer.lowering, FloatBody):
             self.notes.append(f"{layer.name}: float between exact borders, {layer.lowering.reason}")
@@ -201,7 +201,7 @@ class Emitter:
         grids = [ref.grid for ref in inputs]
         if is_whole(node, self.graph) and not getattr(node.op, "variables", None):
             return self._emit_whole(node, inputs, args, kwargs)
-        real = [grid for ref, grid in zip(inputs, grids, strict=True) if grid or "float" in ref.dtype]
+        real: list[Any] = [g for ref, g in zip(inputs, grids, strict=True) if g or "float" in ref.dtype]
         passes = treatment is not None and treatment.kind == "passthrough"
         if passes and all(g is not None and same_grid(g, real[0]) for g in real):
             step = Step(node.op, tuple(grids), real[0], "linear", None, args, kwargs)
@@ -236,8 +236,12 @@ class Emitter:
         with self.writer.owned(BORDER, node.op.name):
             return [write_quantize(self.writer, x, step.output, f"{x.name}/levels") for x in moved]
 
-    def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs):
-        """Writes an operation that stays float, by TensorFlow's converter where nothing else can."""
+    def _emit_float(self, node: Node, inputs: list[Ref], args, kwargs) -> Any:
+        """Writes an operation that stays float, by TensorFlow's converter where nothing else can.
+
+        Returns:
+            `Ref`, or a list of them for an operation with several outputs.
+        """
         if self.islands is None:
             return self._write_float(node, inputs, args, kwargs)
         if node not in self.islands:
