@@ -29,7 +29,7 @@ class ConvTranspose(Lowering):
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
         op = step.op
-        _require_supported(op)
+        require_supported(op)
 
         def convolve(levels, values):
             return ops.conv_transpose(
@@ -43,9 +43,9 @@ class ConvTranspose(Lowering):
     def emit(self, writer, step, inputs, name):
         (x,) = inputs
         op = step.op
-        _require_supported(op)
+        require_supported(op)
         shape = op.compute_output_shape(x.shape)
-        _require_whole_strides(op, x.shape, shape)
+        require_whole_strides(op, x.shape, shape)
         if len(x.shape) == 4:
             return _write(writer, step, x, shape, name)
         row = (shape[0], 1, *shape[1:])
@@ -90,7 +90,8 @@ def _ohwi(op):
     return arrange
 
 
-def _require_supported(op):
+def require_supported(op):
+    """Raises where the runtime has no operator for the options of a layer."""
     require_channels_last(op)
     if {*op.dilation_rate} != {1}:
         raise NotImplementedError(
@@ -99,7 +100,8 @@ def _require_supported(op):
         )
 
 
-def _require_whole_strides(op, shape, output_shape):
+def require_whole_strides(op, shape, output_shape):
+    """Raises where a layer with padding has another output size than the file format knows."""
     expected = tuple(size * stride for size, stride in zip(shape[1:-1], op.strides, strict=True))
     if op.padding == "same" and tuple(output_shape[1:-1]) != expected:
         raise NotImplementedError(

@@ -23,12 +23,28 @@ class Pad(PassThrough):
         pairs = _widths(step, len(x.shape))
         if getattr(step.op, "mode", "constant") != "constant":
             return write_mirrored(writer, x, pairs, shape, step.op.mode, name)
-        widths = writer.constant(f"{name}/widths", pairs)
-        out = like(writer, x, shape, name)
-        writer.operator(
-            "PAD", [x, widths], [out], "PadOptions", max(version(x), 4 if len(x.shape) > 4 else 1)
-        )
-        return out
+        return write_pad(writer, x, pairs, name)
+
+
+def write_pad(writer, x, pairs, name):
+    """Returns `x` with zeros around it; nothing is written where there are none.
+
+    Args:
+        writer: The file under construction.
+        x: Reference of a tensor, on a grid or not.
+        pairs: How many zeros go before and after, for each dimension.
+        name: Name of the output.
+    """
+    pairs = np.asarray(pairs, np.int32)
+    if not pairs.any():
+        return x
+    shape = [
+        size if size is None else size + sum(pair) for size, pair in zip(x.shape, pairs.tolist(), strict=True)
+    ]
+    out = like(writer, x, shape, name)
+    number = max(version(x), 4 if len(x.shape) > 4 else 1)
+    writer.operator("PAD", [x, writer.constant(f"{name}/widths", pairs)], [out], "PadOptions", number)
+    return out
 
 
 def _widths(step, rank: int) -> np.ndarray:
