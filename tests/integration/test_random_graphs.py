@@ -13,6 +13,8 @@ from kqat.core.errors import ExportError
 from tests.exactness import calibrated, reloaded
 from tests.integration.random_graphs import random_model
 
+# Ranges of graphs at random are as far apart as chance has it.
+pytestmark = pytest.mark.filterwarnings("ignore::kqat.core.errors.SharedGridWarning")
 SHARDS = 8
 GRAPHS = int(os.environ.get("KQAT_GRAPHS", "200"))
 FIRST_SEED = int(os.environ["KQAT_SEED"])
