@@ -144,7 +144,7 @@ def test_a_weight_that_two_quantizers_read_stays_as_it_is(tmp_path):
 
 
 def test_two_bits_take_a_quarter_of_eight(tmp_path):
-    """On a net of 131,072 weights; the configuration and the scales make up the difference."""
+    """On a net of 131,072 weights; the configuration, the plan and the scales make up the difference."""
     sizes = {}
     for bits in (2, 8):
         x = inputs = keras.Input((256,))
@@ -157,7 +157,7 @@ def test_two_bits_take_a_quarter_of_eight(tmp_path):
         sizes[bits] = kqat.save_packed(model, tmp_path / f"{bits}.kqat").stat().st_size
     weights = 2 * 256 * 256
     for bits in (2, 8):
-        assert weights * bits / 8 < sizes[bits] < weights * bits / 8 + 12_000
+        assert weights * bits / 8 < sizes[bits] < weights * bits / 8 + 12_500
     assert sizes[2] < 0.33 * sizes[8]
 
 

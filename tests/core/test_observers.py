@@ -95,14 +95,14 @@ def test_empty_batch_changes_nothing():
     batches=st.lists(arrays(np.float32, 5, elements=st.floats(-100, 100, width=32)), min_size=1, max_size=12),
     decay=st.sampled_from([0.0, 0.5, 0.9]),
 )
-def test_moving_average_equals_the_reference(batches, decay):
-    state = (0.0, 0.0, 0.0)
-    for batch in batches:
-        state = reference.moving_average(state, batch, decay)
+def test_moving_average_is_the_weighted_mean_of_the_extremes(batches, decay):
+    # Calibration sees every batch once, in any order: its average has no direction, unlike that of training.
+    rates = [1 / min(n + 1, 1 / (1 - decay)) for n in range(len(batches))]
+    weights = [rate * np.prod([1 - later for later in rates[n + 1 :]]) for n, rate in enumerate(rates)]
+    assert sum(weights) == pytest.approx(1)
     low, high = seen(MovingAverage(decay), *batches).range()
-    # The reference rounds to float32 at each of at most 12 steps of magnitude 100.
-    assert low == pytest.approx(min(state[0], 0), abs=1e-3)
-    assert high == pytest.approx(max(state[1], 0), abs=1e-3)
+    assert low == pytest.approx(min(np.dot(weights, [b.min() for b in batches]), 0), abs=1e-9)
+    assert high == pytest.approx(max(np.dot(weights, [b.max() for b in batches]), 0), abs=1e-9)
 
 
 def test_percentile_leaves_out_both_tails():

@@ -100,14 +100,46 @@ def test_lsq_scale_is_the_papers():
 
 def test_moving_average_starts_at_the_first_batch_and_is_the_mean_of_few():
     state = (-9, 9, 0)
-    for low, high in [(-1, 1), (-3, 2), (-5, 6)]:
-        state = reference.moving_average(state, np.array([low, high]), decay=0.99)
-    assert state == (-3, 3, 3)
+    for low, high in [(-1, 1), (-3, 2), (-5, 3)]:
+        state = reference.moving_average(state, np.array([low, high]), decay=0.99, bits=4)
+    assert state == (-3, 2, 3)
 
 
 def test_moving_average_forgets_at_its_decay():
-    low, high, _ = reference.moving_average((-1, 1, 50), np.array([-2.0, 3.0]), decay=0.5)
+    low, high, _ = reference.moving_average((-1, 1, 50), np.array([-2.0, 3.0]), decay=0.5, bits=4)
     assert (low, high) == (-1.5, 2)
+
+
+@pytest.mark.parametrize(
+    ("size", "count", "outwards", "inwards"),
+    [
+        # By hand, after n batches: up = min(n + 1, max(1, 100 * clip(B, 64, 4096) / 4096)),
+        # down = up * min(4 * (n + 1), 4096 / B).
+        (4096, 1000, 100, 100),  # as many samples as the range is to hold: the mean, both ways
+        (1024, 1000, 25, 100),
+        (64, 1000, 1.5625, 100),
+        (8, 1000, 1.5625, 800),  # in 6,400 samples, like a batch of 64
+        (8, 1, 1.5625, 12.5),  # after one batch
+        (1024, 1, 2, 8),
+    ],
+)
+def test_moving_average_goes_out_faster_than_it_comes_in(size, count, outwards, inwards):
+    batch = np.zeros(size, "float32")
+    batch[:2] = -2.0, 1.0
+    low, high, after = reference.moving_average((-1.5, 2.0, count), batch, decay=0.99)
+    assert low == pytest.approx(-1.5 - 0.5 / outwards, rel=1e-6)
+    assert high == pytest.approx(2.0 - 1.0 / inwards, rel=1e-6)
+    assert after == count + 1
+
+
+def test_moving_average_moves_by_the_width_at_most():
+    low, high, _ = reference.moving_average((-1, 3, 1000), np.array([-100.0, 100.0]), decay=0.5)
+    assert (low, high) == (-5, 7)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_moving_average_passes_over_what_is_not_finite(bad):
+    assert reference.moving_average((-1, 3, 5), np.array([bad, 1.0])) == (-1, 3, 5)
 
 
 def test_sign_of_zero_is_one():

@@ -10,6 +10,7 @@ from keras import layers as kl
 from keras import ops
 
 from kqat import quantizers
+from kqat.core.errors import NotCalibratedWarning
 from kqat.layers import FakeQuant
 from tests.transforms import zoo
 
@@ -46,7 +47,8 @@ def test_choice_of_quantizer(options, expected):
 def test_range_is_tracked_in_training_only():
     layer = FakeQuant()
     x = np.float32([[-1.0, 3.0]])
-    layer(x)
+    with pytest.warns(NotCalibratedWarning, match="Received: moving_average"):
+        layer(x)
     assert not layer.quantizer.is_calibrated
     layer(x, training=True)
     assert layer.quantizer.is_calibrated

@@ -59,7 +59,7 @@ def test_compiled_steps_are_the_eager_ones():
     run = compiled(step) if keras.backend.backend() == "jax" else None
     if run is None:  # stateful backends: the compiled function assigns by itself
         inner = compiled(lambda x: quantizer(x, training=True))
-    quantizer(ops.convert_to_tensor(data()))  # builds
+    quantizer.build(data().shape)
     variables = [v.value for v in quantizer.non_trainable_variables]
     for seed in range(6):
         batch = data(seed)
