@@ -73,8 +73,7 @@ def batches(
         DataError: The data is empty or infinite, or a batch has the wrong shape or type.
     """
     count, data = 0, _as_data(data)
-    raw_batches = _together(_raw_batches(data, slots, batch_size, endless), slots, batch_size)
-    for number, raw in enumerate(raw_batches):
+    for number, raw in enumerate(_raw_batches(data, slots, batch_size, endless)):
         yield _checked(*_inputs_and_labels(raw, len(slots)), slots, f"batch {number}")
         count += 1
     if not count and not empty:
@@ -125,6 +124,11 @@ def _is_sample(raw, slots) -> bool:
     )
 
 
+def _is_one_sample(data, slots) -> bool:
+    """Tells a list of samples that has only one from the list of a model's only input."""
+    return isinstance(data, list) and len(slots) == 1 and _is_sample(data, slots)
+
+
 def _stacked(samples):
     """Returns samples `(inputs, labels)` as one batch."""
     stack = lambda *parts: np.stack([_numpy(part, "data", "a sample") for part in parts])  # noqa: E731
@@ -136,18 +140,20 @@ def _stacked(samples):
 
 def _raw_batches(data, slots, batch_size, endless=False) -> Iterator[Any]:
     if isinstance(data, keras.utils.PyDataset):
-        yield from (data[i] for i in range(data.num_batches or len(data)))
-    elif _is_arrays(data, len(slots)):
+        yield from _together((data[i] for i in range(data.num_batches or len(data))), slots, batch_size)
+    elif _is_arrays(data, len(slots)) and not _is_one_sample(data, slots):
         leaves = keras.tree.flatten(data)
         if len({len(leaf) for leaf in leaves}) != 1:
             shapes = [tuple(leaf.shape) for leaf in leaves]
             raise DataError(f"The arrays differ in their number of samples. Received: shapes {shapes}.")
+        if _is_sample(data, slots):
+            batch_size = len(leaves[0])  # an error is to name the shape as it was given
         for start in range(0, len(leaves[0]), batch_size):
             yield keras.tree.map_structure(lambda x: x[start : start + batch_size], data)  # noqa: B023
     elif hasattr(data, "__iter__") and not isinstance(data, str | bytes | dict):
         if not endless and getattr(data, "cardinality", None) is not None and int(data.cardinality()) == -1:
             raise DataError("The dataset never ends. Received: an infinite dataset. Use dataset.take(n).")
-        yield from data
+        yield from _together(data, slots, batch_size)
     else:
         raise DataError(f"This is not data for a model. Received: {_describe(data)}. {_FORMS}")
 

@@ -312,7 +312,7 @@ WRONG_DATA = [
     (np.full((2, *SHAPE), np.nan), "not finite"),
     (np.full((2, *SHAPE), "a"), "must be numbers"),
     ((images(4), np.zeros(3)), "differ in their number of samples"),
-    ([(images(4), np.zeros(3))], "labels of output 'head_quant' do not fit"),
+    ([(images(4), np.zeros(3))], "labels of output 'head' do not fit"),
     ((images(4), [np.zeros(4), np.zeros(4)]), "one array of labels an output. Received: 2"),
     ({"image": images(4), "other": images(4)}, "takes 1 inputs. Received in batch 0: 2"),
     (7, "not data for a model. Received: int"),
@@ -327,8 +327,18 @@ def test_wrong_data_is_named(q, export):
 
 
 def test_a_missing_batch_axis_is_recognized(q, export):
-    with pytest.raises(VerifyError, match=r"Add the batch axis: x\[None\]"):
-        kqat.verify(q, export, [images(1)[0]])
+    for batch_size in (4, 32):  # fewer and more than the sample has rows
+        with pytest.raises(VerifyError, match=r"Add the batch axis: x\[None\]"):
+            kqat.verify(q, export, images(1)[0], batch_size=batch_size)
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_samples_without_a_batch_axis_are_put_together(q, export, x, expected, count):
+    pairs = list(zip(x[:count], expected[:count], strict=True))
+    for data in (list(x[:count]), iter(x[:count]), pairs):
+        report = kqat.verify(q, export, data, batch_size=2)
+        assert (report.samples, report.max_lsb) == (count, 0)
+    assert report.accuracy == 1.0
 
 
 def test_an_endless_dataset_is_refused(q, export):
@@ -415,7 +425,7 @@ def test_report_prints_as_a_table(q, export, x, expected):
     text = str(kqat.verify(q, export, (x, expected), layers=True))
     for part in (
         "bit-equal",
-        "head_quant",
+        "\nhead ",
         "LSB histogram: 0: 200",
         "accuracy: file 100",
         "layers compared: 5",
@@ -426,7 +436,7 @@ def test_report_prints_as_a_table(q, export, x, expected):
 def test_report_prints_through_rich(q, export, x):
     console = pytest.importorskip("rich.console").Console(width=100, record=True, file=io.StringIO())
     console.print(kqat.verify(q, export, x))
-    assert "head_quant" in console.export_text()
+    assert "│ head " in console.export_text()
 
 
 def test_an_empty_report_has_no_shares():
