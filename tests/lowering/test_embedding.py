@@ -116,8 +116,9 @@ def test_models_read_ids(bits, mask_zero, tmp_path):
 
 
 def test_the_mask_goes_through_the_quantized_layers():
-    q = kqat.quantize(reader(mask_zero=True), 8)
-    mask = q(np.int32([[0, 3, 0, *range(6)]]))._keras_mask
+    ids = np.int32([[0, 3, 0, *range(6)]])
+    q = kqat.calibrate(kqat.quantize(reader(mask_zero=True), 8), ids, verbose=0)
+    mask = q(ids)._keras_mask
     np.testing.assert_array_equal(
         ops.convert_to_numpy(mask), [[False, True, False, False, True, True, True, True, True]]
     )

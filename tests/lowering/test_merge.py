@@ -170,8 +170,3 @@ def test_a_constant_far_from_the_output_is_moved_too():
     op, args, kwargs = record(lambda x: x + 1e-6, (None, 256))
     source = grid(8, 0.1)
     check(op, (source,), grid(8, 0.13), every_level(source, 16), args=args, kwargs=kwargs)
-
-
-def test_multiply_of_three_is_refused():
-    with pytest.raises(NotImplementedError, match="two operands"):
-        check(layers.Multiply(), (grid(),) * 3, grid(), *[every_level(grid())] * 3)

@@ -1,7 +1,8 @@
 """Conv2DTranspose and Conv1DTranspose between int16 tensors.
 
-XNNPACK takes no int16, and the runtime's own TRANSPOSE_CONV wants to know the size of the batch. A convolution
-with strides of 1 computes the same sums: zeros go between the inputs, and the kernel is turned around.
+XNNPACK takes no int16, and the runtime's own TRANSPOSE_CONV wants to know the size of the batch. A
+convolution with strides of 1 computes the same sums: zeros go between the inputs, and the kernel is turned
+around.
 """
 
 import math
