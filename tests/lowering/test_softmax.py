@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from kqat.lowering.base import Input, Step
-from kqat.lowering.registry import lowering_for
 from kqat.lowering.softmax import PROBABILITY
-from tests.lowering.harness import grid, write
+from tests.lowering.harness import grid
 from tests.lowering.parity import check, float_error
 
 
@@ -46,10 +44,3 @@ def test_sequences():
 def test_float():
     x = np.random.default_rng(0).normal(0, 3, (50, 11)).astype(np.float32)
     assert float_error(layers.Softmax(), x) <= 1e-6  # two float32 exp functions
-
-
-def test_another_axis_is_refused():
-    layer = layers.Softmax(axis=1)
-    step = Step(layer, (grid(),), PROBABILITY, args=(Input(0),))
-    with pytest.raises(NotImplementedError, match="last axis"):
-        write(lowering_for(layer), step, (None, 4, 5))

@@ -5,7 +5,8 @@ Forward, with input levels `da`, `db`, scales `sa`, `sb`, `so`, and `*` the elem
     add:      the same with `min(-db, 32767)` in place of `db`
     multiply: `(da * db) * (sa * sb / so)`, the factor in float32
 
-ADD itself rounds otherwise in its vector instructions than in the scalar rest of a row; SUB has none.
+ADD itself rounds differently in its vector instructions than in the scalar rest of a row; SUB has none. Where
+the scales are too far apart for these, the arithmetic is float; see `int16.far_apart`.
 """
 
 import keras
@@ -17,6 +18,7 @@ from kqat.lowering.arguments import operands, to_numpy
 from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.int16.border import INT16_MAX, full_grid, require_ratio, widen
 from kqat.lowering.int16.factor import factor
+from kqat.lowering.int16.far_apart import float_forward, in_reach, write_float
 from kqat.lowering.int16.rescale import multiply_32
 from kqat.lowering.int16.weighted import to_real
 from kqat.lowering.merge import Term, broadcast, fail_unless_two
@@ -27,6 +29,7 @@ from kqat.lowering.weighted import write_output
 _SHIFT = 15
 _NUMBER_LEVELS = 2.0**14  # of a single number: its scale is exact, and small enough for products that grow
 _VERSIONS = {"SUB": 5, "MUL": 4}
+_REACH = {"SUB": (2.0**-16, 2.0**13), "MUL": (2.0**-31, 0.5)}  # of the ratios that the factors are made of
 
 
 def subtract_levels(da, db, sa, sb, so):
@@ -105,17 +108,60 @@ def _operator(writer, kind, a, b, out, fused):
 
 def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     """Writes one `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
-    so = np.float32(step.output.scale)
-    if kind == "MUL":
-        require_ratio(np.float32(a.grid.scale) * np.float32(b.grid.scale) / so, 2.0**-31, 0.5, name)
-    else:
-        ratios = np.asarray([a.grid.scale, b.grid.scale], np.float32) / so
-        require_ratio(ratios, 2.0**-16, 2.0**13, name)
+    ratios = [ops.convert_to_numpy(ratio) for ratio in _ratios(kind, a.grid, b.grid, step.output)]
+    require_ratio(np.float32(ratios), *_REACH[kind], name)
 
     def emit(out, fused):
         _operator(writer, kind, a.value, b.value, out, fused)
 
     return Term(write_output(writer, step, broadcast(a.value.shape, b.value.shape), name, emit), step.output)
+
+
+def _ratios(kind, a: Grid, b: Grid, out: Grid) -> list:
+    if kind == "MUL":
+        return [ops.divide(ops.multiply(a.scale, b.scale), out.scale)]
+    return [ops.divide(a.scale, out.scale), ops.divide(b.scale, out.scale)]
+
+
+class Chain(Lowering):
+    """Operands that are taken in one by one, on grids on which nothing saturates until the last."""
+
+    kind = ""  # of the runtime's operator
+    float_kind = ""  # of the float operator in its place
+
+    def partial(self, terms) -> Grid:
+        """Returns the grid of what the first operands make."""
+        raise NotImplementedError
+
+    def exact(self, step, *inputs):
+        """Returns the output of the integer kernel."""
+        raise NotImplementedError
+
+    def write_exact(self, writer, step, inputs, name):
+        """Writes the integer kernel."""
+        raise NotImplementedError
+
+    def forward(self, step, *inputs):
+        reached, far = self._is_in_reach(step), float_forward(self.float_kind, step, inputs)
+        return ops.where(reached, self.exact(step, *inputs), far)
+
+    def emit(self, writer, step, inputs, name):
+        if ops.convert_to_numpy(self._is_in_reach(step)):
+            return self.write_exact(writer, step, inputs, name)
+        return write_float(writer, self.float_kind, step, inputs, name)
+
+    def _is_in_reach(self, step: Step):
+        grids = [
+            step.inputs[leaf.position] if isinstance(leaf, Input) else constant_term(leaf).grid
+            for leaf in operands(step)
+        ]
+        terms, ratios = [Term(None, grid) for grid in grids], []
+        before = grids[0]
+        for count, grid in enumerate(grids[1:], 2):
+            out = step.output if count == len(grids) else self.partial(terms[:count])
+            ratios += _ratios(self.kind, before, grid, out)
+            before = out
+        return in_reach(ratios, *_REACH[self.kind])
 
 
 def partial_grid(terms) -> Grid:
@@ -128,10 +174,12 @@ def partial_grid(terms) -> Grid:
 
 
 @register(keras.layers.Add, "ops.Add", storage=16)
-class Add(Lowering):
+class Add(Chain):
     """SUB of negatives, in a chain whose partial sums never saturate."""
 
-    def forward(self, step, *inputs):
+    kind, float_kind, partial = "SUB", "ADD", staticmethod(partial_grid)
+
+    def exact(self, step, *inputs):
         first, *rest = terms = read_terms(step, inputs)
         for count, term in enumerate(rest, 2):
             last = count == len(terms)
@@ -143,7 +191,7 @@ class Add(Lowering):
             first = Term(ops.clip(levels, -INT16_MAX - 1, INT16_MAX), grid)
         raise AssertionError("an addition has two operands or more")
 
-    def emit(self, writer, step, inputs, name):
+    def write_exact(self, writer, step, inputs, name):
         first, *rest = terms = write_terms(writer, step, inputs, name, negate_rest=True)
         for count, term in enumerate(rest, 2):
             part, part_name = step, name
@@ -155,16 +203,19 @@ class Add(Lowering):
 
 
 @register(keras.layers.Subtract, "ops.Subtract", storage=16)
-class Difference(Lowering):
+class Difference(Chain):
     """SUB of two tensors, or of a tensor and a constant."""
 
-    def forward(self, step, *inputs):
+    kind = float_kind = "SUB"
+    partial = staticmethod(partial_grid)
+
+    def exact(self, step, *inputs):
         a, b = terms = read_terms(step, inputs)
         fail_unless_two(step, terms)
         levels = subtract_levels(a.value, b.value, a.grid.scale, b.grid.scale, step.output.scale)
         return to_real(levels, step.output, step.activation)
 
-    def emit(self, writer, step, inputs, name):
+    def write_exact(self, writer, step, inputs, name):
         a, b = terms = write_terms(writer, step, inputs, name)
         fail_unless_two(step, terms)
         return write_pair(writer, "SUB", a, b, step, name).value
@@ -176,11 +227,22 @@ def partial_product_grid(a: Term, b: Term) -> Grid:
     return full_grid(ops.multiply(ops.multiply(*tops), float(np.float32(1 / INT16_MAX))))
 
 
+def partial_product_of(terms) -> Grid:
+    """Returns the grid of the product of all operands but the last, times the last."""
+    grid = terms[0].grid
+    for term in terms[1:]:
+        grid = partial_product_grid(Term(None, grid), term)
+    return grid
+
+
 @register(keras.layers.Multiply, "ops.Multiply", storage=16)
-class Multiply(Lowering):
+class Multiply(Chain):
     """MUL, in a chain whose partial products never saturate."""
 
-    def forward(self, step, *inputs):
+    kind = float_kind = "MUL"
+    partial = staticmethod(partial_product_of)
+
+    def exact(self, step, *inputs):
         first, *rest = terms = read_terms(step, inputs)
         for count, term in enumerate(rest, 2):
             last = count == len(terms)
@@ -191,7 +253,7 @@ class Multiply(Lowering):
             first = Term(ops.clip(levels, -INT16_MAX - 1, INT16_MAX), grid)
         raise AssertionError("a product has two operands or more")
 
-    def emit(self, writer, step, inputs, name):
+    def write_exact(self, writer, step, inputs, name):
         first, *rest = terms = write_terms(writer, step, inputs, name)
         for count, term in enumerate(rest, 2):
             part, part_name = step, name

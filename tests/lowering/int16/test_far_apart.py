@@ -1,0 +1,28 @@
+"""Sums, differences and products of tensors whose scales no integer kernel brings together."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers as kl
+
+import kqat
+
+MERGES = {
+    "add": lambda a, b: kl.Add()([a, b]),
+    "add three, with ReLU": lambda a, b: keras.ops.relu(kl.Add()([a, b, a])),
+    "subtract": lambda a, b: kl.Subtract()([b, a]),
+    "multiply": lambda a, b: kl.Multiply()([a, b]),
+    "subtract from a number": lambda a, b: 1e-3 - b,
+}
+
+
+@pytest.mark.parametrize("size", [1e-8, 1.0, 1e6])
+@pytest.mark.parametrize("name", MERGES)
+def test_file_computes_what_the_model_computes(name, size):
+    inputs = keras.Input((6,))
+    start = keras.initializers.RandomNormal(stddev=size, seed=1)
+    parts = kl.Dense(4)(inputs), kl.Dense(4, kernel_initializer=start)(inputs)
+    model = keras.Model(inputs, kl.Dense(3)(MERGES[name](*parts)))
+    x = np.random.default_rng(0).normal(size=(32, 6)).astype("float32")
+    q = kqat.calibrate(kqat.quantize(model, (8, 16)), x, verbose=0)
+    assert kqat.verify(q, kqat.export_tflite(q, fallback="error"), x).mismatches == 0
