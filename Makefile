@@ -1,6 +1,7 @@
 # The whole set-up on a machine with Python 3.10 or newer and make:
 #   make demo   train, quantize at 8, 4 and 2 bits, export, verify, one table and one chart
 #   make test   the tests of the Python package
+#   make random-graphs   200 random models, other ones in every run: file against model, bit for bit
 #   make cpp    build and test the C++ programs; needs the Debian packages that tflite_c++/README.md names
 #   make cpp-sanitize   the same with AddressSanitizer and UndefinedBehaviorSanitizer
 #   make cpp-aarch64    build them for 64-bit ARM, and test under an emulator what is exact there
@@ -22,7 +23,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit backends larq examples docs cpp cpp-sanitize cpp-aarch64 clean
+.PHONY: help demo test lint types unit backends larq examples docs random-graphs cpp cpp-sanitize cpp-aarch64 clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -55,6 +56,11 @@ types: $(VENV)/.dev
 
 unit: $(VENV)/.dev
 	KERAS_BACKEND=tensorflow $(PYTEST) -n 2 tests
+
+# Other graphs in every run. What it finds is seldom the fault of the last change: KQAT_SEED=<seed> repeats it.
+random-graphs: $(VENV)/.dev
+	KQAT_SEED=$${KQAT_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')} KERAS_BACKEND=tensorflow \
+		$(PYTEST) -n 2 tests/integration/test_random_graphs.py
 
 backends: $(VENV)/.dev
 	KERAS_BACKEND=jax $(PYTEST) -n 2 $(AGNOSTIC)
