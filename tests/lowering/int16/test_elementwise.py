@@ -112,13 +112,11 @@ def test_moves(rng, layer, shapes):
     np.testing.assert_array_equal(theirs, ours)
 
 
-def test_scales_too_far_apart_are_refused(rng):
-    for op, target in ((kl.Add(), 1e-9), (kl.Multiply(), 1e-9), (kl.GlobalAveragePooling1D(), 1e-9)):
-        sources = [wide.grid(1e-3)] * (1 if isinstance(op, kl.GlobalAveragePooling1D) else 2)
-        args = ([Input(0), Input(1)],) if len(sources) > 1 else (Input(0),)
-        step = Step(op, tuple(sources), wide.grid(target), "linear", None, args)
-        with pytest.raises(ValueError, match="too far apart for the int16 kernel"):
-            harness.write(lowering_for(op, 16), step, *[(None, 4, 3)] * len(sources))
+def test_scales_too_far_apart_for_a_mean_are_refused():
+    op = kl.GlobalAveragePooling1D()
+    step = Step(op, (wide.grid(1e-3),), wide.grid(1e-9), "linear", None, (Input(0),))
+    with pytest.raises(ValueError, match="too far apart for the int16 kernel"):
+        harness.write(lowering_for(op, 16), step, (None, 4, 3))
 
 
 def test_narrow_grids_in_int16_are_refused():
