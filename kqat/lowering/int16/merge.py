@@ -109,7 +109,7 @@ def _operator(writer, kind, a, b, out, fused):
 def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     """Writes one `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
     ratios = [ops.convert_to_numpy(ratio) for ratio in _ratios(kind, a.grid, b.grid, step.output)]
-    require_ratio(np.float32(ratios), *_REACH[kind], name)
+    require_ratio(np.asarray(ratios, np.float32), *_REACH[kind], name)
 
     def emit(out, fused):
         _operator(writer, kind, a.value, b.value, out, fused)
@@ -129,7 +129,8 @@ class Chain(Lowering):
     kind = ""  # of the runtime's operator
     float_kind = ""  # of the float operator in its place
 
-    def partial(self, terms) -> Grid:
+    @staticmethod
+    def partial(terms) -> Grid:
         """Returns the grid of what the first operands make."""
         raise NotImplementedError
 
@@ -177,7 +178,8 @@ def partial_grid(terms) -> Grid:
 class Add(Chain):
     """SUB of negatives, in a chain whose partial sums never saturate."""
 
-    kind, float_kind, partial = "SUB", "ADD", staticmethod(partial_grid)
+    kind, float_kind = "SUB", "ADD"
+    partial = staticmethod(partial_grid)
 
     def exact(self, step, *inputs):
         first, *rest = terms = read_terms(step, inputs)
