@@ -74,11 +74,15 @@ class _Stripper:
         return keras.Model(inputs, outputs, name=self.graph.name)
 
     def _name_outputs(self, outputs) -> None:
-        """Calls operations at the end after the outputs of the model, where those had names of their own."""
+        """Calls operations at the end after the outputs of the model, where those had names of their own.
+
+        Layers keep theirs, by which weights are transferred.
+        """
         taken = {*self.names.values(), *self.graph.input_names.values()}
         for tensor, name in zip(keras.tree.flatten(outputs), self.output_names, strict=True):
-            if name and name not in taken:
-                tensor._keras_history.operation.name = name
+            op = tensor._keras_history.operation
+            if name and name not in taken and not isinstance(op, keras.layers.Layer):
+                op.name = name
                 taken.add(name)
 
     def _add(self, node: Node) -> None:
