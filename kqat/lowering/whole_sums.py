@@ -19,7 +19,14 @@ def whole_sum(do, x, axes, bound: float):
         x: Whole numbers.
         axes: The axes to sum over, `LARGEST_COUNT` elements at most.
         bound: No element, or no mean of nonnegative elements, is larger.
+
+    Raises:
+        NotImplementedError: There are more elements.
     """
+    if count(x, axes) > LARGEST_COUNT:
+        raise NotImplementedError(
+            f"There is no exact sum of so many values. Received: {count(x, axes)}. Use up to {LARGEST_COUNT}."
+        )
     if bound * count(x, axes) < EXACT:
         return do.sum(x, axes)
     high, low = halves(do, x)

@@ -150,8 +150,8 @@ def test_exclude_and_include_win_over_rules():
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
-        ([{"bits": 4}], "list of rules"),
-        (["a"], "list of rules"),
+        ([{"bits": 4}], "under 'match'"),
+        (["a"], "under 'match'"),
         ([{"match": "a", "bit": 4}], "Unknown entry"),
         ([{"match": "a", "bits": 0}], "bits=0"),
         ([{"match": "a", "quantizer": "best"}], "quantizer='best'"),
