@@ -71,7 +71,7 @@ def _check_parts(layer: LayerPlan) -> None:
     """Checks the entries that only some modes have."""
     if layer.mode != "fused" and layer.into is not None:
         raise _refusal(layer, "into", f"Use null: a layer in mode {layer.mode!r} is part of no other.")
-    if layer.activation_replaced and not (layer.output is not None and layer.output.quantizer == "sign"):
+    if layer.activation_replaced and layer.output is None:
         raise _refusal(layer, "activation_replaced", "Use false: no signs are made of its output.")
 
 
