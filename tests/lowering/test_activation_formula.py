@@ -30,12 +30,16 @@ OPTIONS = [
 ]
 AXES = [
     *(
-        layers.Softmax(axis=1),
-        layers.Softmax(axis=(1, 2)),
+        lambda x: layers.Softmax(axis=1)(x),  # made anew, or names repeat in another session of Keras
+        lambda x: layers.Softmax(axis=(1, 2))(x),
         lambda x: ops.softmax(x, axis=2),
-        layers.Softmax(3),
+        lambda x: layers.Softmax(3)(x),
     ),
-    *(layers.Activation("log_softmax"), lambda x: ops.log_softmax(x, axis=1), ops.log_softmax),
+    *(
+        lambda x: layers.Activation("log_softmax")(x),
+        lambda x: ops.log_softmax(x, axis=1),
+        ops.log_softmax,
+    ),
 ]
 
 
