@@ -32,6 +32,10 @@ class ConstantPad(keras.layers.Layer):
         """Returns the padded tensor."""
         return ops.pad(inputs, self.pad_width, constant_values=self.value)
 
+    def as_operation(self, inputs):
+        """Returns what Keras's own operation makes of the tensor."""
+        return ops.pad(inputs, self.pad_width, constant_values=self.value)
+
     def compute_output_shape(self, input_shape):
         """Returns the shape of the padded tensor."""
         pairs = zip(input_shape, self.pad_width, strict=True)

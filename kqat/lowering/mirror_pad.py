@@ -36,6 +36,10 @@ class MirrorPad(keras.layers.Layer):
                 inputs = ops.take(inputs, np.pad(numbers, (before, after), mode=self.mode), axis=axis)
         return inputs
 
+    def as_operation(self, inputs):
+        """Returns what Keras's own operation makes of the tensor."""
+        return ops.pad(inputs, self.pad_width, mode=self.mode)
+
     def compute_output_spec(self, inputs):
         """Returns the shape of the padded tensor."""
         pairs = zip(inputs.shape, self.pad_width, strict=True)

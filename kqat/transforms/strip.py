@@ -137,6 +137,8 @@ class _Stripper:
         return self.layers[path](*args, **kwargs)
 
     def _call(self, path: str, op: keras.Operation, args, kwargs):
+        if hasattr(op, "as_operation"):  # a layer that stands in for an operation of Keras's
+            return op.as_operation(*args, **kwargs)
         plain = float_class(op)
         if path not in self.layers:
             name = {"name": self.names[path]} if self.names[path] != op.name else {}
