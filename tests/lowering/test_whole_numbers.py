@@ -11,7 +11,8 @@ from kqat.core.errors import ExportError, NothingQuantizedWarning
 from tests.exactness import assert_exact, branches, images
 
 JAX = keras.backend.backend() == "jax"
-INT64 = pytest.param("int64", marks=pytest.mark.skipif(JAX, reason="JAX has int64 only where it is told so"))
+WIDE = pytest.mark.skipif(JAX, reason="JAX has int64 only where it is told so")
+INT64 = pytest.param("int64", marks=WIDE)
 NUMBERS = np.random.default_rng(0).integers(-20, 20, (16, 6))
 BYTES = np.random.default_rng(0).integers(0, 256, (8, 6, 6, 3))
 
@@ -101,7 +102,8 @@ REAL = {
 
 
 @pytest.mark.parametrize(
-    ("dtype", "bits", "io"), [("uint8", 8, "float32"), ("int32", 4, "int8"), ("int16", 8, "uint8")]
+    ("dtype", "bits", "io"),
+    [("uint8", 8, "float32"), ("int32", 4, "int8"), pytest.param("int64", 8, "uint8", marks=WIDE)],
 )
 def test_whole_numbers_that_become_real(dtype, bits, io, tmp_path):
     x = keras.Input((6, 6, 3), dtype=dtype)
