@@ -5,6 +5,7 @@ Forward (the runtime's QUANTIZE from int8 to int8):
 
 This is fixed-point arithmetic: not the nearest level in every case, and the identity where the scales
 are equal. Where their ratio is below 1/256 or from 128 on, a MUL takes the place of QUANTIZE; see `reach`.
+Where one of the grids is of 16 bits, the tensor goes through float: `clip(rint(x * (1 / so)), qmin, qmax) * so`.
 """
 
 from dataclasses import replace
@@ -13,6 +14,8 @@ import numpy as np
 from keras import ops
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
+from kqat.lowering.base import BORDER
+from kqat.lowering.border import quantize_forward, write_requantize
 from kqat.lowering.reach import moved_levels, write_moved
 from kqat.lowering.requantize import bounds, to_levels
 
@@ -38,8 +41,9 @@ def rescale(x, source: Grid, target: Grid):
     if source is target:
         return x
     levels, ratio = to_levels(x, source), ops.divide(source.scale, target.scale)
-    near = fixed_point(levels, ratio)
-    return to_real(ops.where(_is_near(ratio), near, moved_levels(levels, source, target)), target)
+    moved = ops.where(_is_near(ratio), fixed_point(levels, ratio), moved_levels(levels, source, target))
+    wide = ops.greater(ops.maximum(source.levels, target.levels), float(INT8_MAX - INT8_MIN))
+    return ops.where(wide, quantize_forward(x, target), to_real(moved, target))
 
 
 def _is_near(ratio):
@@ -96,6 +100,9 @@ def write_rescale(writer, x, grid: Grid, name: str):
     inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
     if inside and np.float32(x.grid.scale) == np.float32(grid.scale):
         return write_whole(writer, x, grid, name)
+    if 16 in (x.grid.storage_bits, grid.storage_bits):
+        with writer.owned(BORDER):
+            return write_requantize(writer, x, grid, name)
     unsigned = float(x.grid.qmin) >= 0
     if not ops.convert_to_numpy(_is_near(np.float32(x.grid.scale) / np.float32(grid.scale))):
         return write_moved(writer, x, grid, name, unsigned)

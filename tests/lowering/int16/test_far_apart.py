@@ -1,4 +1,4 @@
-"""Sums, differences and products of tensors whose scales no integer kernel brings together."""
+"""Operations on tensors whose scales no integer kernel brings together, or that move to another grid."""
 
 import keras
 import numpy as np
@@ -13,6 +13,10 @@ MERGES = {
     "subtract": lambda a, b: kl.Subtract()([b, a]),
     "multiply": lambda a, b: kl.Multiply()([a, b]),
     "subtract from a number": lambda a, b: 1e-3 - b,
+    "maximum with a number": lambda a, b: keras.ops.maximum(b, 0.1),
+    "maximum of both": lambda a, b: kl.Maximum()([a, b]),
+    "pad with a number": lambda a, b: keras.ops.pad(b, [[0, 0], [1, 0]], constant_values=0.7),
+    "stack": lambda a, b: keras.ops.reshape(keras.ops.stack([a, b], 1), (-1, 8)),
 }
 
 
