@@ -14,9 +14,7 @@ MERGES = {
     "multiply": lambda a, b: kl.Multiply()([a, b]),
     "subtract from a number": lambda a, b: 1e-3 - b,
     "maximum with a number": lambda a, b: keras.ops.maximum(b, 0.1),
-    "maximum of both": lambda a, b: kl.Maximum()([a, b]),
     "pad with a number": lambda a, b: keras.ops.pad(b, [[0, 0], [1, 0]], constant_values=0.7),
-    "stack": lambda a, b: keras.ops.reshape(keras.ops.stack([a, b], 1), (-1, 8)),
 }
 
 
