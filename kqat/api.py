@@ -81,6 +81,8 @@ def quantize(
         fake-quantized values; in inference with the integers of the deployed file. For the engine `"tfmot"`
         a tf_keras model.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Raises:
         TraceError: The model is not built or cannot be recorded.
         PlanError: An argument is wrong, or `strict=True` and a layer is not covered.
@@ -122,6 +124,8 @@ def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
 
     Returns:
         A `Plan`: `print` it, save it with `to_json`, edit it, and pass it back as `recipe=`.
+
+    Threads: may share the model, where none changes it meanwhile.
     """
     _accept(model)
     if _is_for_tfmot(model, options.get("engine", "auto")):
@@ -145,6 +149,8 @@ def strip_fake_quant(model):
 
     Invariant: for a model that was quantized and not trained, the result computes exactly what the
         original did.
+
+    Threads: may share the model, where none changes it meanwhile.
     """
     if is_tf_keras(model):
         return import_module("kqat.legacy.strip").strip_fake_quant(model)

@@ -27,6 +27,8 @@ def quantized_scope(quantize: bool = True) -> Iterator[bool]:
     Args:
         quantize: `False` within a scope shows the latent weights again.
 
+    Threads: a scope holds for the thread, or the asynchronous task, that enters it.
+
     Example:
         >>> import keras, kqat, numpy as np
         >>> layer = kqat.layers.QuantDense(2, kernel_quantizer="ste_sign", use_bias=False)

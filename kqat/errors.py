@@ -1,4 +1,7 @@
-"""Everything that kqat raises and warns of, to catch by name: `except kqat.errors.PlanError`."""
+"""Everything that kqat raises and warns of, to catch by name: `except kqat.errors.PlanError`.
+
+Threads: may share what was raised; nothing changes it.
+"""
 
 from kqat.core.errors import (
     BusyError,

@@ -86,6 +86,8 @@ def load_packed(
         compile: Whether to compile the model as it was; its optimizer starts anew.
         safe_mode: Whether to refuse configurations that run arbitrary code.
 
+    Threads: may call it at any time.
+
     Raises:
         CheckpointError: The file cannot be read, is damaged, was written by a newer version, describes no
             model that can be made here, or holds numbers that are not finite.

@@ -1,5 +1,7 @@
 """Runs `.tflite` files, packed ones included, on LiteRT's default CPU path. Loads no Keras.
 
+Threads: may share a runtime: each call gets its own answer, one computes at a time.
+
 Example:
     >>> import keras, kqat, numpy as np
     >>> x = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
@@ -48,6 +50,8 @@ def load(
         A runtime: a `Runtime` for an `Export`, an `IsolatedRuntime` with the same attributes for paths and
         bytes. All are context managers, and threads may share them.
 
+    Threads: may call it at any time.
+
     Raises:
         FileError: The file cannot be read, is damaged, or the runtime refuses it.
     """
@@ -63,6 +67,8 @@ def expand(source: Any, path: str | Path | None = None) -> bytes:
         source: Path or bytes of a `.tflite` file, or what `kqat.export_tflite` returned. A file that is
             not packed stays as it is.
         path: Where to write it as well; the file appears whole or not at all.
+
+    Threads: may call it at any time.
 
     Raises:
         FileError: The file cannot be read, or is packed and damaged.

@@ -25,6 +25,8 @@ def load_model(path, custom_objects=None, compile=True, safe_mode=True) -> keras
         compile: Whether to restore optimizer, loss and metrics.
         safe_mode: Whether to refuse configurations that run arbitrary code.
 
+    Threads: may call it at any time.
+
     Raises:
         CheckpointError: The file cannot be read, is damaged, describes no model that can be made here, or
             holds weights that are not finite.

@@ -1,4 +1,7 @@
-"""Keras callbacks of quantization-aware training."""
+"""Keras callbacks of quantization-aware training.
+
+Threads: an object belongs to one training.
+"""
 
 from kqat.callbacks.bit_schedule import BitSchedule
 from kqat.callbacks.error_decay import ErrorDecay

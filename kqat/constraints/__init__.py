@@ -1,4 +1,7 @@
-"""Constraints on latent weights."""
+"""Constraints on latent weights.
+
+Threads: may share an object; it holds numbers that nothing changes.
+"""
 
 import keras
 

@@ -73,6 +73,8 @@ class Rule:
         quantizer: Quantizer family, `"auto"`, `"lsq"`, `"ema"` or `"pact"`.
         share: Of a concatenation: `False` gives each part a grid of its own, with a requantization in front
             of the concatenation; `True` one grid to all, also where it only collects results.
+
+    Threads: may share it; nothing changes it.
     """
 
     match: Pattern
@@ -156,6 +158,8 @@ class LayerPlan:
             between exact borders), `"float"` (kqat's float operators), `"converter"` (only TensorFlow's
             converter can write it) or `"nothing"` (the export raises; `reason` says why and what to do).
             Empty where it is not known, as for models of tf_keras.
+
+    Threads: may share it; nothing changes it.
     """
 
     path: str

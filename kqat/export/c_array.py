@@ -34,6 +34,8 @@ def export_c_array(tflite: Any, path: str | Path, name: str | None = None) -> Pa
     Returns:
         The path of the header.
 
+    Threads: may call it at any time.
+
     Raises:
         FileError: The bytes are not a sound `.tflite` file.
         ValueError: The name has no letter or digit to make an identifier of.

@@ -38,6 +38,8 @@ def export_dynamic(model: keras.Model, path: str | Path | None = None, bits: int
         path: Where to write; the file appears whole or not at all.
         bits: Width, 1 to 8, of weights without a trained grid. They are stored in 2, 4 or 8 bits.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Raises:
         TypeError: `bits` is not a whole number.
         ValueError: `bits` is not 1 to 8.

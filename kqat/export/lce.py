@@ -42,6 +42,8 @@ def export_lce(
         target: `"arm"`, or `"xcore"`, which has no convolutions padded with 0 and no maximum of signs.
         io: Type of the inputs and outputs that have a grid, as for `export_tflite`.
 
+    Threads: may share the model, where none changes it meanwhile.
+
     Raises:
         ExportError: A layer that is binary in the model cannot be in the file, or is not.
         NotCalibratedError: A range was never set by data.

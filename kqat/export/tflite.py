@@ -42,6 +42,8 @@ class Export:
         content: The file.
         report: What is in it.
         path: Where it was written, or `None`.
+
+    Threads: may share it; nothing changes it.
     """
 
     content: bytes

@@ -44,6 +44,8 @@ def register(
     Returns:
         The class, or the decorator.
 
+    Threads: register before threads begin to quantize; all of them see it.
+
     Raises:
         TypeError: `layer` is no layer class, or `lowering` no `Lowering`.
         ValueError: The class computes what Keras's own class does, or the arguments contradict each other.

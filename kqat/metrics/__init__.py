@@ -1,4 +1,7 @@
-"""Metrics of binary networks."""
+"""Metrics of binary networks.
+
+Threads: an object belongs to one training.
+"""
 
 from kqat.metrics.flip_ratio import FlipRatio
 

@@ -1,4 +1,7 @@
-"""Optimizers of binary networks."""
+"""Optimizers of binary networks.
+
+Threads: an object belongs to one training.
+"""
 
 from kqat.optimizers.bop import Bop
 from kqat.optimizers.case import CaseOptimizer

@@ -1,4 +1,7 @@
-"""Quantizers: Keras layers that own a grid."""
+"""Quantizers: Keras layers that own a grid.
+
+Threads: may call a built quantizer in inference; training and calibration change it, so one thread at a time.
+"""
 
 import inspect
 

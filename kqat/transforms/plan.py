@@ -26,6 +26,8 @@ class Plan(Tabular):
         layers: Plans of the inputs and layers, in execution order.
         notes: What else should be known before training, such as sizes that a file needs.
 
+    Threads: may share it; nothing changes it.
+
     Example:
         >>> import keras, kqat
         >>> plan = kqat.plan(keras.Sequential([keras.Input((8,)), keras.layers.Dense(4, name="head")]))

@@ -85,6 +85,8 @@ class Summary(Tabular):
         name: Name of the model.
         rows: One row a layer, inputs included, in execution order.
         totals: Sums.
+
+    Threads: may share it; nothing changes it.
     """
 
     name: str
@@ -120,6 +122,8 @@ def summary(model: keras.Model) -> Summary:
 
     Returns:
         A `Summary`. Parameters are those of the float model: the state of quantizers is left out.
+
+    Threads: may share the model, where none changes it meanwhile.
 
     Raises:
         TraceError: The model is not built or cannot be recorded.

@@ -80,6 +80,8 @@ class VerifyReport(Tabular):
         not_delegated: Operators that XNNPACK did not run, with their count.
         notes: Everything else that a reader should know.
         reference: How far the file's outputs are from those of the float model, where one was given.
+
+    Threads: may share it; nothing changes it.
     """
 
     outputs: tuple[OutputReport, ...]

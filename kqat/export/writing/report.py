@@ -36,6 +36,8 @@ class Report:
         operators: How often each operator occurs.
         layers: The quantized layers.
         notes: Everything that a reader should know: layers in float, fallbacks.
+
+    Threads: may share it; nothing changes it.
     """
 
     bytes: int

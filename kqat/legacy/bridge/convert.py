@@ -27,6 +27,8 @@ def convert(model, to: str, custom_objects: dict | None = None):
         custom_objects: Classes of the other version for layers that Keras does not have, by the name of the
             class in the model. Their `get_config` is that of the model's layer.
 
+    Threads: one at a time.
+
     Raises:
         ConversionError: A layer, an argument or an operation has no counterpart.
         TraceError: The calls of a subclassed model cannot be recorded.
