@@ -3,6 +3,7 @@
 Threads: an object belongs to one training.
 """
 
+from kqat.callbacks.backup import BackupAndRestore
 from kqat.callbacks.bit_schedule import BitSchedule
 from kqat.callbacks.error_decay import ErrorDecay
 from kqat.callbacks.flip_ratio import FlipRatioMonitor
@@ -12,6 +13,7 @@ from kqat.callbacks.schedule import QuantizationSchedule
 from kqat.callbacks.tflite_checkpoint import TFLiteCheckpoint
 
 __all__ = [
+    "BackupAndRestore",
     "BitSchedule",
     "ErrorDecay",
     "FlipRatioMonitor",

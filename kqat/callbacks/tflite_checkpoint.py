@@ -39,6 +39,8 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
         min_agreement: Share of equal predictions, 0 to 1, below which a file is discarded with a
             warning. Needs `verify_data`.
         verbose: 1 prints what was written, 0 nothing.
+        initial_value_threshold: Value that the first file has to surpass: in a resumed training, the best one
+            before it.
         export: Function of `(model, path)` that writes; `kqat.export_tflite` by default.
         verify: Function of `(model, exported, data)`; `kqat.verify` by default.
 
@@ -65,6 +67,7 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
         save_best_only=True,
         min_agreement=None,
         verbose=0,
+        initial_value_threshold=None,
         export=None,
         verify=None,
     ):
@@ -76,7 +79,7 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
         self.save_best_only = save_best_only
         self.min_agreement = _checked_agreement(min_agreement, verify_data)
         self.verbose = verbose
-        self.best = None
+        self.best = initial_value_threshold
         self.verification = None
         self._export = export
         self._verify = verify

@@ -65,7 +65,9 @@ class Probabilities(keras.layers.Layer):
             return keras.activations.softmax(scores)
         kept = ops.cast(kept, scores.dtype)
         low = -3e4 if scores.dtype == "float16" else _LEFT_OUT
-        y = keras.activations.softmax(ops.add(ops.multiply(scores, kept), ops.multiply(ops.subtract(1.0, kept), low)))
+        y = keras.activations.softmax(
+            ops.add(ops.multiply(scores, kept), ops.multiply(ops.subtract(1.0, kept), low))
+        )
         return ops.multiply(y, kept) if self.empty else y
 
     def fixed(self, shape) -> np.ndarray | None:

@@ -5,7 +5,8 @@ Forward (the runtime's QUANTIZE from int8 to int8):
 
 This is fixed-point arithmetic: not the nearest level in every case, and the identity where the scales
 are equal. Where their ratio is below 1/256 or from 128 on, a MUL takes the place of QUANTIZE; see `reach`.
-Where one of the grids is of 16 bits, the tensor goes through float: `clip(rint(x * (1 / so)), qmin, qmax) * so`.
+Where one of the grids is of 16 bits, the tensor goes through float:
+`clip(rint(x * (1 / so)), qmin, qmax) * so`.
 """
 
 from dataclasses import replace

@@ -57,6 +57,14 @@ def test_file_holds_the_best_epoch(tmp_path, model, metric, mode, values, best):
     assert [file.name for file in tmp_path.iterdir()] == ["best.tflite"]
 
 
+def test_a_resumed_training_knows_the_best_value_before_it(tmp_path, model):
+    path = tmp_path / "best.tflite"
+    run(TFLiteCheckpoint(path, export=write, initial_value_threshold=0.5), model, [0.4, 0.45])
+    assert not path.exists()
+    run(TFLiteCheckpoint(path, export=write, initial_value_threshold=0.5), model, [0.4, 0.6, 0.55])
+    assert stored_epoch(path) == 1
+
+
 def test_every_epoch_on_request(tmp_path, model):
     path = tmp_path / "{epoch:02d}_{val_accuracy:.2f}.tflite"
     run(TFLiteCheckpoint(path, save_best_only=False, export=write), model, [0.5, 0.25])

@@ -126,7 +126,7 @@ def _scope(strategy):
 def _callbacks(keras, kqat, options, x):
     found = []
     if options["backup"]:
-        found.append(keras.callbacks.BackupAndRestore(options["backup"], delete_checkpoint=False))
+        found.append(kqat.callbacks.BackupAndRestore(options["backup"], delete_checkpoint=False))
     if options["callbacks"] == "1":
         found += [
             kqat.callbacks.QuantizationSchedule(start=0, freeze_ranges=1, freeze_batchnorm=1),
