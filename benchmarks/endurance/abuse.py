@@ -4,6 +4,7 @@ import gc
 import os
 import pathlib
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -36,11 +37,69 @@ while True:
     write()
 """
 
+RESUMED = """
+import sys, keras, numpy as np, kqat
+from kqat import callbacks
+keras.utils.set_random_seed(0)
+inputs = keras.Input((16,))
+x = keras.layers.BatchNormalization()(keras.layers.Dense(32)(inputs))
+model = kqat.quantize(keras.Model(inputs, keras.layers.Dense(4)(keras.layers.ReLU()(x))), (2, 4))
+model.compile(keras.optimizers.Adam(0.01), "mse")
+x = np.random.default_rng(0).normal(size=(64, 16)).astype("float32")
+said = keras.callbacks.LambdaCallback(on_train_begin=lambda logs: print("ready", flush=True))
+model.fit(x, x[:, :4], epochs=30, batch_size=16, shuffle=False, verbose=0, callbacks=[
+    callbacks.BackupAndRestore(sys.argv[1], delete_checkpoint=False), said,
+    callbacks.BitSchedule({0: 8, 10: 4, 20: 2}, select="*kernel*"),
+    callbacks.QuantizationSchedule(start=2, freeze_ranges=15, freeze_batchnorm=25),
+])
+np.savez(sys.argv[2], *[keras.ops.convert_to_numpy(v) for v in model.variables])
+"""
+
+
+def resumes(count: int, folder: pathlib.Path) -> Counter:
+    """Kills trainings at random times and starts them again, until they end: as if nothing had happened?"""
+    import random
+
+    rng, counts, number = random.Random(0), Counter(), 0
+    want = _train_on(folder / "undisturbed", folder / "undisturbed.npz", None)
+    while counts["kills"] < count:
+        number += 1
+        result = None
+        while result is None:
+            wait = rng.random() * 2 if counts["kills"] < count else None
+            result = _train_on(folder / str(number), folder / f"{number}.npz", wait)
+            counts["kills"] += result is None
+        same = len(result) == len(want) and all(
+            np.allclose(a, b, rtol=1e-5, atol=1e-7) for a, b in zip(result, want, strict=True)
+        )
+        counts["wrong answers"] += not same
+        counts["trainings"] += 1
+    return counts
+
+
+def _train_on(backup: pathlib.Path, result: pathlib.Path, wait: float | None) -> list | None:
+    """Returns the weights that a training ends with; `None` if it was killed, after `wait` seconds."""
+    child = subprocess.Popen(
+        [sys.executable, "-c", RESUMED, str(backup), str(result)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    child.stdout.readline()
+    if wait is not None:
+        time.sleep(wait)
+        child.send_signal(signal.SIGKILL)
+    error = child.communicate()[1]
+    if child.returncode == -signal.SIGKILL:
+        return None
+    if child.returncode:
+        raise RuntimeError(f"A training did not go on: {error.decode()[-2000:]}")
+    with np.load(result) as file:
+        return [file[name] for name in file.files]
+
 
 def kills(count: int, folder: pathlib.Path) -> Counter:
     """Kills writers at random times: the file must be whole, and the next write must clear the rest."""
     import random
-    import subprocess
 
     from kqat.core.atomic import write_atomically
 
@@ -166,5 +225,11 @@ def quantizes(count: int, folder: pathlib.Path) -> Counter:
     return _leak("quantized models", act, count)
 
 
-# Trainings that are killed and resumed belong here too: one more function of this form.
-STAGES = {"threads": threads, "kills": kills, "exports": exports, "loads": loads, "quantizes": quantizes}
+STAGES = {
+    "threads": threads,
+    "kills": kills,
+    "resumes": resumes,
+    "exports": exports,
+    "loads": loads,
+    "quantizes": quantizes,
+}

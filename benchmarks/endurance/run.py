@@ -24,6 +24,7 @@ LARGE = {
     "plan": 4_000,
     "threads": 10_000,
     "kills": 200,
+    "resumes": 100,
     "exports": 10_000,
     "loads": 1_000,
     "quantizes": 500,

@@ -16,10 +16,10 @@ _BACKUP = re.compile(r"after_epoch_(\d+)\.weights\.h5")
 class BackupAndRestore(keras.callbacks.Callback):
     """Backs up a training after each epoch, and goes on from there when the same script runs again.
 
-    In place of `keras.callbacks.BackupAndRestore`, which writes weights and epoch one after the other and over
-    the last ones: a process that is killed meanwhile leaves a broken file, or weights of one epoch with the
-    number of another. Here one file holds both, and appears in one step; whenever the process ends, the last
-    whole backup is there. Weights, optimizer, ranges and the widths of a `BitSchedule` are in it.
+    In place of `keras.callbacks.BackupAndRestore`, which writes weights and epoch one after the other, over
+    the last ones. A process that is killed then leaves a broken file, or weights of one epoch with the number
+    of another. Here one file holds both, and appears in one step; whenever the process ends, the last whole
+    backup is there. Weights, optimizer, ranges and the widths of a `BitSchedule` are in it.
 
     A resumed training repeats the epoch that was interrupted. It equals the undisturbed one where each epoch
     sees the same batches again: Keras saves no state of random numbers (shuffling, Dropout).
