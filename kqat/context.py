@@ -11,6 +11,7 @@ import keras
 import numpy as np
 
 from kqat.layers.manual import METRICS, built_layers
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers.estimator import checked_metrics
 
 
@@ -138,4 +139,4 @@ def _is_tracing() -> bool:
 
 
 def _numpy(value) -> np.ndarray:
-    return np.array(keras.ops.convert_to_numpy(value))
+    return np.array(as_numpy(value))

@@ -18,6 +18,7 @@ from kqat.core.h5_file import H5Error, plain_file_size
 from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
 from kqat.layers.revived import require_finite, revived
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers.encode import encode
 from kqat.quantizers.find import find, layers_of
 from kqat.quantizers.saved_plan import KEY
@@ -64,7 +65,7 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
             f"Only built Keras models can be saved. Received: {type(model).__name__}. "
             "Call the model on data first."
         )
-    arrays = ((weight.path, ops.convert_to_numpy(weight)) for weight in model.weights)
+    arrays = ((weight.path, as_numpy(weight)) for weight in model.weights)
     if found := not_finite(arrays):
         raise CheckpointError(f"Weights are not finite. Received: {found}. Use the weights of before.")
     writer, weights = ArchiveWriter(), _quantized_weights(model)
@@ -168,7 +169,7 @@ def _layer_entry(writer: ArchiveWriter, layer, path: str, quantizers) -> dict:
 
 
 def _value_entry(writer: ArchiveWriter, value, quantizer) -> dict:
-    array = ops.convert_to_numpy(value) if ops.is_tensor(value) or hasattr(value, "assign") else value
+    array = as_numpy(value) if ops.is_tensor(value) or hasattr(value, "assign") else value
     codes = None if quantizer is None else encode(quantizer, np.asarray(array))
     if codes is None:
         return {"array": writer.array(np.asarray(array))}

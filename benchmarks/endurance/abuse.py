@@ -61,7 +61,7 @@ def resumes(count: int, folder: pathlib.Path) -> Counter:
     import random
 
     rng, counts, number = random.Random(0), Counter(), 0
-    want = _train_on(folder / "undisturbed", folder / "undisturbed.npz", None)
+    want = _train_on(folder / "undisturbed", folder / "undisturbed.npz", None) or []
     while counts["kills"] < count:
         number += 1
         result = None
@@ -84,6 +84,7 @@ def _train_on(backup: pathlib.Path, result: pathlib.Path, wait: float | None) ->
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
     )
+    assert child.stdout is not None
     child.stdout.readline()
     if wait is not None:
         time.sleep(wait)

@@ -5,6 +5,8 @@ from collections.abc import Callable
 
 import keras
 
+from kqat.ops.arrays import as_numpy
+
 FREQUENCIES = ("epoch", "step")
 
 
@@ -60,11 +62,11 @@ class HyperparameterScheduler(keras.callbacks.Callback):
             sync = getattr(self.model, "jax_state_sync", None)  # the JAX trainer keeps the state to itself
             if sync is not None:
                 sync()
-            self._set("Step", int(keras.ops.convert_to_numpy(self._chosen.iterations)))
+            self._set("Step", int(as_numpy(self._chosen.iterations)))
 
     def on_epoch_end(self, epoch, logs=None):
         if logs is not None:
-            logs[self.log_name] = float(keras.ops.convert_to_numpy(self._variable()))
+            logs[self.log_name] = float(as_numpy(self._variable()))
 
     @property
     def _chosen(self):
@@ -82,10 +84,10 @@ class HyperparameterScheduler(keras.callbacks.Callback):
 
     def _set(self, unit: str, number: int) -> None:
         variable = self._variable()
-        given = [number, float(keras.ops.convert_to_numpy(variable))]
+        given = [number, float(as_numpy(variable))]
         variable.assign(self.schedule(*given[: _arguments(self.schedule)]))
         if self.verbose:
-            value = float(keras.ops.convert_to_numpy(variable))
+            value = float(as_numpy(variable))
             print(f"{unit} {number}: {self.log_name} is now {value}.")
 
 

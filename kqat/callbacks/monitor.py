@@ -8,6 +8,7 @@ import numpy as np
 from kqat.callbacks.base import places_of
 from kqat.callbacks.event_file import EventFile
 from kqat.core.grid import Grid
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers.find import Place, layers_of
 
 
@@ -79,7 +80,7 @@ def measure(model: keras.Model, data=None) -> dict[str, float]:
     values = {}
     for place in places:
         x = place.weight if place.weight is not None else seen.get(id(place.owner))
-        values.update(_measured(place, None if x is None else keras.ops.convert_to_numpy(x)))
+        values.update(_measured(place, None if x is None else as_numpy(x)))
     return values
 
 
@@ -90,7 +91,7 @@ def _measured(place: Place, x) -> dict[str, float]:
         return values
     low, high = (grid.qmin - 0.5) * grid.scale, (grid.qmax + 0.5) * grid.scale
     values[f"{place.path}/clip_rate"] = float(np.mean((x < low) | (x > high)))
-    quantized = keras.ops.convert_to_numpy(place.quantizer(keras.ops.convert_to_tensor(x), training=False))
+    quantized = as_numpy(place.quantizer(keras.ops.convert_to_tensor(x), training=False))
     values[f"{place.path}/sqnr_db"] = _decibel(x.astype(np.float64), quantized)
     return values
 
@@ -103,7 +104,7 @@ def _decibel(x, quantized) -> float:
 
 
 def _numpy_grid(grid: Grid) -> Grid:
-    return Grid(*(keras.ops.convert_to_numpy(value) for value in (grid.scale, grid.qmin, grid.qmax)))
+    return Grid(*(as_numpy(value) for value in (grid.scale, grid.qmin, grid.qmax)))
 
 
 def _summary(values) -> dict[str, float]:
@@ -120,7 +121,7 @@ def _activations(model, data) -> dict[int, np.ndarray]:
     seen: dict[int, list] = {}
 
     def look(layer, x):
-        seen.setdefault(id(layer), []).append(keras.ops.convert_to_numpy(x))
+        seen.setdefault(id(layer), []).append(as_numpy(x))
         return layer.quantizer(x, training=False)
 
     with _observed(model, look):

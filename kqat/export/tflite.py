@@ -27,6 +27,7 @@ from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.lowering.registry import WHOLE, lowering_for
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.fixed_shapes import free_inputs, trace_fixed
 from kqat.transforms.graph import Graph
 from kqat.transforms.whole import is_whole, with_casts
@@ -180,7 +181,7 @@ def require_ranges(graph: Graph) -> None:
 
 def require_finite(model: keras.Model) -> None:
     """Raises where a weight, a bias, a statistic or a range is NaN or infinite."""
-    arrays = ((weight.path, keras.ops.convert_to_numpy(weight)) for weight in model.weights)
+    arrays = ((weight.path, as_numpy(weight)) for weight in model.weights)
     if found := not_finite(arrays):
         raise ExportError(
             f"The model holds weights that are not finite. Received: {found}. Training diverged: use the "

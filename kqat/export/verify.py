@@ -21,6 +21,7 @@ from kqat.export.running.base import DEFAULT_BATCH
 from kqat.export.running.isolated import load
 from kqat.export.running.runtime import Port
 from kqat.export.tflite import Export
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
 
 
@@ -118,7 +119,7 @@ class _Comparison:
         order = self._outputs(len(ours))
         labels = _labels(batch.labels, len(ours))
         for counter, y, i, truth in zip(self._counters, ours, order, labels, strict=True):
-            counter.add(keras.ops.convert_to_numpy(y).astype(np.float32), theirs[i], truth)
+            counter.add(as_numpy(y).astype(np.float32), theirs[i], truth)
         self._ranges.add(batch.arrays)
         if self._reference is not None:
             self._compare_with_reference(batch, [theirs[i] for i in order])
@@ -135,7 +136,7 @@ class _Comparison:
                 f"{shapes[1]} of the file. Use the float model that was quantized."
             )
         for agreement, reference, y in zip(self._agreements, outputs, theirs, strict=True):
-            agreement.add(keras.ops.convert_to_numpy(reference), y)
+            agreement.add(as_numpy(reference), y)
 
     def _keras_inputs(self, batch: Batch):
         flat = batch.arrays[0] if len(batch.arrays) == 1 else batch.arrays

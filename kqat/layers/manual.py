@@ -9,6 +9,7 @@ import keras
 
 from kqat import constraints, quantizers
 from kqat.layers.substitute import call_with
+from kqat.ops.arrays import as_numpy
 
 # Every layer whose weights exist, for looking at all of them at once.
 _BUILT: WeakSet = WeakSet()
@@ -97,7 +98,7 @@ class ManualQuantization(keras.layers.Layer):
             if not quantizer.built:
                 quantizer.build(tuple(weight.shape))
             if not quantizer.is_calibrated:
-                quantizer.initialize(keras.ops.convert_to_numpy(weight))
+                quantizer.initialize(as_numpy(weight))
             weight.precision = quantizer.bits  # by which an optimizer knows binary weights
         if self.input_quantizer is not None and not self.input_quantizer.built:
             self.input_quantizer.build(tuple(input_shape))

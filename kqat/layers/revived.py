@@ -8,6 +8,7 @@ import numpy as np
 from kqat.core.errors import CheckpointError
 from kqat.core.recursion import deep_recursion
 from kqat.layers.room import room_for_weights
+from kqat.ops.arrays import as_numpy
 
 _SPARE = 2**20  # numbers that a file need not hold, such as quantizers' state that is made anew
 
@@ -53,7 +54,7 @@ def require_finite(model: keras.Model, path) -> None:
         CheckpointError: One of them is not finite.
     """
     for variable in model.variables:
-        values = keras.ops.convert_to_numpy(variable)
+        values = as_numpy(variable)
         if values.dtype.kind not in "biuOSU" and not np.all(np.isfinite(values)):
             raise CheckpointError(
                 "The file holds weights that are not finite. Received: "

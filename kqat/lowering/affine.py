@@ -9,6 +9,7 @@ from kqat.lowering.channelwise import affine_form
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.weighted import FUSED, fused_activation, write_integers, write_output
+from kqat.ops.arrays import as_numpy
 
 _DEPTHWISE_VERSION = 3
 
@@ -93,11 +94,11 @@ def _coefficients(op):
                 f"Layer {op.name!r} cannot be lowered. Received: numbers that differ along other axes than "
                 "the last. Use one number for each channel."
             )
-        gain, mean, beta = (ops.convert_to_numpy(v) for v in (form.gain, form.mean, form.beta))
+        gain, mean, beta = (as_numpy(v) for v in (form.gain, form.mean, form.beta))
         return gain, beta - gain * mean
 
     def array(variable):
-        return np.float64(keras.ops.convert_to_numpy(variable))
+        return np.float64(as_numpy(variable))
 
     factor = 1.0 / np.sqrt(array(op.moving_variance) + op.epsilon)
     if op.scale:

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from kqat.lowering.base import Input, Step
+from kqat.ops.arrays import as_numpy
 
 
 def bind(step: Step, tensors):
@@ -39,5 +40,5 @@ def output_shape(step: Step, inputs) -> tuple[int | None, ...]:
 def to_numpy(constant) -> np.ndarray:
     """Returns a constant among the call arguments (number, array, backend tensor) as float32."""
     if not isinstance(constant, (int, float, list, tuple, np.ndarray, np.generic)):
-        constant = keras.ops.convert_to_numpy(constant)
+        constant = as_numpy(constant)
     return np.asarray(constant, np.float32)

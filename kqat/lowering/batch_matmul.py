@@ -23,6 +23,7 @@ from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, to_levels
 from kqat.lowering.rescale import check_ratio, rescale, to_real, write_move, write_rescale
 from kqat.lowering.shape import version
 from kqat.lowering.turn import write_turned
+from kqat.ops.arrays import as_numpy
 
 _RATIOS = (2.0**-20, 2.0**8)
 _LARGEST_PRODUCT = 255.0 * 128.0
@@ -78,7 +79,7 @@ def _reference(writer, leaf, inputs, name):
 
 def _write_centered(writer, x, name):
     """Writes `x` with zero point 0."""
-    target = Grid(*(np.float32(ops.convert_to_numpy(v)) for v in _fields(centered(x.grid))))
+    target = Grid(*(np.float32(as_numpy(v)) for v in _fields(centered(x.grid))))
     if np.float32(x.grid.scale) == target.scale:
         return write_move(writer, x, 0, name)
     return write_rescale(writer, x, target, name)

@@ -8,6 +8,7 @@ from keras import ops
 
 from kqat.lowering.fold import Norm
 from kqat.lowering.inherited import known_class
+from kqat.ops.arrays import as_numpy
 
 _FORMS: dict[type, Callable] = {keras.layers.BatchNormalization: Norm.of}
 
@@ -54,7 +55,7 @@ def _rescaling(op):
 
 @register(keras.layers.Normalization)
 def _normalization(op):
-    mean, variance = (ops.convert_to_numpy(value) for value in (op.mean, op.variance))
+    mean, variance = (as_numpy(value) for value in (op.mean, op.variance))
     deviation = np.maximum(np.sqrt(variance), np.float32(keras.config.epsilon()))
     if op.invert:
         return deviation, 0.0, mean

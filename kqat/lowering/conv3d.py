@@ -15,6 +15,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, accumulator_bound, to_levels
 from kqat.lowering.rescale import unfused
 from kqat.lowering.weighted import fused_activation, require_channels_last
+from kqat.ops.arrays import as_numpy
 
 _PART = 16.0  # levels that are split have parts of 4 bits
 _PER_CHANNEL_VERSION = 5
@@ -63,9 +64,9 @@ class Convolution3D(Lowering):
             return write_quantize(writer, real, step.output, name)
 
     def _write_float(self, writer, step, x, name):
-        kernel = keras.ops.convert_to_numpy(step.op.kernel).astype(np.float32)
+        kernel = as_numpy(step.op.kernel).astype(np.float32)
         size = kernel.shape[self.weight_axis]
-        bias = keras.ops.convert_to_numpy(step.op.bias) if step.op.use_bias else np.zeros(size)
+        bias = as_numpy(step.op.bias) if step.op.use_bias else np.zeros(size)
         kernel = writer.constant(f"{name}/weights", kernel)
         activation = fused_activation(step)
         label = name if activation == "linear" else f"{name}/linear"

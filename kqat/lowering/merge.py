@@ -31,6 +31,7 @@ from kqat.lowering.requantize import bounds, to_levels
 from kqat.lowering.rescale import require_no_activation, same_grid, to_real
 from kqat.lowering.terms import Term, broadcast, fail_unless_two, read_terms, write_constant, write_terms
 from kqat.lowering.weighted import write_output
+from kqat.ops.arrays import as_numpy
 
 _POWERS = np.float32(2.0) ** np.arange(-12, 10, dtype=np.float32)
 _HIGH = 1024.0
@@ -135,7 +136,7 @@ def _write_addable(writer, term: Term, target: Grid, name: str) -> Term:
     if same_grid(grid, term.grid):
         return term
     if term.levels is not None:
-        moved = ops.convert_to_numpy(moved_levels(term.levels, term.grid, grid))
+        moved = as_numpy(moved_levels(term.levels, term.grid, grid))
         return write_constant(writer, grid, moved, name)
     return Term(write_moved(writer, term.value, grid, name, float(term.grid.qmin) >= 0), grid)
 

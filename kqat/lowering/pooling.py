@@ -29,6 +29,7 @@ from kqat.lowering.rescale import (
 from kqat.lowering.shape import like, version
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 from kqat.lowering.windows import total_margin, write_windows
+from kqat.ops.arrays import as_numpy
 
 
 class Window:
@@ -116,7 +117,7 @@ class AveragePooling(Lowering):
         if step.output is not None and Window(step.op, len(x.shape)).is_image(_sides(x.shape)):
             return write_mean(writer, step, inputs, [*range(1, len(x.shape) - 1)], True, name)
         if step.output is not None:
-            zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
+            zero_point = int(as_numpy(usual_zero_point(step.inputs[0])))
             x = write_move(writer, x, zero_point, f"{name}/moved")
         shape = output_shape(step, inputs)
         if step.output is None or same_grid(x.grid, step.output):
@@ -180,7 +181,7 @@ def write_mean(writer, step, inputs, axes, keepdims, name):
     (x,), shape = inputs, output_shape(step, inputs)
     if step.output is None:
         return write_reduction(writer, "MEAN", x, writer.activation(name, shape), axes, keepdims, name)
-    zero_point = int(ops.convert_to_numpy(usual_zero_point(step.inputs[0])))
+    zero_point = int(as_numpy(usual_zero_point(step.inputs[0])))
     x = write_move(writer, x, zero_point, f"{name}/moved")
     clamp = "relu" if float(x.grid.qmin) >= 0 else "linear"
     return writer.quantized_output(

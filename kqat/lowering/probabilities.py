@@ -26,6 +26,7 @@ from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import rescale, same_grid, to_real, write_rescale
 from kqat.lowering.softmax import PROBABILITY, Softmax
 from kqat.lowering.table import take
+from kqat.ops.arrays import as_numpy
 from kqat.ops.reciprocal import reciprocal
 
 ROLES = ("query", "key", "attention")
@@ -221,7 +222,7 @@ class _Shares:
         return out
 
     def _gather(self, index, grid, op):
-        table = ops.convert_to_numpy(_table(grid, np.float32(op.factor), self.shape[-1]))
+        table = as_numpy(_table(grid, np.float32(op.factor), self.shape[-1]))
         constant = self.writer.constant(f"{self.name}/exponentials", table.astype(np.float32))
         out = self._new("exponential", self.shape)
         self.writer.operator("GATHER", [constant, index], [out], "GatherOptions", axis=0)

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.ops.arrays import as_numpy
 
 _LOWEST = -3e38
 # No level is beyond 255, so a product of at least 255 output levels saturates like every larger one.
@@ -75,7 +76,7 @@ def write_moved(writer, x, grid: Grid, name: str, unsigned: bool = False):
         name: Name of the result.
         unsigned: Whether `x` has no values below 0.
     """
-    step = np.float32(ops.convert_to_numpy(unit(x.grid, grid)))
+    step = np.float32(as_numpy(unit(x.grid, grid)))
     one = writer.constant(f"{name}/one", np.int8(1), step)
     version = multiply_version(x.grid.scale, step, grid.scale)
 
@@ -98,4 +99,4 @@ def within(grid: Grid, output_scale, reach: Reach) -> Grid:
 def numpy_grid(grid: Grid) -> Grid:
     """Returns a grid of tensors as one of NumPy numbers."""
     fields: Any = (grid.scale, grid.qmin, grid.qmax)
-    return Grid(*(np.float32(ops.convert_to_numpy(field)) for field in fields))
+    return Grid(*(np.float32(as_numpy(field)) for field in fields))

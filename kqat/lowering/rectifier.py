@@ -17,6 +17,7 @@ from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import fixed_point, rescale, same_grid, write_rescale, write_whole
 from kqat.lowering.table import write_result
 from kqat.lowering.terms import Term
+from kqat.ops.arrays import as_numpy
 
 _RATIOS = (2.0**-8, 2.0**7)
 _LARGEST = 127.0
@@ -168,9 +169,9 @@ class PRelu:
     def write(self, writer, x, target: Grid | None, name: str):
         """Appends QUANTIZE twice (the two halves of `x`), MUL and ADD."""
         if target is None:
-            alpha = writer.constant(f"{name}/alpha", ops.convert_to_numpy(self.alpha))
+            alpha = writer.constant(f"{name}/alpha", as_numpy(self.alpha))
             return write_result(writer, x, None, name, lambda y: writer.operator("PRELU", [x, alpha], [y]))
-        values, step = (ops.convert_to_numpy(v) for v in self._slopes())
+        values, step = (as_numpy(v) for v in self._slopes())
         slopes = Term(writer.constant(f"{name}/alpha", values.astype(np.int8), step), Grid(step, -127, 127))
         middle = Step(None, (), numpy_grid(_product_grid(x.grid, step, target)))
         above, below = _halves(x.grid)

@@ -19,6 +19,7 @@ from kqat.lowering.base import BORDER
 from kqat.lowering.border import quantize_forward, write_requantize
 from kqat.lowering.reach import moved_levels, write_moved
 from kqat.lowering.requantize import bounds, to_levels
+from kqat.ops.arrays import as_numpy
 
 _LOWEST = -3e38
 _FRACTION = 256.0
@@ -105,7 +106,7 @@ def write_rescale(writer, x, grid: Grid, name: str):
         with writer.owned(BORDER):
             return write_requantize(writer, x, grid, name)
     unsigned = float(x.grid.qmin) >= 0
-    if not ops.convert_to_numpy(_is_near(np.float32(x.grid.scale) / np.float32(grid.scale))):
+    if not as_numpy(_is_near(np.float32(x.grid.scale) / np.float32(grid.scale))):
         return write_moved(writer, x, grid, name, unsigned)
 
     def emit(out):

@@ -16,6 +16,7 @@ import numpy as np
 from kqat.lowering.constant import Constant
 from kqat.lowering.sizes import Size, example_shape, merged, merged_shape
 from kqat.lowering.symbolic_state import Stand, symbolic_state
+from kqat.ops.arrays import as_numpy
 
 # Operations on weights alone that only rearrange or repeat them.
 _MOVES = frozenset((
@@ -212,7 +213,7 @@ class _Merger:
                 return self._constant(first_stand.constants[id(first)], second_stand.constants[id(second)])
             return self.tensor(first)
         if keras.ops.is_tensor(first) or isinstance(first, np.ndarray):
-            return self._constant(keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(second))
+            return self._constant(as_numpy(first), as_numpy(second))
         if not _same(first, second):
             raise NotRecordable("an argument of an operation depends on the size of its inputs")
         return first
@@ -274,7 +275,7 @@ def _merged_tensor(first, second) -> keras.KerasTensor:
 
 def _same(first, second) -> bool:
     if isinstance(first, np.ndarray) or keras.ops.is_tensor(first):
-        return np.array_equal(keras.ops.convert_to_numpy(first), keras.ops.convert_to_numpy(second))
+        return np.array_equal(as_numpy(first), as_numpy(second))
     return first is second or str(first) == str(second)
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import keras
 
+from kqat.ops.arrays import as_numpy
+
 
 class Stand:
     """What symbolic tensors stand for during a recording.
@@ -30,7 +32,7 @@ class Stand:
     def for_constant(self, value) -> keras.KerasTensor:
         """Returns a symbolic tensor in place of a tensor with known values."""
         tensor = self._tensor(value)
-        self.constants[id(tensor)] = keras.ops.convert_to_numpy(value)
+        self.constants[id(tensor)] = as_numpy(value)
         return tensor
 
     def _tensor(self, like) -> keras.KerasTensor:

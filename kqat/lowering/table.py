@@ -14,6 +14,7 @@ from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.exponential import exp_pair
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import half_up, rescale, same_grid, to_real, unfused, write_rescale
+from kqat.ops.arrays import as_numpy
 from kqat.ops.reciprocal import reciprocal
 
 _SPAN = INT8_MAX - INT8_MIN
@@ -93,7 +94,7 @@ def levels_of_codes(x):
 def write_lookup(writer, x, results, target: Grid, name: str):
     """Appends CAST, ADD and GATHER: the output levels `results`, one for each code of `x`."""
     zero_point = INT8_MIN - int(target.qmin)
-    codes = (ops.convert_to_numpy(results) + zero_point).astype(np.int8)
+    codes = (as_numpy(results) + zero_point).astype(np.int8)
     table = writer.constant(f"{name}/table", codes, target.scale, zero_point)
     index = writer.activation(f"{name}/code", x.shape, dtype="int32")
     writer.operator("CAST", [x], [index], "CastOptions", 3, inDataType="INT8", outDataType="INT32")

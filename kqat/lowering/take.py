@@ -12,6 +12,7 @@ from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.whole_arithmetic import write_pair
 from kqat.lowering.whole_numbers import output_spec, write_cast
+from kqat.ops.arrays import as_numpy
 
 _VERSIONS = {"int8": 2, "int16": 4}
 
@@ -33,7 +34,7 @@ class _Gathering(PassThrough):
             x = inputs[source.position]
             shape = output_spec(step, inputs).shape
         else:
-            x = writer.constant(f"{name}/table", np.asarray(keras.ops.convert_to_numpy(source)))
+            x = writer.constant(f"{name}/table", np.asarray(as_numpy(source)))
             shape = (*inputs[0].shape, *x.shape[1:])
         axis = _axis(step.op, len(x.shape))
         fields, shape = self.options(step.op, axis, x, shape)
@@ -53,7 +54,7 @@ class _Gathering(PassThrough):
             return write_pair(
                 writer, "Mod", index, writer.constant(f"{name}/size", np.int32(size)), f"{name}/index"
             )
-        numbers = np.asarray(keras.ops.convert_to_numpy(indices)).astype(np.int32)
+        numbers = np.asarray(as_numpy(indices)).astype(np.int32)
         return writer.constant(f"{name}/indices", numbers % np.int32(size))
 
 

@@ -9,6 +9,7 @@ from kqat.core.grid import INT8_MAX
 from kqat.lowering.base import Step
 from kqat.lowering.int16.border import is_wide, require_sums, write_wide
 from kqat.lowering.signs import odd_bias, sums_are_even, write_signs
+from kqat.ops.arrays import as_numpy
 
 FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 
@@ -79,9 +80,9 @@ def write_parameters(writer, step: Step, arrange, axis: int, name: str):
     """
     if step.output is not None:
         return write_integers(writer, step, arrange(np.asarray(step.weights.values)), axis, name)
-    kernel = arrange(keras.ops.convert_to_numpy(step.op.kernel).astype(np.float32))
+    kernel = arrange(as_numpy(step.op.kernel).astype(np.float32))
     if step.op.bias is not None:
-        bias = keras.ops.convert_to_numpy(step.op.bias).astype(np.float32).reshape(-1)
+        bias = as_numpy(step.op.bias).astype(np.float32).reshape(-1)
     else:
         bias = np.zeros(kernel.shape[axis], np.float32)
     return _float_weights(writer, step, arrange, kernel, axis, name), writer.constant(f"{name}/bias", bias)

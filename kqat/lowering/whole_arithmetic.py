@@ -10,6 +10,7 @@ from kqat.lowering.pooling import reduced_axes, write_reduction
 from kqat.lowering.registry import WHOLE, register
 from kqat.lowering.terms import broadcast
 from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast, write_operand
+from kqat.ops.arrays import as_numpy
 
 # By class name, the operator and its options.
 PAIRS = {
@@ -50,7 +51,7 @@ def write_pair(writer, kind: str, a, b, name: str):
 def write_clipped(writer, x, low, high, name: str):
     """Appends MAXIMUM and MINIMUM with two numbers, or arrays of them."""
     for kind, end, label in (("Maximum", low, f"{name}/raised"), ("Minimum", high, name)):
-        bound = np.asarray(keras.ops.convert_to_numpy(end)).astype(x.dtype)
+        bound = np.asarray(as_numpy(end)).astype(x.dtype)
         x = write_pair(writer, kind, x, writer.constant(f"{name}/bound", bound), label)
     return x
 

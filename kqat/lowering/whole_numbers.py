@@ -8,6 +8,7 @@ import numpy as np
 
 from kqat.lowering.arguments import bind
 from kqat.lowering.base import Input, Lowering
+from kqat.ops.arrays import as_numpy
 
 _INT8_CAST = 3  # the first version of CAST that knows int8
 
@@ -69,7 +70,7 @@ def _type_of(leaf, inputs):
         return "float32" if x.grid is not None else x.dtype
     if isinstance(leaf, (bool, int, float)):
         return type(leaf)
-    return keras.backend.standardize_dtype(np.asarray(keras.ops.convert_to_numpy(leaf)).dtype.name)
+    return keras.backend.standardize_dtype(np.asarray(as_numpy(leaf)).dtype.name)
 
 
 def write_cast(writer, x, dtype: str, name: str):
@@ -87,5 +88,5 @@ def write_operand(writer, leaf, inputs, dtype: str, name: str):
     """Returns an argument of a call, a tensor or a constant, as a tensor of a type."""
     if isinstance(leaf, Input):
         return write_cast(writer, inputs[leaf.position], dtype, f"{name}/{dtype}")
-    values = leaf if isinstance(leaf, (bool, int, float)) else keras.ops.convert_to_numpy(leaf)
+    values = leaf if isinstance(leaf, (bool, int, float)) else as_numpy(leaf)
     return writer.constant(f"{name}/constant", np.asarray(values).astype(dtype))

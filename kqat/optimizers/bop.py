@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kqat.ops.arrays import as_numpy
 from kqat.ops.estimators import signs
 
 BINARY = 1
@@ -82,7 +83,7 @@ class Bop(keras.optimizers.Optimizer):
 def _plain(value):
     if callable(value):
         return keras.optimizers.schedules.serialize(value)
-    return float(ops.convert_to_numpy(value))
+    return float(as_numpy(value))
 
 
 def _object(value, custom_objects):

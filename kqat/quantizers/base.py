@@ -9,6 +9,7 @@ from keras import ops
 from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
+from kqat.ops.arrays import as_numpy
 from kqat.ops.fake_quant import fake_quant, round_to_grid
 from kqat.quantizers.readiness import Watch, warn_unless_ready
 from kqat.quantizers.saved_plan import with_plan, without_plan
@@ -134,7 +135,7 @@ class Quantizer(keras.layers.Layer):
     @property
     def is_calibrated(self) -> bool:
         """Whether the grid comes from data, weights or the user, not from a default."""
-        return bool(ops.convert_to_numpy(self.calibrated) > 0.5)
+        return bool(as_numpy(self.calibrated) > 0.5)
 
     def bounds(self):
         """Returns `(qmin, qmax)` of a symmetric or unsigned grid as tensors, exact at every width."""

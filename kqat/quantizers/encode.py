@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-import keras
 import numpy as np
 from keras import ops
 
 from kqat.core.weight_codes import WeightCodes, peak_of, shared_axes
+from kqat.ops.arrays import as_numpy
 
 _NEIGHBOURS = (0, 1, -1, 2, -2)  # units in the last place of a sum
 
@@ -35,7 +35,7 @@ def _look(quantizer, weights) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns all that inference takes from weights: levels, scale, and their product."""
     tensor = ops.convert_to_tensor(weights)
     seen = quantizer.to_levels(tensor), quantizer.grid(tensor).scale, quantizer(tensor, training=False)
-    levels, scale, values = (np.array(ops.convert_to_numpy(x), np.float32) for x in seen)
+    levels, scale, values = (np.array(as_numpy(x), np.float32) for x in seen)
     return levels, scale, values
 
 
@@ -66,4 +66,4 @@ def _total(quantizer, levels, scale) -> np.ndarray:
 
 
 def _scale(quantizer, weights) -> np.ndarray:
-    return np.array(keras.ops.convert_to_numpy(quantizer.grid(ops.convert_to_tensor(weights)).scale))
+    return np.array(as_numpy(quantizer.grid(ops.convert_to_tensor(weights)).scale))

@@ -5,6 +5,8 @@ import math
 import keras
 from keras import ops
 
+from kqat.ops.arrays import as_numpy
+
 
 class FlipCounter(keras.layers.Layer):
     """The state behind a flip ratio, among a quantizer's weights, so that every trainer carries it along.
@@ -55,5 +57,5 @@ class FlipCounter(keras.layers.Layer):
     @property
     def ratio(self) -> float:
         """The mean since `reset`, 0 without steps."""
-        total, steps = (float(ops.convert_to_numpy(one)) for one in (self.total, self.steps))
+        total, steps = (float(as_numpy(one)) for one in (self.total, self.steps))
         return total / steps if steps else 0.0

@@ -9,6 +9,7 @@ from keras import ops
 from kqat.core import reference
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
+from kqat.ops.arrays import as_numpy
 from kqat.ops.fake_quant import learned_fake_quant
 from kqat.ops.ranges import all_finite, per_axis, safe_scale
 from kqat.ops.replicas import beforehand, mean
@@ -129,7 +130,7 @@ class LSQ(Quantizer):
     def set_bits(self, bits):
         """Changes the width and keeps the real range, also within a compiled training."""
         _, before = self._numpy_bounds()
-        share = float(ops.convert_to_numpy(self.below)) / (2**self.bits - 1)
+        share = float(as_numpy(self.below)) / (2**self.bits - 1)
         self.bits = self._checked_bits(bits)
         levels = 2**self.bits - 1
         self.levels.assign(levels)
@@ -138,7 +139,7 @@ class LSQ(Quantizer):
 
     def rescale(self, before, after):
         if self.built:
-            self.base.assign(ops.convert_to_numpy(self.base) * (before / max(after, 1)))
+            self.base.assign(as_numpy(self.base) * (before / max(after, 1)))
 
     def _levels_below(self, levels: int, share: float) -> float:
         """Returns how many of `levels` lie below 0, if that share of them did so far."""
@@ -165,7 +166,7 @@ class LSQ(Quantizer):
     def _numpy_bounds(self):
         if self.narrow_range:
             return reference.level_bounds(self.bits, True, True)
-        below = np.float32(ops.convert_to_numpy(self.below))
+        below = np.float32(as_numpy(self.below))
         return -below, np.float32(2**self.bits - 1) - below
 
     def _scale_shape(self, input_shape):

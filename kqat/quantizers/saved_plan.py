@@ -4,9 +4,9 @@ import sys
 
 import keras
 import numpy as np
-from keras import ops
 
 from kqat.core.errors import CheckpointError
+from kqat.ops.arrays import as_numpy
 
 KEY = "plan"
 
@@ -56,7 +56,7 @@ class _Loading:
     def __init__(self, store=None, model=None):
         self.store = store
         variables = [] if model is None else model.variables
-        self.before = [(variable, np.array(ops.convert_to_numpy(variable))) for variable in variables]
+        self.before = [(variable, np.array(as_numpy(variable))) for variable in variables]
 
     @classmethod
     def of(cls, quantizer) -> "_Loading":

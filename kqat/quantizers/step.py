@@ -6,6 +6,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.ops.arrays import as_numpy
+
 _PROBES = np.array([-1e3, -3, -1, -0.5, -1e-30, 0, 1e-30, 0.5, 1, 3, 1e3], np.float32)
 _CLEAR = np.abs(_PROBES) >= 0.5  # next to a threshold that is not 0 the smallest probes are the threshold
 
@@ -41,14 +43,14 @@ def step_function(quantizer, shape) -> StepFunction | None:
     """
     channels = shape[-1]
     variable = getattr(quantizer, "threshold", None)
-    limits = ops.convert_to_numpy(variable).reshape(-1) if isinstance(variable, keras.Variable) else None
+    limits = as_numpy(variable).reshape(-1) if isinstance(variable, keras.Variable) else None
     if limits is not None and limits.size not in (1, channels):
         return None
     limits = None if limits is None else np.broadcast_to(limits, (channels,)).astype(np.float32)
     column = (-1, *(1,) * (len(shape) - 1))
     probes = np.broadcast_to(_PROBES.reshape(column), (len(_PROBES), *(1,) * (len(shape) - 2), channels))
     probes = np.ascontiguousarray(probes) if limits is None else (probes + limits).astype(np.float32)
-    found = ops.convert_to_numpy(quantizer(ops.convert_to_tensor(probes), training=False))
+    found = as_numpy(quantizer(ops.convert_to_tensor(probes), training=False))
     low, high = float(found[0].flat[0]), float(found[-1].flat[0])
     certain = slice(None) if limits is None else _CLEAR
     for inclusive in (True, False):

@@ -15,6 +15,7 @@ from kqat.core.finite import not_finite
 from kqat.core.weight_scales import mse_scale
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers import FixedRange
 from kqat.transforms.batches import checked_batches_of, is_shown, show
 from kqat.transforms.correct import Correction
@@ -141,7 +142,7 @@ def _weight_scales(wrapped, observer):
     for layer in wrapped:
         for name, quantizer in layer.weight_quantizers.items():
             if hasattr(quantizer, "set_scale"):
-                weight = keras.ops.convert_to_numpy(attrgetter(name)(layer.operation))
+                weight = as_numpy(attrgetter(name)(layer.operation))
                 pairs.append(
                     (quantizer, mse_scale(weight, quantizer.bits, quantizer.axis, quantizer.narrow_range))
                 )
@@ -153,7 +154,7 @@ def _observing(fake_quants, wrapped, watchers, shared):
     """Lets the layers run in float and hand what they see to their watchers."""
 
     def look(fake_quant, x):
-        values = keras.ops.convert_to_numpy(x)
+        values = as_numpy(x)
         watchers[id(fake_quant)].update(values)
         shared.update(fake_quant, values)
         return x
@@ -173,7 +174,7 @@ def _observing(fake_quants, wrapped, watchers, shared):
 
 def _require_finite(fake_quants, wrapped) -> None:
     """Checks what calibration has set."""
-    numpy = keras.ops.convert_to_numpy
+    numpy = as_numpy
     state = [(f"the step of {f.name}", numpy(f.quantizer.grid().scale)) for f in fake_quants]
     state += [(v.path, numpy(v)) for layer in wrapped for v in layer.drift_variables]
     if found := not_finite(state):
@@ -190,7 +191,7 @@ def _unchanged_on_failure(layers):
     owners += [layer.quantizer for layer in layers if isinstance(layer, FakeQuant)]
     variables = [v for owner in owners for v in owner.variables]
     variables += [v for layer in layers for v in getattr(layer, "drift_variables", [])]
-    before = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+    before = [np.array(as_numpy(v)) for v in variables]
     try:
         yield
     except BaseException:

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from kqat.core.errors import DataError
+from kqat.ops.arrays import as_numpy
 
 _FORMS = (
     "Use an array, a list, tuple or dict of arrays, a pair (inputs, labels), or an iterable of such batches."
@@ -230,7 +231,7 @@ def _array(leaf, slot: Slot, where: str) -> np.ndarray:
 
 def _numpy(leaf, what: str, where: str) -> np.ndarray:
     try:
-        return keras.ops.convert_to_numpy(leaf) if keras.ops.is_tensor(leaf) else np.asarray(leaf)
+        return as_numpy(leaf) if keras.ops.is_tensor(leaf) else np.asarray(leaf)
     except (TypeError, ValueError) as error:
         raise DataError(f"The {what} cannot be read as an array: {error}. Received in {where}.") from error
 

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from kqat.layers.drift import channel_axis
+from kqat.ops.arrays import as_numpy
 
 LARGEST_GAIN = 4.0
 
@@ -69,7 +70,7 @@ class Correction:
         if layer.batchnorm is None:
             layer.drift.set(got.mean - expected.mean)
             return
-        total = ops.convert_to_numpy(layer.batchnorm.moving_variance) + layer.batchnorm.epsilon
+        total = as_numpy(layer.batchnorm.moving_variance) + layer.batchnorm.epsilon
         layer.drift.set(got.mean - expected.mean, total * (_ratio(got.variance, expected.variance) - 1.0))
 
 
@@ -101,7 +102,7 @@ def moments(layer, output):
     mean = ops.mean(x, axis=axes, keepdims=True)
     variance = ops.mean(ops.square(x - mean), axis=axes)
     count = int(np.prod([x.shape[axis] for axis in axes]))
-    mean, variance = (np.float64(ops.convert_to_numpy(part)).reshape(-1) for part in (mean, variance))
+    mean, variance = (np.float64(as_numpy(part)).reshape(-1) for part in (mean, variance))
     return count, mean, variance
 
 

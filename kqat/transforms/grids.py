@@ -6,6 +6,7 @@ import numpy as np
 from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.registry import treatment_for
 from kqat.lowering.registry import rounded_inputs
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph, Node, Tensor
 from kqat.transforms.whole import is_real
 
@@ -96,4 +97,4 @@ def _keeps(node: Node) -> bool:
     if type(node.op).__name__ not in ("Add", "Multiply"):
         return True
     leaves = keras.tree.flatten((node.args, node.kwargs))
-    return all(np.min(keras.ops.convert_to_numpy(x)) >= 0 for x in leaves if not isinstance(x, Tensor))
+    return all(np.min(as_numpy(x)) >= 0 for x in leaves if not isinstance(x, Tensor))

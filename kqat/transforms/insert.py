@@ -13,6 +13,7 @@ from kqat.layers.quantized import Quantized
 from kqat.layers.registry import is_a
 from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
@@ -151,7 +152,7 @@ class Builder:
             if normalization.kwargs.get("training") is False and _is_norm(normalization.op):
                 layer.set_batchnorm_frozen(True)
         for key, quantizer in layer.weight_quantizers.items():
-            quantizer.initialize(keras.ops.convert_to_numpy(attrgetter(key)(layer.operation)))
+            quantizer.initialize(as_numpy(attrgetter(key)(layer.operation)))
 
     def _clone(self, node: Node) -> keras.Operation:
         if node.path not in self.layers:

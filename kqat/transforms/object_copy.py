@@ -5,6 +5,8 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
+from kqat.ops.arrays import as_numpy
+
 # What a copy takes over of that which the constructor of `keras.layers.Layer` has set, but for its identity.
 _PLAIN = (bool, int, float, str, bytes, type(None), keras.DTypePolicy)
 _IDENTITY = ("name", "_name", "_lock")
@@ -103,7 +105,7 @@ def _attributes(layer) -> dict:
 
 def _copy_variable(variable: keras.Variable) -> keras.Variable:
     copy = keras.Variable(
-        keras.ops.convert_to_numpy(variable), dtype=variable.dtype, trainable=variable.trainable,
+        as_numpy(variable), dtype=variable.dtype, trainable=variable.trainable,
         autocast=variable._autocast, aggregation=variable.aggregation, name=variable.name,
     )  # fmt: skip
     copy._path = variable.path

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from kqat.core.agreement import Agreement
+from kqat.ops.arrays import as_numpy
 
 
 class Outcome:
@@ -39,4 +40,4 @@ class Outcome:
 
 
 def _arrays(outputs) -> list[np.ndarray]:
-    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(outputs)]
+    return [as_numpy(y) for y in keras.tree.flatten(outputs)]

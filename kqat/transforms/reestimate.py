@@ -8,6 +8,7 @@ import numpy as np
 
 from kqat.core.alone import changes
 from kqat.core.errors import NotCalibratedError
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers.find import layers_of
 from kqat.transforms.batches import batches_of, rows, show
 
@@ -93,7 +94,7 @@ def _has_statistics(layer) -> bool:
 def _restored(model):
     """Lets BatchNorm use its batches, also where it is frozen; puts back what training mode changes."""
     variables = [v for v in model.variables if not v.trainable]  # ranges, flags, random seeds, statistics
-    before = [np.array(keras.ops.convert_to_numpy(v)) for v in variables]
+    before = [np.array(as_numpy(v)) for v in variables]
     for layer, _ in layers_of(model):
         if hasattr(layer, "set_batchnorm_frozen"):
             layer.set_batchnorm_frozen(False)
@@ -171,4 +172,4 @@ class Norm:
 
 
 def _array(value):
-    return np.array(keras.ops.convert_to_numpy(value), np.float64)
+    return np.array(as_numpy(value), np.float64)

@@ -32,6 +32,7 @@ from kqat.export.writing.writer import Ref
 from kqat.layers.registry import is_a
 from kqat.lowering.base import BINARY, FLOAT, Step
 from kqat.lowering.pooling import Window
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph, Node, Tensor
 
 
@@ -230,11 +231,11 @@ def _activation(layer):
 
 def _norm(layer):
     """Returns gain, mean and beta of a BatchNormalization, float64."""
-    mean, variance = (np.float64(keras.ops.convert_to_numpy(v)) for v in _moments(layer))
+    mean, variance = (np.float64(as_numpy(v)) for v in _moments(layer))
     gain = 1.0 / np.sqrt(variance + layer.epsilon)
     if layer.scale:
-        gain = gain * np.float64(keras.ops.convert_to_numpy(layer.gamma))
-    beta = np.float64(keras.ops.convert_to_numpy(layer.beta)) if layer.center else np.zeros_like(mean)
+        gain = gain * np.float64(as_numpy(layer.gamma))
+    beta = np.float64(as_numpy(layer.beta)) if layer.center else np.zeros_like(mean)
     return gain, mean, beta
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from kqat.lowering.weighted import pair
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers.step import StepFunction, step_function
 
 _OTHERS = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv1D)
@@ -93,7 +94,7 @@ def apply(quantizer, x) -> Any:
 def quantized_kernels(layer) -> list[np.ndarray]:
     """Returns the weights of a `Quant*` layer as it computes with them, where they have a quantizer."""
     pairs = getattr(layer, "weight_quantizers", {}) if hasattr(layer, "input_quantizer") else {}
-    return [ops.convert_to_numpy(apply(q, getattr(layer, name))) for name, q in pairs.items()]
+    return [as_numpy(apply(q, getattr(layer, name))) for name, q in pairs.items()]
 
 
 def kernel_signs(values: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
@@ -133,7 +134,7 @@ def binary_layer(layer, rank: int) -> BinaryLayer:
     if found is None:
         raise NotBinary("its kernel has other values than one number and its negative a channel")
     bias = getattr(layer, "bias", None)
-    return geometry(layer, *found, None if bias is None else ops.convert_to_numpy(bias), rank)
+    return geometry(layer, *found, None if bias is None else as_numpy(bias), rank)
 
 
 def geometry(layer, signs: np.ndarray, scale: np.ndarray, bias: np.ndarray | None, rank: int) -> BinaryLayer:

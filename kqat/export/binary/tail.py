@@ -18,6 +18,7 @@ from kqat.layers.registry import is_a
 from kqat.layers.rprelu import RPReLU
 from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.training_only import TrainingOnly
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 
 # Layers that compute each number by itself, or with parameters of its channel.
@@ -140,7 +141,7 @@ def _responses(layer: BinaryLayer, tail: Tail, sums):
 
 
 def _rows(x) -> np.ndarray:
-    x = ops.convert_to_numpy(x)
+    x = as_numpy(x)
     return x.reshape(len(x), x.shape[-1])
 
 

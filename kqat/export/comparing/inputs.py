@@ -1,9 +1,9 @@
 """Compares inputs with the ranges that the model was calibrated for."""
 
-import keras
 import numpy as np
 
 from kqat.layers.fake_quant import FakeQuant
+from kqat.ops.arrays import as_numpy
 
 _FAR, _SHARE = 2.0, 0.01  # this many times the range, in this share of the values
 _VERY_FAR = 10.0  # in any value
@@ -24,9 +24,7 @@ class InputRanges:
             layer = next((f for f in model.layers if isinstance(f, FakeQuant) and f.reads(tensor)), None)
             if layer is not None and not layer.makes_signs:
                 grid = layer.quantizer.grid()
-                scale, low, high = (
-                    float(keras.ops.convert_to_numpy(x)) for x in (grid.scale, grid.qmin, grid.qmax)
-                )
+                scale, low, high = (float(as_numpy(x)) for x in (grid.scale, grid.qmin, grid.qmax))
                 self._grids[position] = (names[position], scale * low, scale * high)
         self._seen = {position: np.zeros(3) for position in self._grids}  # values, outside, largest factor
         self._used = dict.fromkeys(self._grids, 0.0)

@@ -16,6 +16,7 @@ from kqat.export.running.isolated import load
 from kqat.export.running.structure import check_structure
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import trace
 
 _MOVES = (schema.BuiltinOperator.RESHAPE, schema.BuiltinOperator.TRANSPOSE, schema.BuiltinOperator.SQUEEZE)
@@ -108,7 +109,7 @@ class LayerComparison:
             codes = self._values.run([x[start : start + _SAMPLES] for x in theirs], _SAMPLES, real=False)
             ports = self._values.outputs[self._outputs :]
             for i, (y, code, port) in enumerate(zip(expected, codes[self._outputs :], ports, strict=True)):
-                self._count(i, keras.ops.convert_to_numpy(y), code, port)
+                self._count(i, as_numpy(y), code, port)
 
     def _count(self, i, y, code, port) -> None:
         levels = np.rint(y.astype(np.float64) / port.scale) + port.zero_point

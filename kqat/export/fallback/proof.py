@@ -9,6 +9,7 @@ from kqat.core.errors import ExportError
 from kqat.export.comparing.layers import output_scales
 from kqat.export.fallback.sample import sample_inputs
 from kqat.export.running.runtime import Runtime
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph
 
 SAMPLES = 16
@@ -50,7 +51,7 @@ def measure(model: keras.Model, graph: Graph, content: bytes) -> Difference:
         names = [port.name for port in runtime.outputs]
     worst = Difference(0.0, names[0], len(arrays[0]))
     for name, mine, other, scale in zip(names, ours, theirs, output_scales(content), strict=True):
-        lsb = _steps(keras.ops.convert_to_numpy(mine).astype(np.float64), other.astype(np.float64), scale)
+        lsb = _steps(as_numpy(mine).astype(np.float64), other.astype(np.float64), scale)
         if lsb > worst.lsb:
             worst = Difference(lsb, name, worst.samples)
     return worst

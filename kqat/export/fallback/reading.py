@@ -13,6 +13,7 @@ from kqat.export.fallback.travel import portable
 from kqat.layers.quantized import Quantized
 from kqat.lowering.base import Input
 from kqat.lowering.recording import Closed, calls_in_order, parameters, record_constants
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.record import restored
 
 
@@ -133,7 +134,7 @@ class _Reader:
 
     def _value(self, leaf) -> np.ndarray:
         rounded = self._rounded.get(id(leaf))
-        return keras.ops.convert_to_numpy(leaf) if rounded is None else rounded
+        return as_numpy(leaf) if rounded is None else rounded
 
     def _refusal(self, op, why: str) -> ExportError:
         return ExportError(
@@ -149,5 +150,5 @@ def _rounded(layer: Quantized) -> dict[int, np.ndarray]:
     for name, quantizer in layer.weight_quantizers.items():
         variable = attrgetter(name)(layer.operation)
         rounded = quantizer(keras.ops.convert_to_tensor(variable), training=False)
-        values[id(variable)] = keras.ops.convert_to_numpy(rounded)
+        values[id(variable)] = as_numpy(rounded)
     return values

@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.ops.arrays import as_numpy
+
 _PLAIN = ("nearest", "bilinear")  # which the converter knows
 _CLOSE = 1e-4  # of a random image; a map that is none of two products is off by far more
 
@@ -43,7 +45,7 @@ def _resizing(op, spec) -> Callable | None:
 
     def apply(images: np.ndarray) -> np.ndarray:
         tensor = ops.convert_to_tensor(images[:, np.newaxis] if first else images[..., np.newaxis])
-        return ops.convert_to_numpy(op(tensor)).squeeze(1 if first else -1)
+        return as_numpy(op(tensor)).squeeze(1 if first else -1)
 
     rows = apply(_lines(height, width))
     columns = apply(_lines(width, height).swapaxes(1, 2))

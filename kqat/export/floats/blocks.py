@@ -13,6 +13,7 @@ from kqat.layers.quantized import Quantized
 from kqat.layers.registry import treatment_for
 from kqat.lowering.base import Input
 from kqat.lowering.fold import Norm
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer
 from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, substitute
@@ -173,7 +174,7 @@ def _with_bias(op) -> dict:
 
 
 def _numpy(value):
-    return None if value is None else np.asarray(keras.ops.convert_to_numpy(value), np.float32)
+    return None if value is None else np.asarray(as_numpy(value), np.float32)
 
 
 def _numpy_norm(norm: Norm | None) -> Norm | None:

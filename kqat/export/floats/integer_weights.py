@@ -6,6 +6,7 @@ import numpy as np
 from kqat.core import reference
 from kqat.core.weight_scales import mse_scale
 from kqat.export.floats.blocks import Block
+from kqat.ops.arrays import as_numpy
 
 HIGHEST_BITS = 8
 
@@ -19,11 +20,11 @@ def quantize_block(block: Block, bits: int) -> tuple[np.ndarray, np.ndarray, int
     Returns:
         Whole numbers in kernel layout, float32; steps shaped to broadcast against them, or a scalar.
     """
-    kernel = np.asarray(keras.ops.convert_to_numpy(block.op.kernel), np.float32)
+    kernel = np.asarray(as_numpy(block.op.kernel), np.float32)
     if block.quantizer is not None and block.quantizer.bits <= HIGHEST_BITS:
         tensor = keras.ops.convert_to_tensor(kernel)
-        scale = np.asarray(keras.ops.convert_to_numpy(block.quantizer.grid(tensor).scale), np.float32)
-        rounded = keras.ops.convert_to_numpy(block.quantizer(tensor, training=False))
+        scale = np.asarray(as_numpy(block.quantizer.grid(tensor).scale), np.float32)
+        rounded = as_numpy(block.quantizer(tensor, training=False))
         return np.rint(rounded / scale), scale, block.quantizer.bits
     axes = block.weight_axes
     if bits == 8:

@@ -2,15 +2,14 @@
 
 from typing import Any
 
-import keras
-
 from kqat.core.grid import Grid
 from kqat.lowering.base import Step, Weights
+from kqat.ops.arrays import as_numpy
 
 
 def to_numpy(value: Any):
     """Returns a backend tensor as NumPy; `None` stays."""
-    return None if value is None else keras.ops.convert_to_numpy(value)
+    return None if value is None else as_numpy(value)
 
 
 def to_numpy_grid(grid: Grid) -> Grid:

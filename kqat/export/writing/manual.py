@@ -13,6 +13,7 @@ import numpy as np
 
 from kqat.export.writing.arrays import to_numpy_grid
 from kqat.lowering.border import write_dequantize, write_quantize
+from kqat.ops.arrays import as_numpy
 from kqat.quantizers.step import StepFunction, step_function
 from kqat.transforms.copying import clone_layer
 
@@ -61,7 +62,7 @@ def write_rounding(writer, x, quantizer, name: str):
         return write_step(writer, x, step, name)
     grid = to_numpy_grid(quantizer.grid())
     levels = np.clip(np.rint(_PROBES * (np.float32(1) / grid.scale)), grid.qmin, grid.qmax)
-    rounded = keras.ops.convert_to_numpy(quantizer(keras.ops.convert_to_tensor(_PROBES), training=False))
+    rounded = as_numpy(quantizer(keras.ops.convert_to_tensor(_PROBES), training=False))
     if not np.array_equal(levels.astype(np.float32) * grid.scale, rounded):
         raise NotImplementedError(
             f"The quantizer '{name}' has no form in a file. Received: {type(quantizer).__name__}. Use one "

@@ -1,11 +1,11 @@
 """Layers with a kernel, BatchNormalization and fixed scalings."""
 
 from keras import layers as kl
-from keras import ops
 
 from kqat.layers.registry import Treatment, register
 from kqat.layers.treatments.kinds import ARITHMETIC, POSITIVE_SUM, named, weighted
 from kqat.lowering.channelwise import affine_form
+from kqat.ops.arrays import as_numpy
 
 register(kl.Dense, treatment=weighted(1))
 register(*named("Conv1D Conv2D Conv3D"), treatment=weighted(-1))
@@ -20,7 +20,7 @@ def _fixed_scaling(op):
     form = affine_form(op)
     if form is None:
         return None
-    gain, mean, beta = (ops.convert_to_numpy(v) for v in (form.gain, form.mean, form.beta))
+    gain, mean, beta = (as_numpy(v) for v in (form.gain, form.mean, form.beta))
     return POSITIVE_SUM if min(gain.min(), (beta - gain * mean).min()) >= 0 else ARITHMETIC
 
 

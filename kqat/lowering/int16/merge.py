@@ -25,6 +25,7 @@ from kqat.lowering.merge import Term, broadcast, fail_unless_two
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.weighted import write_output
+from kqat.ops.arrays import as_numpy
 
 _SHIFT = 15
 _NUMBER_LEVELS = 2.0**14  # of a single number: its scale is exact, and small enough for products that grow
@@ -108,7 +109,7 @@ def _operator(writer, kind, a, b, out, fused):
 
 def write_pair(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     """Writes one `"SUB"` or `"MUL"` with the output grid and the fused activation of `step`."""
-    ratios = [ops.convert_to_numpy(ratio) for ratio in _ratios(kind, a.grid, b.grid, step.output)]
+    ratios = [as_numpy(ratio) for ratio in _ratios(kind, a.grid, b.grid, step.output)]
     require_ratio(np.asarray(ratios, np.float32), *_REACH[kind], name)
 
     def emit(out, fused):
@@ -147,7 +148,7 @@ class Chain(Lowering):
         return ops.where(reached, self.exact(step, *inputs), far)
 
     def emit(self, writer, step, inputs, name):
-        if ops.convert_to_numpy(self._is_in_reach(step)):
+        if as_numpy(self._is_in_reach(step)):
             return self.write_exact(writer, step, inputs, name)
         return write_float(writer, self.float_kind, step, inputs, name)
 
@@ -198,7 +199,7 @@ class Add(Chain):
         for count, term in enumerate(rest, 2):
             part, part_name = step, name
             if count < len(terms):
-                grid = full_grid(np.float32(ops.convert_to_numpy(partial_grid(terms[:count]).scale)))
+                grid = full_grid(np.float32(as_numpy(partial_grid(terms[:count]).scale)))
                 part, part_name = Step(step.op, step.inputs, grid), f"{name}/sum{count}"
             first = write_pair(writer, "SUB", first, term, part, part_name)
         return first.value
@@ -260,7 +261,7 @@ class Multiply(Chain):
         for count, term in enumerate(rest, 2):
             part, part_name = step, name
             if count < len(terms):
-                grid = full_grid(np.float32(ops.convert_to_numpy(partial_product_grid(first, term).scale)))
+                grid = full_grid(np.float32(as_numpy(partial_product_grid(first, term).scale)))
                 part, part_name = Step(step.op, step.inputs, grid), f"{name}/product{count}"
             first = write_pair(writer, "MUL", first, term, part, part_name)
         return first.value

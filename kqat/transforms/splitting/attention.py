@@ -11,6 +11,7 @@ import numpy as np
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
 from kqat.lowering.recording import has_mask
+from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights, linear_copy
 from kqat.transforms.graph import Graph, Node, Tensor
 from kqat.transforms.splitting.wiring import Assembly, Part, Wiring
@@ -105,7 +106,7 @@ def _of_call(node: Node, graph: Graph) -> str | None:
 
 def _of_mask(name: str, mask, node: Node, specs) -> str | None:
     if not isinstance(mask, Tensor):
-        shape = np.shape(keras.ops.convert_to_numpy(mask))
+        shape = np.shape(as_numpy(mask))
         constant = name == "attention_mask" and all(size == 1 for size in shape[:-2])
         return None if constant else "no quantization of attention under a constant mask for each example"
     if "float" in str(specs[mask].dtype):
@@ -231,7 +232,7 @@ def _probabilities(call: Call, op, graph: Graph) -> Probabilities:
     constants = [mask for mask in call.masks.values() if not isinstance(mask, Tensor)]
     constant = None
     if constants:
-        values = keras.ops.convert_to_numpy(constants[0]).astype(bool)
+        values = as_numpy(constants[0]).astype(bool)
         constant = values.reshape(values.shape[-2:]).tolist()
     return Probabilities(
         _factor(call, op, graph),

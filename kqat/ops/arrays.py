@@ -1,0 +1,13 @@
+"""From the backend to NumPy."""
+
+import keras
+import numpy as np
+
+
+def as_numpy(x) -> np.ndarray:
+    """Returns a tensor, a variable, or what NumPy makes an array of, as a NumPy array.
+
+    Keras's own function asks a variable for its `__array__`, which lacks an argument that NumPy 2 passes, and
+    NumPy warns. Its value has none of that.
+    """
+    return keras.ops.convert_to_numpy(x.value if isinstance(x, keras.Variable) else x)
