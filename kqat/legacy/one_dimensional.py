@@ -30,7 +30,7 @@ def _is_plain(layer) -> bool:
     known = isinstance(layer, tf_keras.layers.Conv1D) and not isinstance(
         layer, tf_keras.layers.Conv1DTranspose
     )
-    return known and layer.groups == 1 and layer.data_format == "channels_last"
+    return known and layer.data_format == "channels_last"
 
 
 @contextmanager

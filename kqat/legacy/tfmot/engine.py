@@ -1,6 +1,7 @@
 """`quantize` for tf_keras models: annotate, apply, and say what came of it."""
 
 import warnings
+from importlib import import_module
 
 import keras
 
@@ -65,12 +66,18 @@ def _quantized(model, config: Settings):
     check_patterns(config, nodes.values())
     registry = Registry(lambda name: _widths(nodes, name, config))
     annotated = _annotated(source, nodes, registry, config)
-    with _library.quantize_scope({**own_classes(source), **OBJECTS}):
+    # tfmot splits a SeparableConv1D with Lambda layers, and rebuilds the model from its own configuration.
+    with _library.quantize_scope({**own_classes(source), **OBJECTS}), _with_lambdas():
         quantized = _library.quantize_apply(annotated, Scheme(registry))
         quantized = repaired(quantized, max(8, config.bits.activations))
     found = plans.plan(source, quantized, config)
     _check_strict(found, config)
     return quantized, found
+
+
+def _with_lambdas():
+    """Returns a context in which Lambda layers are rebuilt: those of the caller's model and of tfmot."""
+    return import_module("tf_keras.src.saving.serialization_lib").SafeModeScope(safe_mode=False)
 
 
 def _annotated(source, nodes, registry: Registry, config: Settings):

@@ -36,6 +36,23 @@ def test_every_form_of_conv1d_is_written(options, bits):
     np.testing.assert_array_equal(before, np.array(q(X)))  # the model computes as it did
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda: L.Conv1D(8, 3, groups=2),
+        lambda: L.SeparableConv1D(6, 3, activation="relu"),
+        lambda: L.DepthwiseConv1D(3, strides=2, padding="same", depth_multiplier=2),
+        lambda: L.Conv1DTranspose(6, 3, strides=2),
+    ],
+    ids=["groups", "separable", "depthwise", "transposed"],
+)
+def test_relatives_of_conv1d_are_written(layer):
+    q = trained(layer(), bits=8)
+    # tfmot computes in float: a value next to the border of two levels may fall on the other, in the layer, in
+    # the mean and in the head. The head's weights are below 1, so that an output moves by two levels at most.
+    assert kqat.verify(q, kqat.export_tflite(q), X).max_lsb <= 2
+
+
 def test_what_the_converter_refuses_is_an_error_that_names_it():
     model = tf_keras.Sequential([L.Input((4,)), L.Lambda(lambda x: __import__("tensorflow").math.erfinv(x))])
     with pytest.raises(ExportError, match="(?i)converter refuses.*erfinv"):
