@@ -48,8 +48,8 @@ def test_every_form_of_conv1d_is_written(options, bits):
 )
 def test_relatives_of_conv1d_are_written(layer):
     q = trained(layer(), bits=8)
-    # tfmot computes in float: a value next to the border of two levels may fall on the other, in the layer, in
-    # the mean and in the head. The head's weights are below 1, so that an output moves by two levels at most.
+    # tfmot computes in float: a value next to the border of two levels may fall on the other, in the layer,
+    # in the mean and in the head. The head's weights are below 1: an output moves by two levels at most.
     assert kqat.verify(q, kqat.export_tflite(q), X).max_lsb <= 2
 
 
