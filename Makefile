@@ -59,7 +59,8 @@ unit: $(VENV)/.dev
 
 # Other graphs in every run. What it finds is seldom the fault of the last change: KQAT_SEED=<seed> repeats it.
 random-graphs: $(VENV)/.dev
-	KQAT_SEED=$${KQAT_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')} KERAS_BACKEND=tensorflow \
+	export KQAT_SEED=$${KQAT_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}; \
+		echo "KQAT_SEED=$$KQAT_SEED"; KQAT_GRAPHS=$${KQAT_GRAPHS:-200} KERAS_BACKEND=tensorflow \
 		$(PYTEST) -n 2 tests/integration/test_random_graphs.py
 
 backends: $(VENV)/.dev
