@@ -13,8 +13,11 @@ from kqat.core.errors import ExportError
 from tests.exactness import calibrated, reloaded
 from tests.integration.random_graphs import random_model
 
-# Ranges of graphs at random are as far apart as chance has it.
-pytestmark = pytest.mark.filterwarnings("ignore::kqat.core.errors.SharedGridWarning")
+# Ranges of graphs at random are as far apart as chance has it, and a softmax may find an axis of size 1.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::kqat.core.errors.SharedGridWarning"),
+    pytest.mark.filterwarnings("ignore:You are using a softmax over axis:UserWarning"),
+]
 SHARDS = 8
 GRAPHS = int(os.environ.get("KQAT_GRAPHS", "40"))
 FIRST_SEED = int(os.environ.get("KQAT_SEED", "0"))
