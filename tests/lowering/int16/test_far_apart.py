@@ -18,6 +18,20 @@ MERGES = {
 }
 
 
+@pytest.mark.parametrize("bits", [(8, 16), 8], ids=str)
+@pytest.mark.parametrize(
+    "pool", [lambda x: keras.ops.mean(x, 1), kl.AveragePooling1D(2)], ids=["mean", "window"]
+)
+def test_means_that_are_next_to_nothing(pool, bits):
+    """Pairs of opposite values: the mean of two is what rounding leaves of them."""
+    inputs = keras.Input((6, 4))
+    x = kl.Dense(5, name="tiny")(pool(kl.Dense(4, use_bias=False, kernel_initializer="identity")(inputs)))
+    half = np.random.default_rng(0).normal(size=(32, 3, 1, 4)).astype("float32")
+    x_data = np.concatenate([half, -half * np.float32(1 - 1e-7)], axis=2).reshape(32, 6, 4)
+    q = kqat.calibrate(kqat.quantize(keras.Model(inputs, x), bits), x_data, verbose=0)
+    assert kqat.verify(q, kqat.export_tflite(q, fallback="error"), x_data).mismatches == 0
+
+
 @pytest.mark.parametrize("size", [1e-8, 1.0, 1e6])
 @pytest.mark.parametrize("name", MERGES)
 def test_file_computes_what_the_model_computes(name, size):
