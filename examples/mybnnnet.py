@@ -8,7 +8,7 @@ import argparse
 import kqat
 import kqat.legacy  # noqa: F401  (before TensorFlow decides on a version of Keras)
 from examples import datasets
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 
 def build(image_shape, classes=10, fused=None):

@@ -9,7 +9,7 @@ import argparse
 import kqat
 import kqat.legacy  # before TensorFlow decides on a version of Keras
 from examples import datasets
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 
 def build(image_shape, bits=None, classes=10):

@@ -9,19 +9,18 @@ import keras
 import numpy as np
 from keras import ops
 
-import kqat.layers  # noqa: F401  (registers the layers)
 from kqat.core.archive import ArchiveReader, ArchiveWriter, check_shape, damaged
-from kqat.core.atomic import write_atomically
 from kqat.core.errors import CheckpointError
 from kqat.core.finite import not_finite
-from kqat.core.h5_file import H5Error, plain_file_size
-from kqat.core.packing import pack, packed_size, unpack, width_for
 from kqat.core.weight_codes import WeightCodes
 from kqat.layers.revived import require_finite, revived
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers.encode import encode
 from kqat.quantizers.find import find, layers_of
 from kqat.quantizers.saved_plan import KEY
+from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.packing.bits import pack, packed_size, unpack, width_for
+from kqat_runtime.processes.h5_file import H5Error, plain_file_size
 
 _FORM = 1  # what readers of the first version ask for
 _VERSION = 1  # of what the parts mean; to be raised when an older reader would misread a file

@@ -4,11 +4,6 @@ from functools import partial
 
 import keras
 
-import kqat.constraints  # noqa: F401  (registers the constraints)
-import kqat.layers  # noqa: F401  (registers the layers)
-import kqat.metrics  # noqa: F401  (registers the metrics)
-import kqat.optimizers  # noqa: F401  (registers the optimizers)
-import kqat.quantizers  # noqa: F401  (registers the quantizers)
 from kqat.core.keras_file import stored_numbers
 from kqat.layers.revived import require_finite, revived
 

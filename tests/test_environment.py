@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import kqat
-from tests.export.test_runtime import rounding_file
+from tests.runtime.test_runtime import rounding_file
 
 ROOT = pathlib.Path(__file__).parents[1]
 BARE = "import sys; sys.path.insert(0, {root!r}); import kqat, numpy as np; x = np.ones((2, 4), 'float32')\n"

@@ -153,9 +153,8 @@ def test_patterns_as_regular_expressions():
 _MISSING = """
 import sys
 sys.modules["jax"] = None
-import kqat
 try:
-    kqat.quantize
+    import kqat
 except ImportError as error:
     print(error)
 """

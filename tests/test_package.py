@@ -9,9 +9,10 @@ import keras
 import pytest
 
 import kqat
+import kqat_runtime
 
 ROOT = pathlib.Path(__file__).parents[1]
-SOURCES = sorted((ROOT / "kqat").rglob("*.py"))
+SOURCES = sorted([*(ROOT / "kqat").rglob("*.py"), *(ROOT / "kqat_runtime").rglob("*.py")])
 
 
 def run(code):
@@ -21,17 +22,20 @@ def run(code):
     return done.stdout.strip()
 
 
-def test_import_loads_no_framework():
-    frameworks = ("keras", "tensorflow", "jax", "torch", "tf_keras", "matplotlib", "ai_edge_litert")
-    loaded = run(f"import sys, kqat; dir(kqat); print([m for m in {frameworks} if m in sys.modules])")
-    assert loaded == "[]"
+def test_import_changes_nothing_and_loads_keras_alone():
+    state = "(dict(os.environ), list(sys.meta_path), list(sys.path), sys.getrecursionlimit())"
+    others = "[m for m in ('tf_keras', 'tensorflow_model_optimization', 'larq') if m in sys.modules]"
+    code = f"import os, sys, keras; before = {state}; import kqat; print(before == {state}, {others})"
+    assert run(code) == "True []"
 
 
-def test_numpy_core_loads_no_framework():
-    loaded = run(
-        "import sys, kqat.core.grid; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
-    )
-    assert loaded == "[]"
+@pytest.mark.parametrize("module", ["kqat_runtime", "kqat_runtime.running.isolated"])
+def test_files_run_without_keras(module):
+    frameworks = ("keras", "kqat", "tensorflow", "jax", "torch", "h5py")
+    loaded = f"[m for m in {frameworks} if m in sys.modules]"
+    assert run(f"import sys, {module}, kqat_runtime; kqat_runtime.load; print({loaded})") == "[]"
+    assert kqat.runtime.__all__ == kqat_runtime.__all__
+    assert all(getattr(kqat.runtime, name) is getattr(kqat_runtime, name) for name in kqat_runtime.__all__)
 
 
 @pytest.mark.parametrize("name", sorted({*kqat.__all__} - {"context"}))
@@ -39,13 +43,10 @@ def test_public_name_resolves_and_says_whether_threads_may_share_it(name):
     assert "Threads:" in getattr(kqat, name).__doc__
 
 
-def test_public_names_are_listed():
-    assert set(kqat.__all__) <= set(dir(kqat))
-
-
-def test_unknown_name_offers_the_known_ones():
-    with pytest.raises(AttributeError, match=r"no attribute 'quantise'.*quantize"):
-        _ = kqat.quantise
+def test_public_names_of_the_runtime_are_listed():
+    assert {*kqat_runtime.__all__} <= {*dir(kqat_runtime)}
+    with pytest.raises(AttributeError, match=r"no attribute 'laod'. Public names: .*load"):
+        _ = kqat_runtime.laod
 
 
 @pytest.mark.parametrize("imports", ["import kqat, keras", "import keras, kqat"])

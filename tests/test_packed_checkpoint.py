@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kqat
-from kqat.core import atomic
 from kqat.core.errors import CheckpointError, KqatError
 from kqat.layers import QuantConv2D, QuantDense
 from kqat.quantizers import LSQ, MinMax, Sign
 from kqat.quantizers.find import find
+from kqat_runtime.files import atomic
 from tests.compat.make import FOLDER, WIDTHS, samples
 
 IMAGES = np.random.default_rng(0).normal(size=(16, 6, 6, 3)).astype("float32")

@@ -13,7 +13,7 @@ import numpy as np
 
 import kqat
 from examples import datasets
-from kqat.export.running.lce import LceRuntime
+from kqat_runtime.running.lce import LceRuntime
 
 
 def main(argv=None):

@@ -102,7 +102,7 @@ def kills(count: int, folder: pathlib.Path) -> Counter:
     """Kills writers at random times: the file must be whole, and the next write must clear the rest."""
     import random
 
-    from kqat.core.atomic import write_atomically
+    from kqat_runtime.files.atomic import write_atomically
 
     rng, counts = random.Random(0), Counter()
     for number in range(count):

@@ -73,8 +73,8 @@ def _tflite(folder: pathlib.Path, packed: bool = False) -> bytes:
 
 def tflite_checks(folder):
     """Files as the caller's process looks at them, before any native code does: exact ones."""
-    from kqat.export.packing.expand import expand_file
-    from kqat.export.running.structure import check_structure
+    from kqat_runtime.packing.expand import expand_file
+    from kqat_runtime.running.structure import check_structure
 
     content = _tflite(folder)
     return (lambda rng: damaged_bytes(content, rng)), (lambda data: check_structure(expand_file(data)))
@@ -82,9 +82,9 @@ def tflite_checks(folder):
 
 def packed_tflite(folder):
     """Packed files with a right checksum over what was damaged."""
-    from kqat.export.packing.expand import expand_file
-    from kqat.export.packing.form import sealed, unsealed
-    from kqat.export.running.structure import check_structure
+    from kqat_runtime.packing.expand import expand_file
+    from kqat_runtime.packing.form import sealed, unsealed
+    from kqat_runtime.running.structure import check_structure
 
     body = unsealed(_tflite(folder, packed=True))
     return (lambda rng: sealed(damaged_bytes(body, rng))), (lambda data: check_structure(expand_file(data)))

@@ -14,7 +14,7 @@ import kqat
 import kqat.legacy  # noqa: F401  (before TensorFlow decides on a version of Keras)
 from benchmarks.results import Results, machine, markdown
 from examples import datasets, mybnnnet, mybnnnet_keras
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 BINARY = "LceBconv2d"
 

@@ -14,7 +14,7 @@ from benchmarks.mybnnnet.run import GROUP, RATE
 from benchmarks.results import Results, markdown
 from examples import datasets, mybnnnet, mybnnnet_keras
 from examples.runtime import top1
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 LOSS = "sparse_categorical_crossentropy"
 TRAINED = ("kernel", "beta")

@@ -31,7 +31,7 @@ def model():
 def files(names=NETS, count=64):
     """Yields name, file and input array of each net; codes where the file takes codes."""
     import kqat
-    from kqat.export.running.runtime import Runtime
+    from kqat_runtime.running.runtime import Runtime
 
     x = samples(count)
     for name in names:

@@ -48,7 +48,7 @@ def difference(expected, found, step):
 def _step(content):
     """Returns what one level of the output is apart from the next, `None` for a float output."""
     from kqat.export.comparing.layers import output_scales
-    from kqat.export.running.runtime import Runtime
+    from kqat_runtime.running.runtime import Runtime
 
     with Runtime(content) as runtime:
         (port,) = runtime.outputs

@@ -8,7 +8,7 @@ import numpy as np
 
 import kqat
 import kqat.legacy  # before TensorFlow decides on a version of Keras
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 CLASSES = 10
 
@@ -59,7 +59,7 @@ def planned(model) -> dict:
 
 def compared(q, export, x) -> dict:
     """Returns how far the file's probabilities are from the model's, in parts of their range."""
-    from kqat.export.running.runtime import Runtime
+    from kqat_runtime.running.runtime import Runtime
 
     (found,) = Runtime(export.content).run([x])
     y = np.array(q(x, training=False))

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import keras
 
-from kqat.core.atomic import move_into_place
-from kqat.core.drafts import draft_folder
+from kqat_runtime.files.atomic import move_into_place
+from kqat_runtime.files.drafts import draft_folder
 
 _BACKUP = re.compile(r"after_epoch_(\d+)\.weights\.h5")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import keras
 
-from kqat.core.atomic import final_target, move_into_place
 from kqat.core.checks import nearest
-from kqat.core.drafts import draft_folder
 from kqat.core.errors import ExportError
+from kqat_runtime.files.atomic import final_target, move_into_place
+from kqat_runtime.files.drafts import draft_folder
 
 MODES = ("auto", "min", "max")
 _FIELD = re.compile(r"(\{{1,2})(\w+)((?:![rsa])?(?::[^{}]*)?)(\}{1,2})")

@@ -1,8 +1,7 @@
 """What kqat raises for its own reasons; wrong arguments are plain `TypeError`, `ValueError`."""
 
-
-class KqatError(Exception):
-    """Base of every error below."""
+from kqat_runtime.errors import FileError as FileError
+from kqat_runtime.errors import KqatError, VerifyError
 
 
 class PlanError(KqatError, ValueError):
@@ -25,16 +24,8 @@ class ExportError(KqatError, RuntimeError):
     """A model cannot be written as a file."""
 
 
-class VerifyError(KqatError, ValueError):
-    """A model and a file cannot be compared."""
-
-
 class DataError(VerifyError):
     """Data does not fit the inputs of a model."""
-
-
-class FileError(VerifyError):
-    """Bytes are not a model that the runtime can run, or not with these inputs."""
 
 
 class KqatWarning(UserWarning):

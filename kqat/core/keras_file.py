@@ -5,7 +5,7 @@ import zipfile
 
 from kqat.core.archive import parse_document
 from kqat.core.errors import CheckpointError
-from kqat.core.h5_file import H5Error, check_h5, plain_file_size
+from kqat_runtime.processes.h5_file import H5Error, check_h5, plain_file_size
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
 _LARGEST_CONFIG = 2**26  # bytes

@@ -4,11 +4,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from kqat import __version__
-from kqat.core.atomic import write_atomically
-from kqat.export.packing.expand import expand_file
+from kqat.core.version import __version__
 from kqat.export.reading import read_file
-from kqat.export.running.structure import check_structure
+from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.packing.expand import expand_file
+from kqat_runtime.running.structure import check_structure
 
 _BYTES_A_LINE = 12
 _RESERVED = """

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import keras
 
-from kqat.core.atomic import write_atomically
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError, NothingQuantizedWarning
 from kqat.core.recognize import is_tf_keras
@@ -17,6 +16,7 @@ from kqat.export.tflite import Export, require_finite, require_ranges
 from kqat.export.writing import ends
 from kqat.export.writing.report import Report
 from kqat.transforms.graph import Graph, trace
+from kqat_runtime.files.atomic import write_atomically
 
 # What the converters and devices of a target have: convolutions padded with 0, the maximum of signs.
 TARGETS = {

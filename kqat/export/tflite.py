@@ -9,7 +9,6 @@ from typing import Any
 
 import keras
 
-from kqat.core.atomic import write_atomically
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError, FallbackWarning, NotCalibratedError
 from kqat.core.finite import not_finite
@@ -31,6 +30,7 @@ from kqat.ops.arrays import as_numpy
 from kqat.transforms.fixed_shapes import free_inputs, trace_fixed
 from kqat.transforms.graph import Graph
 from kqat.transforms.whole import is_whole, with_casts
+from kqat_runtime.files.atomic import write_atomically
 
 TARGETS = ("litert", "tflite-micro")
 

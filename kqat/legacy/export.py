@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kqat.core.atomic import write_atomically
 from kqat.core.errors import ExportError, NotCalibratedError
-from kqat.core.optional import require
 from kqat.export.checks import check_file
 from kqat.export.fallback.converter import reason
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
 from kqat.legacy.one_dimensional import as_two_dimensional
+from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.optional import require
 
 TYPES = ("float32", "int8", "uint8")
 NOTE = "written by TensorFlow's converter: its last rounding may differ from the model's; see kqat.verify"

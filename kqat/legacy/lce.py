@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from kqat.core.atomic import write_atomically
 from kqat.core.errors import ExportError
-from kqat.core.optional import require
-from kqat.export.running.lce import operators
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
+from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.optional import require
+from kqat_runtime.running.lce import operators
 
 TARGETS = ("arm", "xcore")
 BCONV = "LceBconv2d"

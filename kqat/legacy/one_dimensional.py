@@ -6,7 +6,7 @@ Of weights with a scale per channel it refuses to change the shape once they are
 
 from contextlib import ExitStack, contextmanager
 
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 tf = require("tensorflow", extra="tensorflow")
 tf_keras = require("tf_keras", extra="tfmot")

@@ -3,7 +3,7 @@
 from functools import reduce
 from typing import Any
 
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 tf = require("tensorflow", extra="tensorflow")
 tf_keras = require("tf_keras", extra="tfmot")

@@ -1,6 +1,6 @@
 """Loads tf_keras models that tfmot and kqat quantized."""
 
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 
 def load_model(path, custom_objects: dict | None = None, compile: bool = True):

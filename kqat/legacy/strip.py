@@ -5,10 +5,10 @@ from dataclasses import replace
 import keras
 import numpy as np
 
-from kqat.core.optional import require
-from kqat.legacy.bridge.read_tf_keras import own_classes, read_tf_keras
-from kqat.legacy.bridge.record import Call, Part, Place, Record
-from kqat.legacy.bridge.write import Writer
+from kqat.bridge.read_tf_keras import own_classes, read_tf_keras
+from kqat.bridge.record import Call, Part, Place, Record
+from kqat.bridge.write import Writer
+from kqat_runtime.optional import require
 
 FAKE = "fake_quant_with_min_max"
 WRAPPERS = ("QuantizeWrapper", "QuantizeWrapperV2", "QuantizeAnnotate")

@@ -7,8 +7,8 @@ import numpy as np
 
 from kqat.core.alone import changes
 from kqat.core.errors import ConversionError
-from kqat.core.h5_file import H5Error, read_h5_weights
 from kqat.layers.manual import ManualQuantization
+from kqat_runtime.processes.h5_file import H5Error, read_h5_weights
 
 
 @changes(0, "model")

@@ -135,7 +135,7 @@ def summary(model: keras.Model) -> Summary:
         {(8, 8): 32}
     """
     if is_tf_keras(model):
-        model = import_module("kqat.legacy.bridge").convert(model, to="keras")
+        model = import_module("kqat.bridge.convert").convert(model, to="keras")
     graph = trace(model)
     counter = _Counter(graph)
     rows = tuple(counter.rows())

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kqat.core.packing import width_for
 from kqat.core.reference import level_bounds, symmetric_grid, to_levels
 from kqat.core.weight_codes import WeightCodes, peak_of, shared_axes, spread
+from kqat_runtime.packing.bits import width_for
 
 SHAPES = [((3, 3, 4, 8), (1, 1, 1, 8)), ((3, 3, 8, 1), (1, 1, 8, 1)), ((12, 5), (1, 5)), ((12, 5), ())]
 

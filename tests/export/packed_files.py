@@ -4,8 +4,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.grid import Grid
-from kqat.export.running.runtime import delegation
 from kqat.export.writing.writer import Writer
+from kqat_runtime.running.runtime import delegation
 
 CHANNELS = 16
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import kqat
-from kqat.export.running.runtime import Runtime
+from kqat_runtime.running.runtime import Runtime
 from tests.export.compressed_nets import IMAGES, RNG, constant_types, every_kernel, predict
 
 ACTIVATION_LEVELS = 127  # the coarser of the runtime's two ways to round activations: symmetric, ±127

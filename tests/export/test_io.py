@@ -7,8 +7,8 @@ import pytest
 import kqat
 from kqat.core.errors import ExportError
 from kqat.export.checks.opened import Opened
-from kqat.export.packing.expand import expand_file
-from kqat.export.running.runtime import Runtime
+from kqat_runtime.packing.expand import expand_file
+from kqat_runtime.running.runtime import Runtime
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(32, 8, 8, 4)).astype("float32")

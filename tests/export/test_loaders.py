@@ -6,7 +6,7 @@ import pytest
 from benchmarks.runtimes.loaders import DEFAULT
 from benchmarks.runtimes.nets import NETS, files
 from benchmarks.runtimes.run import difference
-from kqat.export.running.runtime import Runtime
+from kqat_runtime.running.runtime import Runtime
 
 
 @pytest.mark.parametrize("name", NETS)

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kqat.core.errors import FileError
-from kqat.core.packing import packed_size
-from kqat.export.packing.expand import expand_file, packed_tensors
-from kqat.export.packing.form import ENTRY, sealed, unsealed, write_model
 from kqat.export.packing.pack import pack_file, packing_notes
-from kqat.export.running.flatbuffer import Reader
-from kqat.export.running.isolated import IsolatedRuntime
-from kqat.export.running.runtime import Runtime
+from kqat_runtime.packing.bits import packed_size
+from kqat_runtime.packing.expand import expand_file, packed_tensors
+from kqat_runtime.packing.form import ENTRY, sealed, unsealed, write_model
+from kqat_runtime.running.flatbuffer import Reader
+from kqat_runtime.running.isolated import IsolatedRuntime
+from kqat_runtime.running.runtime import Runtime
 from tests.export.packed_files import Builder, codes, net, run_plainly, single
 
 LAYERS = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED")

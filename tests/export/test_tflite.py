@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import kqat
-from kqat.core import atomic
 from kqat.core.errors import ExportError, NotCalibratedError
 from kqat.layers import FakeQuant, QuantConv2D, QuantDense
+from kqat_runtime.files import atomic
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(24, 8, 8, 3)).astype("float32")

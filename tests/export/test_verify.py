@@ -247,7 +247,7 @@ def test_operators_outside_of_xnnpack_are_named(q, export, x):
 def test_a_runtime_without_xnnpack_is_reported(q, export, x, monkeypatch):
     from ai_edge_litert.interpreter import OpResolverType
 
-    from kqat.export.running import runtime
+    from kqat_runtime.running import runtime
 
     resolver = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     plain = lambda **kwargs: original(experimental_op_resolver_type=resolver, **kwargs)  # noqa: E731

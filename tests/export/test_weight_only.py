@@ -6,9 +6,9 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError
-from kqat.export.running.runtime import Runtime
 from kqat.layers import QuantDense
 from kqat.layers.quantized import Quantized
+from kqat_runtime.running.runtime import Runtime
 from tests.export.compressed_nets import (
     IMAGES,
     RNG,

@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from kqat.core.grid import Grid
-from kqat.export.running.runtime import Runtime
 from kqat.export.writing.writer import Writer
 from kqat.lowering.base import Step, Weights
 from kqat.lowering.fold import Norm
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.signs import SIGNS, are_signs, fold_signs, odd_bias
+from kqat_runtime.running.runtime import Runtime
 
 RNG = np.random.default_rng(0)
 L = keras.layers

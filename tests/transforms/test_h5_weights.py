@@ -7,8 +7,8 @@ import pytest
 from keras import ops
 
 import kqat
-from kqat.core import h5_file
 from kqat.core.errors import ConversionError
+from kqat_runtime.processes import h5_file
 
 RNG = np.random.default_rng(0)
 ARRAYS = {

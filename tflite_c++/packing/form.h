@@ -1,4 +1,4 @@
-// What makes a file a packed one; kqat/export/packing/form.py has the definition.
+// What makes a file a packed one; kqat_runtime/packing/form.py has the definition.
 #pragma once
 
 #include <cstdint>

@@ -4,7 +4,6 @@ from collections import Counter
 
 import numpy as np
 
-from kqat.core.lce_reference import unpack_signs
 from kqat.export.binary.operators import BCONV
 from kqat.export.checks.ends import check_ends
 from kqat.export.checks.floats import check_floats
@@ -14,6 +13,7 @@ from kqat.export.checks.operators import check_operators
 from kqat.export.checks.tensors import check_tensors
 from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
+from kqat_runtime.running.lce_reference import unpack_signs
 
 _CHECKS = (
     check_operators, check_tensors, check_ends, check_grids, check_weights, check_biases, check_floats,

@@ -7,7 +7,6 @@ import numpy as np
 from keras import layers
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat.core.lce_reference import words
 from kqat.export.binary.demand import Demand
 from kqat.export.binary.integer import compare_integers, integer_layer, is_binary, write_levels
 from kqat.export.binary.operators import (
@@ -34,6 +33,7 @@ from kqat.lowering.base import BINARY, FLOAT, Step
 from kqat.lowering.pooling import Window
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph, Node, Tensor
+from kqat_runtime.running.lce_reference import words
 
 
 class BinaryEmitter(Emitter):

@@ -1,13 +1,13 @@
-"""The custom operators of Larq Compute Engine; `kqat.core.lce_reference` says what they compute."""
+"""The custom operators of Larq Compute Engine; `lce_reference` says what they compute."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kqat.core.lce_reference import pack_signs, words
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.signs import SIGNS
+from kqat_runtime.running.lce_reference import pack_signs, words
 
 QUANTIZE, DEQUANTIZE, BCONV, BMAXPOOL = "LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d"
 _PADDING = {"same": 0, "valid": 1}

@@ -7,8 +7,8 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from kqat.core.errors import ExportError
 from kqat.export.checks.opened import FileOperator, Opened
 from kqat.export.checks.operators import layer_of
-from kqat.export.running.runtime import left_behind
 from kqat.export.writing.plan import Plan
+from kqat_runtime.running.runtime import left_behind
 
 _NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
 _INT16 = "XNNPACK has no kernels between int16 tensors: LiteRT's own run, which are slower"

@@ -7,7 +7,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import ExportError
-from kqat.export.running.flatbuffer import Reader
+from kqat_runtime.running.flatbuffer import Reader
 
 _BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}

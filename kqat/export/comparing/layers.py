@@ -11,13 +11,13 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
 from kqat.export.comparing.report import LayerReport
-from kqat.export.running.flatbuffer import Reader
-from kqat.export.running.isolated import load
-from kqat.export.running.structure import check_structure
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import trace
+from kqat_runtime.running.flatbuffer import Reader
+from kqat_runtime.running.isolated import load
+from kqat_runtime.running.structure import check_structure
 
 _MOVES = (schema.BuiltinOperator.RESHAPE, schema.BuiltinOperator.TRANSPOSE, schema.BuiltinOperator.SQUEEZE)
 _KEEPING = (*_MOVES, schema.BuiltinOperator.DEQUANTIZE)

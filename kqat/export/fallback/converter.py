@@ -13,10 +13,10 @@ from typing import Any
 import keras
 
 from kqat.core.errors import ExportError
-from kqat.core.optional import require
 from kqat.export.fallback import free_batch
 from kqat.export.fallback.island import Call, Island
 from kqat.transforms.copying import copy_weights
+from kqat_runtime.optional import require
 
 
 def convert(island: Island) -> bytes:

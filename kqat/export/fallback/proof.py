@@ -8,9 +8,9 @@ import numpy as np
 from kqat.core.errors import ExportError
 from kqat.export.comparing.layers import output_scales
 from kqat.export.fallback.sample import sample_inputs
-from kqat.export.running.runtime import Runtime
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph
+from kqat_runtime.running.runtime import Runtime
 
 SAMPLES = 16
 ALLOWED = 1.0  # float arithmetic that sums in another order moves a value between two levels to either side

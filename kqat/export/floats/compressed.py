@@ -11,21 +11,21 @@ import keras
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kqat import __version__
-from kqat.core.atomic import write_atomically
 from kqat.core.checks import check_bits
 from kqat.core.errors import ExportError
-from kqat.core.packing import pack, width_for
+from kqat.core.version import __version__
 from kqat.export.checks import check_file
 from kqat.export.floats.blocks import Block, Rounding, float_clone, read_blocks
 from kqat.export.floats.integer_weights import HIGHEST_BITS, fold_block, quantize_block
-from kqat.export.running.runtime import Runtime
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
 from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.base import Step, Weights
 from kqat.lowering.registry import lowering_for
 from kqat.transforms.graph import Tensor, tensors_in, trace
+from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.packing.bits import pack, width_for
+from kqat_runtime.running.runtime import Runtime
 
 _DEQUANTIZE_VERSIONS = {8: 5, 4: 6, 2: 7}
 

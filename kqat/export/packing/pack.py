@@ -7,12 +7,12 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import FileError
-from kqat.core.packing import pack, width_for
-from kqat.export.packing.expand import packed_tensors
-from kqat.export.packing.float_signs import FloatSigns, signs
-from kqat.export.packing.form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
-from kqat.export.running.structure import check_structure
-from kqat.export.writing.tables import AlignedBuffer
+from kqat_runtime.packing.bits import pack, width_for
+from kqat_runtime.packing.expand import packed_tensors
+from kqat_runtime.packing.float_signs import FloatSigns, signs
+from kqat_runtime.packing.form import ENTRY, STOCK_TYPES, aligned, by_buffer, is_packed, sealed, write_model
+from kqat_runtime.packing.tables import AlignedBuffer
+from kqat_runtime.running.structure import check_structure
 
 _OPS, _TYPES = schema.BuiltinOperator, schema.TensorType
 # Operators that compute with INT4 and INT2 weights what they compute with INT8 ones, or refuse them, by the

@@ -1,9 +1,9 @@
 """The finished file with its weights in fewer bits."""
 
 from kqat.core.errors import ExportError
-from kqat.export.packing.expand import expand_file
 from kqat.export.packing.pack import pack_file, packing_notes
 from kqat.export.writing.plan import Plan
+from kqat_runtime.packing.expand import expand_file
 
 FORMS = ("exact", "packed")
 _MICRO_INT4 = ("CONV_2D", "DEPTHWISE_CONV_2D")  # what has an INT4 kernel for per-channel weights there

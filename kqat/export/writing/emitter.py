@@ -4,9 +4,9 @@ from typing import Any
 
 import keras
 
-from kqat import __version__
 from kqat.core.errors import ExportError
 from kqat.core.finite import is_finite
+from kqat.core.version import __version__
 from kqat.export.fallback.islands import Islands
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
 from kqat.export.writing.ends import common_grid, write_graph_input, write_graph_output

@@ -10,7 +10,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat.export.writing.tables import (
+from kqat_runtime.packing.tables import (
     AlignedBuffer,
     flexbuffer_map,
     operator_code,

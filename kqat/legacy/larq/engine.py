@@ -5,15 +5,15 @@ from types import SimpleNamespace
 
 import keras
 
+from kqat.bridge import convert
+from kqat.bridge.read_tf_keras import own_classes, read_tf_keras
+from kqat.bridge.record import Part, Record
+from kqat.bridge.write import Writer
 from kqat.core.errors import PlanError
-from kqat.core.optional import require
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
-from kqat.legacy.bridge import convert
-from kqat.legacy.bridge.read_tf_keras import own_classes, read_tf_keras
-from kqat.legacy.bridge.record import Part, Record
-from kqat.legacy.bridge.write import Writer
 from kqat.legacy.operators import call_operator
 from kqat.transforms.plan import Plan, Settings, check_patterns, settings
+from kqat_runtime.optional import require
 
 SWAPPED = {"Conv2D": "QuantConv2D", "Dense": "QuantDense"}
 WEIGHTED = (*SWAPPED, "Conv1D", "Conv3D", "DepthwiseConv2D", "SeparableConv2D", "Conv2DTranspose")

@@ -2,8 +2,8 @@
 
 import warnings
 
-from kqat.core.optional import require
 from kqat.legacy import require_tf_keras
+from kqat_runtime.optional import require
 
 require_tf_keras()
 with warnings.catch_warnings():

@@ -1,7 +1,7 @@
 """What is quantized of one layer, in the form in which tfmot asks for it."""
 
-from kqat.core.optional import require
 from kqat.legacy.tfmot.quantizers import RangeQuantizer, WeightQuantizer
+from kqat_runtime.optional import require
 
 tf_keras = require("tf_keras", extra="tfmot")
 tfmot = require("tensorflow_model_optimization", extra="tfmot")

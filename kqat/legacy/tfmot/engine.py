@@ -5,10 +5,9 @@ from importlib import import_module
 
 import keras
 
+from kqat.bridge import convert
+from kqat.bridge.read_tf_keras import own_classes
 from kqat.core.errors import FallbackWarning, PlanError
-from kqat.core.optional import require
-from kqat.legacy.bridge import convert
-from kqat.legacy.bridge.read_tf_keras import own_classes
 from kqat.legacy.tfmot import plan as plans
 from kqat.legacy.tfmot.config import Config
 from kqat.legacy.tfmot.flat import flat
@@ -16,6 +15,7 @@ from kqat.legacy.tfmot.quantizers import RangeQuantizer, WeightQuantizer
 from kqat.legacy.tfmot.repair import repaired
 from kqat.legacy.tfmot.scheme import Registry, Scheme, takes
 from kqat.transforms.plan import Plan, Settings, check_patterns, settings
+from kqat_runtime.optional import require
 
 tfmot = require("tensorflow_model_optimization", extra="tfmot")
 _library = tfmot.quantization.keras

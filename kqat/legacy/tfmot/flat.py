@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import keras
 
-from kqat.core.optional import require
-from kqat.legacy.bridge.read_tf_keras import own_classes, read_tf_keras
-from kqat.legacy.bridge.record import Call, Part, Place, Record
-from kqat.legacy.bridge.write import Writer
+from kqat.bridge.read_tf_keras import own_classes, read_tf_keras
+from kqat.bridge.record import Call, Part, Place, Record
+from kqat.bridge.write import Writer
 from kqat.legacy.operators import call_layer
 from kqat.legacy.tfmot.scheme import MORE, SPLIT
+from kqat_runtime.optional import require
 
 tf_keras = require("tf_keras", extra="tfmot")
 

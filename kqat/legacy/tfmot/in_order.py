@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 _quantization = (
     f"{require('tensorflow_model_optimization', extra='tfmot').__name__}.python.core.quantization.keras"

@@ -1,7 +1,7 @@
 """The layer that rounds what comes into a model."""
 
-from kqat.core.optional import require
 from kqat.legacy.tfmot.quantizers import RangeQuantizer
+from kqat_runtime.optional import require
 
 tf_keras = require("tf_keras", extra="tfmot")
 

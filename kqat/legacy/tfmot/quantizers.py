@@ -1,6 +1,6 @@
 """Quantizers with tfmot's interface: any width, scales per channel, ranges that start from data."""
 
-from kqat.core.optional import require
+from kqat_runtime.optional import require
 
 tf = require("tensorflow", extra="tensorflow")
 tf_keras = require("tf_keras", extra="tfmot")

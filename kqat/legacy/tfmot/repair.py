@@ -1,7 +1,7 @@
 """Puts right what keeps models of tfmot from being loaded again."""
 
-from kqat.core.optional import require
 from kqat.legacy.tfmot.input_range import InputRange
+from kqat_runtime.optional import require
 
 tf_keras = require("tf_keras", extra="tfmot")
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Callable
 
-from kqat.core.optional import require
 from kqat.legacy.tfmot.config import Config
 from kqat.legacy.tfmot.in_order import inputs_in_order
+from kqat_runtime.optional import require
 
 tfmot = require("tensorflow_model_optimization", extra="tfmot")
 _library = tfmot.quantization.keras

@@ -6,7 +6,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError, VerifyError
-from kqat.export.running.binary import BinaryRuntime
+from kqat_runtime.running.binary import BinaryRuntime
 from tests.export.binary import nets
 
 # The most that each order takes: binary convolutions whose result stays signs need one LceQuantize, for the

@@ -6,7 +6,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError
-from kqat.export.running.runtime import Runtime
+from kqat_runtime.running.runtime import Runtime
 from tests.export.binary import nets
 
 

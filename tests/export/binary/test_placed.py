@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 import kqat
-from kqat.export.running.binary import BinaryRuntime
 from kqat.quantizers import RSign, SteSign
+from kqat_runtime.running.binary import BinaryRuntime
 from tests.export.binary import nets
 from tests.export.binary.test_files import mismatches
 

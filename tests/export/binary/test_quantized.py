@@ -6,7 +6,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError
-from kqat.export.running.binary import BinaryRuntime
+from kqat_runtime.running.binary import BinaryRuntime
 from tests.export.binary.quantized_nets import IMAGES, float_net, prepared
 
 L = keras.layers

@@ -13,7 +13,7 @@ from kqat.core.errors import ExportError, FallbackWarning
 from kqat.export import tflite
 from kqat.export.fallback import process
 from kqat.export.fallback.proof import Difference
-from kqat.export.running.runtime import Runtime
+from kqat_runtime.running.runtime import Runtime
 from tests.export.fallback import nets
 from tests.export.fallback.nets import RNG, foreign, kl, ops, quantized
 

@@ -9,8 +9,8 @@ pytest.importorskip("larq_compute_engine")  # `make larq` has an environment wit
 
 import keras
 
-from kqat.export.running.binary import BinaryRuntime
-from kqat.export.running.lce import LceRuntime
+from kqat_runtime.running.binary import BinaryRuntime
+from kqat_runtime.running.lce import LceRuntime
 from tests.export.binary import nets
 from tests.export.binary.quantized_nets import IMAGES, float_net, prepared
 

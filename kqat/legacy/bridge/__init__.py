@@ -1,5 +1,0 @@
-"""From Keras 3 to tf_keras and back: architecture and weights."""
-
-from kqat.legacy.bridge.convert import convert
-
-__all__ = ["convert"]

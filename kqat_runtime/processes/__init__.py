@@ -1,0 +1,1 @@
+"""Processes for what must not harm the caller, and what they exchange."""
