@@ -10,6 +10,7 @@ from kqat.core.errors import NothingQuantizedWarning, PlanError, TrainingMethods
 from kqat.core.recognize import is_tf_keras
 from kqat.core.spec import Bits
 from kqat.export.outlook import with_outlook
+from kqat.keras_private import layers_of
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
@@ -161,7 +162,7 @@ def _accept(model) -> None:
     """Raises a `PlanError` for a Keras model whose weights are not float numbers as they are."""
     if not isinstance(model, keras.Model):
         return
-    if any(_is_ours(layer) for layer in model._flatten_layers()):
+    if any(_is_ours(layer) for layer in layers_of(model)):
         raise PlanError(
             f"Model '{model.name}' is quantized already. Received: a model with kqat layers. "
             "Use strip_fake_quant(model) first."

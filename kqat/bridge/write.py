@@ -9,6 +9,7 @@ import keras
 from kqat.bridge.configs import CHANGED, translate
 from kqat.bridge.record import Call, Part, Place, Port, Record
 from kqat.core.errors import ConversionError
+from kqat.keras_private import maker_of
 from kqat.layers.manual import ManualQuantization
 from kqat.transforms.graph import unused
 
@@ -64,11 +65,11 @@ class Writer:
 
     def _name(self, result, wish: str) -> None:
         """Gives a fresh Keras 3 operation a name that no layer of the record has."""
-        history = getattr(keras.tree.flatten(result)[0], "_keras_history", None)
-        if isinstance(getattr(history, "operation", None), keras.Operation):
+        maker = maker_of(keras.tree.flatten(result)[0])
+        if isinstance(maker, keras.Operation):
             name = unused(wish.rsplit(".", 1)[-1], self.names)
             self.names.add(name)
-            history.operation.name = name
+            maker.name = name
 
     def _layer(self, part: Part, number: int):
         if number not in self.layers:

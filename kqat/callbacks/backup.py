@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from kqat.keras_private import set_initial_epoch
 from kqat_runtime.files.atomic import move_into_place
 from kqat_runtime.files.drafts import draft_folder
 
@@ -53,7 +54,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
         self.model.load_weights(self._file(done))
-        self.model._initial_epoch = done  # as Keras's own callback does: `fit` has no other way
+        set_initial_epoch(self.model, done)
         if self.verbose:
             print(f"Goes on after epoch {done}, from {self._file(done)}.")
 

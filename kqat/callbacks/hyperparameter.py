@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import keras
 
+from kqat.keras_private import sync_state
 from kqat.ops.arrays import as_numpy
 
 FREQUENCIES = ("epoch", "step")
@@ -59,9 +60,7 @@ class HyperparameterScheduler(keras.callbacks.Callback):
 
     def on_train_batch_begin(self, batch, logs=None):
         if self.update_freq == "step":
-            sync = getattr(self.model, "jax_state_sync", None)  # the JAX trainer keeps the state to itself
-            if sync is not None:
-                sync()
+            sync_state(self.model)
             self._set("Step", int(as_numpy(self._chosen.iterations)))
 
     def on_epoch_end(self, epoch, logs=None):

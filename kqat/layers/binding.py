@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat.keras_private import call_of, maker_of
 from kqat.layers.registry import treatment_for
 from kqat.layers.treatments.shape import MAX_POOLING
 
@@ -98,16 +99,15 @@ def source_quantizer(tensor):
     Walks back through operations that pass values on unchanged.
     """
     while True:
-        history = getattr(tensor, "_keras_history", None)
-        if history is None:
+        op = maker_of(tensor)
+        if op is None:
             return None
-        op = history.operation
         if getattr(op, "owns_grid", False):
             return op
         treatment = treatment_for(op)
         if treatment is None or treatment.kind != "passthrough":
             return None
-        tensor = op._inbound_nodes[history.node_index].input_tensors[0]
+        tensor = call_of(tensor).input_tensors[0]
 
 
 def producer(tensor):
@@ -117,7 +117,7 @@ def producer(tensor):
     rounding.
     """
     while True:
-        history = getattr(tensor, "_keras_history", None)
-        if history is None or not isinstance(history.operation, MAX_POOLING):
-            return None if history is None else history.operation
-        tensor = history.operation._inbound_nodes[history.node_index].input_tensors[0]
+        op = maker_of(tensor)
+        if not isinstance(op, MAX_POOLING):
+            return op
+        tensor = call_of(tensor).input_tensors[0]

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kqat import quantizers
+from kqat.keras_private import maker_of
 from kqat.layers.binding import is_symbolic, producer
 from kqat.layers.quantized import Quantized
 from kqat.quantizers.readiness import warn_unless_ready
@@ -81,7 +82,7 @@ class FakeQuant(keras.layers.Layer):
         if self._expected is not None and name not in self._expected:
             return  # a call on something else than what the model was built with
         if maker is not None:
-            maker.bind_output(self, is_next=maker is inputs._keras_history.operation)
+            maker.bind_output(self, is_next=maker is maker_of(inputs))
         self._makers.setdefault(name, maker)
         self._read.append((inputs, name))
 

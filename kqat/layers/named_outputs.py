@@ -17,10 +17,8 @@ class NamedOutputs(keras.Model):
         name: As for `keras.Model`.
     """
 
-    def __init__(
-        self, inputs, outputs, name=None, **kwargs
-    ):  # these very arguments tell Keras how to rebuild it
-        super().__init__(inputs, outputs, name=name, **kwargs)
+    def __init__(self, *args, **kwargs):  # these very arguments tell every Keras how to rebuild it
+        super().__init__(*args, **kwargs)
 
     def get_config(self):
         """Returns the configuration, names of the outputs included."""

@@ -4,6 +4,8 @@ from collections.abc import Container
 
 import keras
 
+from kqat.keras_private import is_of_applications
+
 # Methods that a subclass may replace without changing what an instance computes.
 _HARMLESS = frozenset(
     (
@@ -17,7 +19,7 @@ _HARMLESS = frozenset(
 def is_users(cls: type) -> bool:
     """Tells whether a class is neither Keras's nor kqat's, or one that `keras.applications` brings along."""
     own = cls.__module__.split(".")[0] in ("keras", "kqat")
-    return not own or cls.__module__.startswith("keras.src.applications")
+    return not own or is_of_applications(cls)
 
 
 def is_own_layer(op) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from kqat.keras_private import call_of, layers_of, mask_of
 from kqat.lowering.constant import Constant
 from kqat.lowering.sized_recording import NotRecordable, record_sized
 
@@ -211,7 +212,7 @@ def _is_real(leaf) -> bool:
 
 def own_variables(layer) -> dict[int, keras.Variable]:
     """Returns the variables of a layer that belong to none of the layers inside it, by identity."""
-    inside = {id(v) for part in layer._flatten_layers(include_self=False) for v in part.variables}
+    inside = {id(v) for part in layers_of(layer, itself=False) for v in part.variables}
     return {id(v): v for v in layer.variables if id(v) not in inside}
 
 
@@ -247,7 +248,7 @@ def calls_in_order(outputs, known) -> Iterator:
             continue
         if id(item) in known:
             continue
-        record = item._keras_history.operation._inbound_nodes[item._keras_history.node_index]
+        record = call_of(item)
         if id(record) in seen:
             continue
         seen.add(id(record))
@@ -257,4 +258,4 @@ def calls_in_order(outputs, known) -> Iterator:
 
 def has_mask(tensor) -> bool:
     """Tells whether a symbolic tensor carries the mask of a sequence with it."""
-    return getattr(tensor, "_keras_mask", None) is not None
+    return mask_of(tensor) is not None

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 
+from kqat.keras_private import BOOKKEEPING, maker_of, mask_of, set_mask
 from kqat.lowering.constant import Constant
 from kqat.lowering.sizes import Size, example_shape, merged, merged_shape
 from kqat.lowering.symbolic_state import Stand, symbolic_state
@@ -23,9 +24,6 @@ _MOVES = frozenset((
     "BroadcastTo", "Tile", "Repeat", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast",
     "ConvertToTensor", "GetItem", "Identity", "Copy", "StopGradient", "Swapaxes", "Moveaxis", "Ravel", "Flip",
 ))  # fmt: skip
-_NO_SETTINGS = frozenset(
-    ("name", "_inbound_nodes", "_outbound_nodes", "_auto_config", "_lock", "_remat_mode")
-)
 
 
 class NotRecordable(Exception):
@@ -185,7 +183,7 @@ class _Merger:
         """Returns a tensor that is a weight as it is."""
         if id(variable) not in self._weights:
             output = keras.KerasTensor(variable.shape, keras.backend.standardize_dtype(variable.dtype))
-            copy = keras.ops.copy(keras.KerasTensor(variable.shape))._keras_history.operation
+            copy = maker_of(keras.ops.copy(keras.KerasTensor(variable.shape)))
             anchor = (self.inputs[0],)
             self.calls.append(Call(copy, Arguments((variable,), {}), [output], {}, anchor))
             self._weights[id(variable)] = output
@@ -200,7 +198,7 @@ class _Merger:
         sizes = {}
         for key, value in vars(first).items():
             other = vars(second).get(key)
-            if key not in _NO_SETTINGS and not _same(value, other):
+            if key not in BOOKKEEPING and not _same(value, other):
                 sizes[key] = keras.tree.map_structure(_merged_number, value, other)
         return first, sizes
 
@@ -267,9 +265,7 @@ def _merged_number(first, second):
 
 def _merged_tensor(first, second) -> keras.KerasTensor:
     tensor = keras.KerasTensor(merged_shape(first.shape, second.shape), first.dtype)
-    mask = getattr(first, "_keras_mask", None)
-    if mask is not None:
-        tensor._keras_mask = mask
+    set_mask(tensor, mask_of(first))
     return tensor
 
 
@@ -293,5 +289,5 @@ def _simpler(operation, sizes: dict, args, outputs):
         if all(b is not None or a is None for a, b in zip(have, want, strict=True)):
             repeats = [1 if a == b else b for a, b in zip(have, want, strict=True)]
             tile = keras.ops.tile(keras.KerasTensor(args[0].shape), repeats)
-            return tile._keras_history.operation, {}
+            return maker_of(tile), {}
     return operation, sizes

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import keras
 
 from kqat.core.errors import PlanError
+from kqat.keras_private import layers_of
 
 
 def check_float_weights(model: keras.Model) -> None:
@@ -15,7 +16,7 @@ def check_float_weights(model: keras.Model) -> None:
     Args:
         model: Any model; nested models and layers inside of layers are looked at too.
     """
-    layers = list(model._flatten_layers())
+    layers = layers_of(model)
     modes = {layer.path: mode for layer in layers if (mode := _mode(layer)) is not None}
     if modes:
         listed = ", ".join(f"{path} ({mode})" for path, mode in list(modes.items())[:5])

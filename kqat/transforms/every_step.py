@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from kqat.keras_private import reads_mask
 from kqat.transforms.repeated import repeated
 
 
@@ -21,7 +22,7 @@ def record_steps(op, args, kwargs):
     if not isinstance(op, keras.layers.TimeDistributed) or repeated(op) is not op:
         return None
     x = args[0] if args else kwargs["inputs"]
-    masked = kwargs.get("mask") is not None and op.layer._call_has_mask_arg
+    masked = kwargs.get("mask") is not None and reads_mask(op.layer)
     if masked or None in x.shape[1:]:
         return None
     inputs = keras.Input(batch_shape=x.shape, dtype=x.dtype)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.keras_private import last_call_of, maker_of
 from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
@@ -161,7 +162,7 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
         bound = {}
         for leaf in keras.tree.flatten(inputs):
             tensor = graph.new_tensor(leaf)
-            graph.input_names[tensor] = leaf._keras_history.operation.name
+            graph.input_names[tensor] = maker_of(leaf).name
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
         owner = None if functional else model
@@ -269,7 +270,7 @@ def _append_activated(graph: Graph, record, activation, node: Node, bound: dict,
     result = activation(middle)
     bound[id(middle)] = graph.new_tensor(middle)
     graph.nodes.append(replace(node, op=linear, outputs=(bound[id(middle)],)))
-    _append(graph, result._keras_history.operation._inbound_nodes[-1], bound, frame)
+    _append(graph, last_call_of(maker_of(result)), bound, frame)
     bound[id(record.output_tensors[0])] = bound[id(result)]
 
 

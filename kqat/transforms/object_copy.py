@@ -5,6 +5,7 @@ from typing import Any
 import keras
 from keras.layers import Layer
 
+from kqat import keras_private
 from kqat.ops.arrays import as_numpy
 
 # What a copy takes over of that which the constructor of `keras.layers.Layer` has set, but for its identity.
@@ -62,22 +63,20 @@ class _Copies:
             copy, name=layer.name, dtype=layer.dtype_policy, trainable=True,
             activity_regularizer=getattr(layer, "activity_regularizer", None),
         )  # fmt: skip
-        copy._tracker.unlock()
+        keras_private.unlock(copy)
         base = {*vars(copy)} - {"_auto_config"}
         # In the order of the original, which is that of its list of weights.
-        for variable in layer._trainable_variables + layer._non_trainable_variables:
-            copy._track_variable(self.of(variable))
-        for part in (*layer._layers, *layer._seed_generators):
-            copy._tracker.track(self.of(part))
-        for key, value in _attributes(layer).items():
+        for part in keras_private.parts_of(layer):
+            keras_private.take_up(copy, self.of(part))
+        for key, value in keras_private.attributes_of(layer).items():
             if key not in base:
                 setattr(copy, key, self.of(value))
             elif isinstance(value, _PLAIN) and key not in _IDENTITY:
                 vars(copy)[key] = value
         copy.trainable = layer.trainable
-        copy._build_shapes_dict = layer._build_shapes_dict  # what `get_build_config` returns
+        keras_private.copy_build_shapes(layer, copy)
         if layer.built:
-            copy._lock_state()
+            keras_private.lock(copy)
         return copy
 
     def _plain_object(self, value):
@@ -94,21 +93,12 @@ class _Copies:
         return kind(items)
 
 
-def _attributes(layer) -> dict:
-    """Returns what a layer holds; PyTorch keeps the layers inside apart from the other attributes."""
-    inside = {key: part for key, part in getattr(layer, "_modules", {}).items() if isinstance(part, Layer)}
-    own = {
-        key: value for key, value in vars(layer).items() if not key.startswith(("_torch_params", "_self_"))
-    }
-    return {**inside, **own}
-
-
 def _copy_variable(variable: keras.Variable) -> keras.Variable:
     copy = keras.Variable(
         as_numpy(variable), dtype=variable.dtype, trainable=variable.trainable,
-        autocast=variable._autocast, aggregation=variable.aggregation, name=variable.name,
+        autocast=keras_private.autocast_of(variable), aggregation=variable.aggregation, name=variable.name,
     )  # fmt: skip
-    copy._path = variable.path
+    keras_private.set_path(copy, variable.path)
     for key in ("regularizer", "constraint", "overwrite_with_gradient"):
         if getattr(variable, key, None):
             setattr(copy, key, getattr(variable, key))

@@ -1,8 +1,4 @@
-"""Reads, and for subclassed models makes, Keras's own record of symbolic calls.
-
-Only here, in `lowering.recording` and in `layers.binding` is that record (`_keras_history`,
-`_inbound_nodes`) touched.
-"""
+"""Reads, and for subclassed models makes, Keras's own record of symbolic calls."""
 
 from contextlib import contextmanager
 from itertools import takewhile
@@ -10,6 +6,7 @@ from itertools import takewhile
 import keras
 
 from kqat.core.errors import TraceError
+from kqat.keras_private import Calls, maker_of
 from kqat.lowering.inherited import is_users
 from kqat.lowering.recording import (
     Recording,
@@ -27,17 +24,11 @@ from kqat.lowering.sized_recording import NotRecordable, record_sized
 @contextmanager
 def restored(*operations):
     """Removes, at the end, every record that calls within the block left on operations and their parts."""
-    layers = (op for op in operations if isinstance(op, keras.layers.Layer))
-    parts = {
-        id(op): op for op in (*operations, *(part for layer in layers for part in layer._flatten_layers()))
-    }
-    marks = [(op, len(op._inbound_nodes), len(op._outbound_nodes)) for op in parts.values()]
+    calls = Calls(operations)
     try:
         yield
     finally:
-        for op, inbound, outbound in marks:
-            del op._inbound_nodes[inbound:]
-            del op._outbound_nodes[outbound:]
+        calls.restore()
 
 
 def is_functional(model) -> bool:
@@ -67,7 +58,7 @@ def ends(model):
 def output_names(model) -> list[str]:
     """Returns the names of the outputs of a functional or Sequential model, flat."""
     names = getattr(model, "output_names", None)
-    made_by = (leaf._keras_history.operation.name for leaf in keras.tree.flatten(ends(model)[1]))
+    made_by = (maker_of(leaf).name for leaf in keras.tree.flatten(ends(model)[1]))
     return list(names) if names else list(made_by)
 
 
@@ -118,7 +109,7 @@ def _inputs_like(shape, name, taken):
 
 
 def _input_like(tensor):
-    name = tensor._keras_history.operation.name
+    name = maker_of(tensor).name
     return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype, name=name)
 
 

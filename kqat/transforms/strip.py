@@ -6,6 +6,7 @@ from operator import attrgetter
 import keras
 
 from kqat.core.recursion import deep_recursion
+from kqat.keras_private import maker_of
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.named_outputs import NamedOutputs
 from kqat.layers.quantized import Quantized
@@ -80,7 +81,7 @@ class _Stripper:
         """
         taken = {*self.names.values(), *self.graph.input_names.values()}
         for tensor, name in zip(keras.tree.flatten(outputs), self.output_names, strict=True):
-            op = tensor._keras_history.operation
+            op = maker_of(tensor)
             if name and name not in taken and not isinstance(op, keras.layers.Layer):
                 op.name = name
                 taken.add(name)

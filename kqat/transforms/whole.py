@@ -5,6 +5,7 @@ from dataclasses import replace
 import keras
 import numpy as np
 
+from kqat.keras_private import maker_of
 from kqat.layers.registry import treatment_for
 from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
@@ -91,7 +92,7 @@ def with_casts(graph: Graph) -> Graph:
 
 def _append_cast(graph: Graph, tensor: Tensor) -> Tensor:
     real = keras.ops.cast(graph.specs[tensor], "float32")
-    op = real._keras_history.operation
+    op = maker_of(real)
     output, path = graph.new_tensor(real), graph.claim("cast", op)
     graph.names[path] = unused(path, {*graph.names.values(), *graph.input_names.values()})
     graph.nodes.append(Node(op, path, (tensor,), {}, (output,)))

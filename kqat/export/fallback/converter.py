@@ -15,6 +15,7 @@ import keras
 from kqat.core.errors import ExportError
 from kqat.export.fallback import free_batch
 from kqat.export.fallback.island import Call, Island
+from kqat.keras_private import layers_of
 from kqat.transforms.copying import copy_weights
 from kqat_runtime.optional import require
 
@@ -87,8 +88,7 @@ def _unrolled(op):
 
     Anything without a loop is returned as it is.
     """
-    layers = op._flatten_layers() if isinstance(op, keras.layers.Layer) else ()
-    if not any(isinstance(layer, keras.layers.RNN) for layer in layers):
+    if not any(isinstance(layer, keras.layers.RNN) for layer in layers_of(op)):
         return op
     config = op.get_config()
     if not _unroll(config):

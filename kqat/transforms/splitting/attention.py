@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.keras_private import layers_of, sliding_window_of
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
 from kqat.lowering.recording import has_mask
@@ -191,7 +192,7 @@ def _inside(op) -> dict[str, keras.layers.Layer]:
     """Returns the layers inside of attention by name; `keras.ops.dot_product_attention` has none."""
     if _is_operation(op):
         return {}
-    return {layer.name: layer for layer in op._flatten_layers(include_self=False)}
+    return {layer.name: layer for layer in layers_of(op, itself=False)}
 
 
 def _groups(op) -> tuple[int, int] | None:
@@ -237,7 +238,7 @@ def _probabilities(call: Call, op, graph: Graph) -> Probabilities:
     return Probabilities(
         _factor(call, op, graph),
         causal=bool(getattr(op, "is_causal", False) or call["use_causal_mask"]),
-        window=getattr(op, "sliding_window", None) or getattr(op, "_sliding_window", None),
+        window=sliding_window_of(op),
         constant=constant,
         masks=[_ROLES[name] for name, mask in call.masks.items() if isinstance(mask, Tensor)],
         empty=_dropout(op) > 0,
