@@ -25,9 +25,8 @@ def layers_of(layer: Any, itself: bool = True) -> list[Layer]:
 
 
 def maker_of(tensor: Any) -> Any:
-    """Returns the operation that made a symbolic tensor; `None` for any other value."""
-    history = getattr(tensor, "_keras_history", None)
-    return None if history is None else history.operation
+    """Returns the operation that made a symbolic tensor; `None` for any other value, one of tf_keras too."""
+    return getattr(getattr(tensor, "_keras_history", None), "operation", None)
 
 
 def call_of(tensor: Any) -> Any:
