@@ -1,4 +1,7 @@
-"""Integration: a part of every family of `keras.applications`, from quantization to the file, bit for bit."""
+"""Integration: parts of models of `keras.applications`, from quantization to the file, bit for bit.
+
+One for each kind of block; `benchmarks/coverage` has all models, and whole.
+"""
 
 import keras
 import numpy as np
@@ -9,19 +12,12 @@ from benchmarks.coverage.models import constructors, images, warm_up
 
 # Family: model, options, and how many layers of it, which are enough to see every kind of block once.
 FAMILIES = {
-    "MobileNet": ("MobileNet", {"alpha": 0.25}, None),
-    "MobileNetV2": ("MobileNetV2", {"alpha": 0.35}, 45),
     "MobileNetV3": ("MobileNetV3Small", {"alpha": 0.75}, 57),
-    "EfficientNetB": ("EfficientNetB0", {}, 36),
     "EfficientNetV2B": ("EfficientNetV2B0", {}, 46),
-    "EfficientNetV2": ("EfficientNetV2S", {}, 30),
     "DenseNet": ("DenseNet121", {}, 53),
-    "ResNet": ("ResNet50", {}, 51),
     "ResNetV2": ("ResNet50V2", {}, 52),
-    "InceptionV3": ("InceptionV3", {}, 41),
     "InceptionResNet": ("InceptionResNetV2", {}, 63),
     "ConvNeXt": ("ConvNeXtTiny", {}, 31),
-    "Xception": ("Xception", {}, 26),
     "NASNet": ("NASNetMobile", {}, 81),
     "VGG": ("VGG16", {}, 11),
 }

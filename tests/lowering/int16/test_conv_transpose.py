@@ -7,6 +7,7 @@ from keras import layers as kl
 
 import kqat
 
+pytestmark = pytest.mark.once
 OPTIONS = [
     {"kernel_size": 3, "strides": 2},
     {"kernel_size": 3, "strides": 2, "padding": "same"},

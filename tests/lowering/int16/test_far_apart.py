@@ -7,6 +7,7 @@ from keras import layers as kl
 
 import kqat
 
+pytestmark = pytest.mark.once
 MERGES = {
     "add": lambda a, b: kl.Add()([a, b]),
     "add three, with ReLU": lambda a, b: keras.ops.relu(kl.Add()([a, b, a])),
