@@ -21,9 +21,13 @@ def pytest_report_header():
     return f"KQAT_SEED={os.environ.get('KQAT_SEED', 0)}"
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _freeze():
-    """Takes what the imports made out of garbage collection: `clear_session` collects before every test."""
+    """Takes what is alive out of garbage collection: imports, and the graphs of every compiled training.
+
+    TensorFlow keeps those for ever, 30 MB for a small `fit`; after a few hundred of them Python would spend
+    more time on looking through them than the tests take.
+    """
     gc.collect()
     gc.freeze()
 
