@@ -1,6 +1,7 @@
 """The facade and the promises that hold for the package as a whole."""
 
 import ast
+import os
 import pathlib
 import subprocess
 import sys
@@ -17,7 +18,11 @@ SOURCES = sorted([*(ROOT / "kqat").rglob("*.py"), *(ROOT / "kqat_runtime").rglob
 
 def run(code):
     """Runs `code` in a fresh interpreter and returns what it printed."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120)
+    # Tests of tf_keras in this process may have set its flag.
+    environment = {key: value for key, value in os.environ.items() if key != "TF_USE_LEGACY_KERAS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

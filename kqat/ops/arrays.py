@@ -7,7 +7,8 @@ import numpy as np
 def as_numpy(x) -> np.ndarray:
     """Returns a tensor, a variable, or what NumPy makes an array of, as a NumPy array.
 
-    Keras's own function asks a variable for its `__array__`, which lacks an argument that NumPy 2 passes, and
-    NumPy warns. Its value has none of that.
+    On JAX, Keras's own function asks a variable for its `__array__`, which lacks an argument that NumPy 2
+    passes, and NumPy warns; its value has none of that. On TensorFlow it knows replicas, a value does not.
     """
-    return keras.ops.convert_to_numpy(x.value if isinstance(x, keras.Variable) else x)
+    jax = keras.backend.backend() == "jax"
+    return keras.ops.convert_to_numpy(x.value if jax and isinstance(x, keras.Variable) else x)
