@@ -56,6 +56,7 @@ CALLBACKS = {
 @pytest.mark.filterwarnings("ignore:Gradients do not exist")
 # The first part of the training may end before quantization begins: the second is where it does.
 @pytest.mark.filterwarnings("ignore:Training ended before quantization began")
+@pytest.mark.once
 @pytest.mark.parametrize("name", CALLBACKS)
 @pytest.mark.parametrize("form", ["m.keras", "m.weights.h5"])
 def test_a_training_goes_on_from_any_epoch(name, form, tmp_path):

@@ -8,6 +8,8 @@ from keras import layers as kl
 import kqat
 from kqat.core.spec import Rule
 
+pytestmark = pytest.mark.once
+
 
 def convolutions(x):
     """Convolutions with BatchNorm, ReLU and pooling, and a head on vectors."""
@@ -63,8 +65,7 @@ def check(model, x, bits):
     return q, export
 
 
-# JAX compiles every operation of a network anew.
-@pytest.mark.parametrize("bits", [(8, 16), (4, 16)] if keras.backend.backend() != "jax" else [(4, 16)])
+@pytest.mark.parametrize("bits", [(8, 16), (4, 16)])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name, bits):
     model, x = network(NETWORKS[name])
