@@ -1,4 +1,4 @@
-"""Runs the files that kqat writes, packed ones included. Needs NumPy and LiteRT, neither Keras nor kqat.
+"""Runs the files that kqat writes, packed ones included. Needs NumPy, LiteRT and flatbuffers, not Keras.
 
 `kqat.runtime` is the same under the name that programs with Keras know.
 

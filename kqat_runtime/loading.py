@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from kqat_runtime.errors import FileError
 from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.files.reading import read_file
 from kqat_runtime.packing.expand import expand_file
 from kqat_runtime.running.isolated import MEMORY, TIMEOUT
 from kqat_runtime.running.isolated import load as _load
@@ -42,7 +42,7 @@ def load(
     """
     if isolated is None:
         isolated = not hasattr(source, "content")
-    return _load(_read(source), isolated, threads, timeout, memory)
+    return _load(read_file(source), isolated, threads, timeout, memory)
 
 
 def expand(source: Any, path: str | Path | None = None) -> bytes:
@@ -59,22 +59,7 @@ def expand(source: Any, path: str | Path | None = None) -> bytes:
         FileError: The file cannot be read, or is packed and damaged.
         OSError: The file could not be written.
     """
-    content = expand_file(_read(source))
+    content = expand_file(read_file(source))
     if path is not None:
         write_atomically(path, content)
     return content
-
-
-def _read(source: Any) -> bytes:
-    source = getattr(source, "content", source)  # an Export
-    if isinstance(source, bytes | bytearray | memoryview):
-        return bytes(source)
-    if not isinstance(source, str | Path):
-        raise FileError(
-            f"This is not a .tflite file. Received: {type(source).__name__}. "
-            "Use a path, bytes, or what kqat.export_tflite returned."
-        )
-    try:
-        return Path(source).read_bytes()
-    except OSError as error:
-        raise FileError(f"The file cannot be read: {error}. Received: {str(source)!r}.") from error

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from kqat.core.version import __version__
-from kqat.export.reading import read_file
 from kqat_runtime.files.atomic import write_atomically
+from kqat_runtime.files.reading import read_file
 from kqat_runtime.packing.expand import expand_file
 from kqat_runtime.running.structure import check_structure
 

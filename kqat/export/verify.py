@@ -15,10 +15,10 @@ from kqat.export.comparing.counter import OutputCounter
 from kqat.export.comparing.inputs import InputRanges
 from kqat.export.comparing.layers import LayerComparison, output_scales
 from kqat.export.comparing.report import VerifyReport
-from kqat.export.reading import read_file
 from kqat.export.tflite import Export
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
+from kqat_runtime.files.reading import read_file
 from kqat_runtime.packing.expand import expand_file
 from kqat_runtime.running.base import DEFAULT_BATCH
 from kqat_runtime.running.isolated import load

@@ -3,7 +3,6 @@
 import io
 import json
 
-import flatbuffers
 import keras
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ import kqat
 from kqat.core.errors import FileError, KqatError, VerifyError
 from kqat.export.comparing.counter import OutputCounter, steps
 from kqat.export.comparing.report import VerifyReport
+from tests.patched import patched
 
 SHAPE, CLASSES = (8, 8, 3), 5
 
@@ -57,15 +57,6 @@ def export(q):
 def expected(q, x):
     """Class that the quantized model predicts for each image."""
     return keras.ops.convert_to_numpy(q(x)).reshape(len(x), CLASSES).argmax(-1)
-
-
-def patched(content, change):
-    """A file after `change(model)` on its object form."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    change(model)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def changed_bias(content, name, by):
@@ -371,7 +362,7 @@ def test_path_bytes_and_export_give_the_same_report(q, export, x, tmp_path):
         (b"no model", "not a .tflite file"),
         (None, "Received: NoneType"),
         ("/no/such/file.tflite", "cannot be read.*No such file"),
-        (42, "Received: int. Use what export_tflite returned, bytes, or a path"),
+        (42, "Received: int. Use a path, bytes, or what kqat.export_tflite returned"),
     ],
 )
 def test_what_is_no_file_is_named(q, x, file, said):

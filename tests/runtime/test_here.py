@@ -1,6 +1,5 @@
 """Which runtime a file needs is read from its operators, and says nothing about whose process runs it."""
 
-import flatbuffers
 import keras
 import numpy as np
 import pytest
@@ -13,6 +12,7 @@ from kqat_runtime.running.here import custom_operators, load_here
 from kqat_runtime.running.isolated import IsolatedRuntime
 from kqat_runtime.running.runtime import Runtime
 from tests.export.binary import nets
+from tests.patched import patched
 from tests.runtime.test_runtime import rounding_file
 
 
@@ -20,14 +20,6 @@ from tests.runtime.test_runtime import rounding_file
 def binary():
     model = nets.train(nets.between("bn", "valid"))
     return model, kqat.export_lce(model)
-
-
-def changed(content, change):
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    change(model)
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
 
 
 def _description(model):
@@ -50,7 +42,7 @@ def _builtin_with_a_name(model):
 
 @pytest.mark.parametrize("change", [_description, _metadata, _name, _builtin_with_a_name])
 def test_the_name_of_an_operator_elsewhere_decides_nothing(change):
-    content = changed(rounding_file(), change)
+    content = patched(rounding_file(), change)
     assert b"LceBconv2d" in content
     assert custom_operators(content) == set()
     assert type(load_here(content)) is Runtime
@@ -99,4 +91,4 @@ def test_operators_of_other_libraries_are_refused():
         model.operatorCodes[0].customCode = b"SomethingElse"
 
     with pytest.raises(FileError):
-        kqat.runtime.load(changed(rounding_file(), change))
+        kqat.runtime.load(patched(rounding_file(), change))
