@@ -111,4 +111,4 @@ cpp-aarch64: build/wheel-aarch64/ai_edge_litert
 	ctest --test-dir build/aarch64 --output-on-failure -R '^(flatbuffer|packing|parity)$$'
 
 clean:
-	rm -rf $(VENV) $(LARQ) build dist site demo
+	rm -rf $(VENV) $(LARQ) build dist site demo .jax_cache

@@ -31,8 +31,7 @@ def pytest_report_header():
 def _freeze():
     """Takes what is alive out of garbage collection: imports, and the graphs of every compiled training.
 
-    TensorFlow keeps those for ever, 30 MB for a small `fit`; after a few hundred of them Python would spend
-    more time on looking through them than the tests take.
+    TensorFlow keeps those for ever, and a collection looks through all of them.
     """
     gc.collect()
     gc.freeze()
