@@ -20,11 +20,12 @@ from kqat.transforms.insert import Builder
 from kqat.transforms.nothing import note_nothing, why_nothing
 from kqat.transforms.own_training import explain_lost, lost_methods
 from kqat.transforms.plan import Plan, check_patterns, check_strict, settings
-from kqat.transforms.planner import Planner
+from kqat.transforms.planning.entries import plan_of
+from kqat.transforms.planning.passes import draft_of
+from kqat.transforms.planning.signs import makes_signs
 from kqat.transforms.recipe import read_recipe
 from kqat.transforms.reorder import behind_pooling, explained, movable
 from kqat.transforms.replay import replayed
-from kqat.transforms.signs import with_sign_inputs
 from kqat.transforms.splitting.split import split
 from kqat.transforms.states import with_states
 from kqat.transforms.strip import strip_fake_quant as strip
@@ -39,6 +40,7 @@ def quantize(
     *,
     weight_bits: int | None = None,
     activation_bits: int | None = None,
+    stream_bits: int = 8,
     boundary_bits: int = 8,
     include: Any = None,
     exclude: Any = None,
@@ -53,11 +55,14 @@ def quantize(
     Args:
         model: Built Keras 3 model: Sequential, functional, subclassed or nested; or a functional or
             Sequential model of tf_keras. It is not changed.
-        bits: Width of weights and activations, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8. With
-            activations of 1 bit, layers between the first and the last read signs; ReLUs in front of these
-            are left out, and tensors that others read too keep `boundary_bits`.
+        bits: Width of weights, and of activations where layers with weights (and products of matrices) read
+            them, 1 to 16; a pair sets them apart: `(4, 8)` is W4A8. With activations of 1 bit, layers
+            between the first and the last read signs; ReLUs in front of these are left out.
         weight_bits: Width of the weights, in place of `bits`.
         activation_bits: Width of the activations, in place of `bits`.
+        stream_bits: Width of all other tensors, such as what is added, pooled or concatenated, at least that
+            of the activations. A layer that reads one of them at fewer bits has it requantized.
+            `stream_bits=1` gives each tensor one width.
         boundary_bits: Width of the model's inputs and outputs and, where `bits` is lower, of the first
             and last weighted layers (weights and input). Inputs are numbers and keep at least 2 bits.
         include: Patterns of the layers to quantize; by default all. A pattern is a name, a path, a path
@@ -191,7 +196,7 @@ def _of_legacy(options: dict) -> dict:
             "A model of tf_keras keeps its order. Received: move_batchnorm=True. "
             "Use kqat.convert(model, to='keras') and the native engine."
         )
-    own = ("engine", "boundary_bits", "move_batchnorm")
+    own = ("engine", "stream_bits", "boundary_bits", "move_batchnorm")
     return {key: value for key, value in options.items() if key not in own}
 
 
@@ -207,18 +212,11 @@ def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **optio
     config = settings(recipe=recipe, **options)
     check_patterns(config, graph.nodes)
     graph, origins = split(graph, lambda node: config.excluded(node) is None)
-    planner, runs = _planner(graph, config), []
+    draft, runs = draft_of(graph, config), []
     if move_batchnorm:
         runs = _runs_to_move(graph, config)
-        planner = _planner(behind_pooling(graph, runs), config)
-    return planner.graph, explained(planner.plan(), runs), origins
-
-
-def _planner(graph, config) -> Planner:
-    """Returns the planner of a graph in which the layers that want signs read signs."""
-    planner = Planner(graph, config)
-    wanted = planner.wants_signs()
-    return Planner(with_sign_inputs(graph, wanted), config) if wanted else planner
+        draft = draft_of(behind_pooling(graph, runs), config)
+    return draft.graph, explained(plan_of(draft), runs), origins
 
 
 def _runs_to_move(graph, config) -> list:
@@ -229,8 +227,8 @@ def _runs_to_move(graph, config) -> list:
             f"{config.bits.activations} bits. Use activation_bits=1, or leave it out."
         )
     runs = [run for run in movable(graph) if not any(config.excluded(node) for node in run.nodes)]
-    moved = _planner(behind_pooling(graph, runs), config)
-    return [run for run in runs if moved.makes_signs(run.pooling.outputs[0])]
+    moved = draft_of(behind_pooling(graph, runs), config)
+    return [run for run in runs if makes_signs(moved, run.pooling.outputs[0])]
 
 
 def _is_ours(layer) -> bool:

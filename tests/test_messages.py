@@ -43,7 +43,7 @@ QUANTIZE = {
     ),
     "a typo in a rule": (
         {"recipe": [{"match": "head", "bit": 4}]},
-        r"Unknown entry.*Received: 'bit'.*Use match, quantize, weight_bits, activation_bits, .*bits",
+        r"Unknown entry.*Received: 'bit'.*Use match, quantize, weight_bits, input_bits, activation_bits, ",
     ),
     "a rule without match": ({"recipe": [{"bits": 4}]}, r"under 'match'\. Received: \{'bits': 4\}"),
     "no such file": (

@@ -77,13 +77,18 @@ def text(value: Any, where: str) -> str:
 
 
 def _layer(data: Any, where: str) -> LayerPlan:
-    return _made(LayerPlan, data, where, {"weights": _weights, "output": _optional(_tensor)})
+    return _made(LayerPlan, data, where, {"weights": _weights, "output": _optional(_tensor), "reads": _reads})
 
 
 def _weights(data: Any, where: str) -> dict[str, WeightPlan]:
     if not isinstance(data, dict):
         raise _wrong(where, data, "an object with an entry for each weight")
     return {name: _made(WeightPlan, one, f"{where}.{name}", {}) for name, one in data.items()}
+
+
+def _reads(data: Any, where: str) -> tuple[TensorPlan | None, ...]:
+    read = _optional(_tensor)
+    return tuple(read(one, f"{where}.{i}") for i, one in enumerate(_list(data, where)))
 
 
 def _tensor(data: Any, where: str) -> TensorPlan:

@@ -69,6 +69,8 @@ class Rule:
         match: Name, path, path prefix, glob, regular expression, layer class or predicate.
         quantize: `False` leaves the layer in float.
         weight_bits: Width of the weights.
+        input_bits: Width at which the layer reads its inputs: narrower than they are stored, they are
+            requantized for it, else they are stored as wide as that.
         activation_bits: Width of the layer's output.
         quantizer: Quantizer family, `"auto"`, `"lsq"`, `"ema"` or `"pact"`.
         share: Of a concatenation: `False` gives each part a grid of its own, with a requantization in front
@@ -80,6 +82,7 @@ class Rule:
     match: Pattern
     quantize: bool = True
     weight_bits: int | None = None
+    input_bits: int | None = None
     activation_bits: int | None = None
     quantizer: str | None = None
     share: bool | None = None
@@ -87,7 +90,7 @@ class Rule:
     def __post_init__(self):
         if self.share not in (None, True, False):
             raise PlanError(f"`share` is a choice. Received: share={self.share!r}. Use True, False or None.")
-        for name in ("weight_bits", "activation_bits"):
+        for name in ("weight_bits", "input_bits", "activation_bits"):
             if getattr(self, name) is not None:
                 object.__setattr__(self, name, check_bits(getattr(self, name), name))
         if self.quantizer is not None:
@@ -150,6 +153,8 @@ class LayerPlan:
         into: For a fused layer, the path of the layer that it became part of.
         weights: Treatment of each weight.
         output: Treatment of the output.
+        reads: For each input the grid that the layer reads it on, where that is not the one it is stored on;
+            `None` where it is. Empty if there is no such input.
         activation_replaced: Whether the layer's activation is left out for the signs that are made behind it.
         cause: Why the mode is `"float"`: `"excluded"`, `"idle"` (nothing around it is quantized), `"whole"`
             (it computes with whole numbers or truth values), `"collects"` (it only joins results) or
@@ -170,6 +175,7 @@ class LayerPlan:
     into: str | None = None
     weights: dict[str, WeightPlan] = field(default_factory=dict)
     output: TensorPlan | None = None
+    reads: tuple[TensorPlan | None, ...] = ()
     activation_replaced: bool = False
     cause: str = ""
     file: str = ""

@@ -19,6 +19,7 @@ class Treatment:
         nonnegative: Whether the output is never negative whatever comes in.
         keeps_sign: Whether nonnegative inputs give nonnegative outputs.
         fixed: Range that the runtime dictates for the output, or `None`.
+        multiplies: Whether it multiplies its inputs with each other as matrices.
         fuses: Whether the runtime's kernel clamps its output for a following ReLU.
         applies: Further condition on the operation; where it fails the layer stays float.
     """
@@ -28,6 +29,7 @@ class Treatment:
     nonnegative: bool = False
     keeps_sign: bool = False
     fixed: tuple[float, float] | None = None
+    multiplies: bool = False
     fuses: bool = False
     applies: Callable[[keras.Operation], bool] = lambda op: True
 

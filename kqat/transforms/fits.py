@@ -4,11 +4,11 @@ from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan
 from kqat.layers.registry import treatment_for
 from kqat.transforms.collecting import is_concatenation
-from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node
 from kqat.transforms.insert import activation_quantizer, weight_quantizer
 from kqat.transforms.limits import obstacle
 from kqat.transforms.plan import Plan, kind_of
+from kqat.transforms.planning.fuse import find_chains
 
 _FOR_WEIGHTS = ("lsq", "minmax", "sign")
 _FOR_TENSORS = ("ema", "fixed", "lsq", "pact", "sign")
@@ -31,7 +31,8 @@ def check_fits(plan: Plan, graph: Graph) -> None:
         if layer.path in nodes or layer.path in graph.input_names.values():
             _same(layer, "name", name)
             _same(layer, "kind", kind)
-        _check_output(layer, {*graph.names.values(), *graph.input_names.values()})
+        for field in ("output", "reads"):
+            _check_grids(layer, field, {*graph.names.values(), *graph.input_names.values()})
         _check_parts(layer)
         _check_weights(layer, node)
         _check_mode(layer, node, graph)
@@ -50,21 +51,22 @@ def _refusal(layer: LayerPlan, field: str, remedy: str) -> PlanError:
     )
 
 
-def _check_output(layer: LayerPlan, taken: set[str]) -> None:
-    grid = layer.output
-    if grid is None:
-        return
-    if grid.quantizer not in _FOR_TENSORS or (grid.range is None) != (grid.quantizer != "fixed"):
-        remedy = f"Use one of {', '.join(_FOR_TENSORS)} as its quantizer, and a range with 'fixed' only."
-        raise _refusal(layer, "output", remedy)
-    if not grid.name or "/" in grid.name or grid.name in taken:
-        raise _refusal(layer, "output", "Use a name without '/' that no layer has.")
-    if layer.mode in ("passthrough", "fused"):
-        raise _refusal(layer, "output", f"Use null: a layer in mode {layer.mode!r} has no grid of its own.")
-    try:
-        activation_quantizer(grid)
-    except (TypeError, ValueError) as error:
-        raise _refusal(layer, "output", str(error)) from error
+def _check_grids(layer: LayerPlan, field: str, taken: set[str]) -> None:
+    """Checks the grid of the output, or those that inputs are read on."""
+    grids = [layer.output] if field == "output" else layer.reads
+    for grid in filter(None, grids):
+        if grid.quantizer not in _FOR_TENSORS or (grid.range is None) != (grid.quantizer != "fixed"):
+            remedy = f"Use one of {', '.join(_FOR_TENSORS)} as its quantizer, and a range with 'fixed' only."
+            raise _refusal(layer, field, remedy)
+        if not grid.name or "/" in grid.name or grid.name in taken:
+            raise _refusal(layer, field, "Use a name without '/' that no layer has.")
+        if layer.mode in ("passthrough", "fused") or (field == "reads" and layer.mode == "float"):
+            remedy = f"Use {'null' if field == 'output' else '[]'}: a layer in mode {layer.mode!r} has none."
+            raise _refusal(layer, field, remedy)
+        try:
+            activation_quantizer(grid)
+        except (TypeError, ValueError) as error:
+            raise _refusal(layer, field, str(error)) from error
 
 
 def _check_parts(layer: LayerPlan) -> None:

@@ -13,6 +13,7 @@ from kqat.layers.quantized import Quantized
 from kqat.layers.registry import is_a
 from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
+from kqat.lowering.requantization import Requantization
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
@@ -42,6 +43,7 @@ class Builder:
         self.raw: dict[Tensor, keras.KerasTensor] = {}
         self.quantized: dict[Tensor, keras.KerasTensor] = {}
         self.readers, self.outputs = graph.consumers(), set(tensors_in(graph.outputs))
+        self.requantized: dict[tuple[Tensor, str], keras.KerasTensor] = {}
         self.deferred: dict[Tensor, TensorPlan] = {}
 
     @deep_recursion()
@@ -90,6 +92,8 @@ class Builder:
         plan = self.plans[node.path]
         on_grid = plan.mode != "float"
         source = {t: self.quantized.get(t, self.raw[t]) if on_grid else self.raw[t] for t in node.inputs}
+        reads = zip(node.inputs, plan.reads, strict=False)
+        source |= {t: self._requantized(t, grid) for t, grid in reads if grid is not None}
         # A part of a split layer is wrapped even in float: the wrapper knows how to join it again.
         if plan.mode == "quantized" or node.path in self.origins:
             outputs = self._call_quantized(node, plan, source)
@@ -106,6 +110,15 @@ class Builder:
                 self.deferred[tensor], grid = grid, None
             self._put(tensor, value, grid, on_grid)
             grid = grid if plan.mode != "quantized" else None  # what comes behind the output are states
+
+    def _requantized(self, tensor: Tensor, grid: TensorPlan):
+        """Returns a tensor on another grid than it is stored on, once for all layers that read it there."""
+        if (tensor, grid.name) not in self.requantized:
+            name = f"{grid.name}_requantization"
+            layer = self.layers.setdefault(name, Quantized(Requantization(name=name)))
+            moved = layer(self.quantized[tensor])
+            self.requantized[tensor, grid.name] = self._fake_quant(grid, is_output=False)(moved)
+        return self.requantized[tensor, grid.name]
 
     def _only_pooled(self, tensor: Tensor) -> bool:
         """Tells whether max pooling alone reads a tensor; then its smaller result is rounded instead."""

@@ -97,16 +97,16 @@ class Plan(Tabular):
                     f"into={layer.into!r}, which is {modes.get(layer.into or '', 'not in the plan')}. "
                     "Set the mode of both to 'float'."
                 )
-            grid = layer.output
-            if grid is not None and grids.setdefault(grid.name, grid) != grid:
-                raise PlanError(
-                    f"One grid is described in two ways. Received: {grids[grid.name]} and {grid}. Tensors "
-                    f"that share the name {grid.name!r} share one grid: edit every entry."
-                )
+            for grid in (layer.output, *layer.reads):
+                if grid is not None and grids.setdefault(grid.name, grid) != grid:
+                    raise PlanError(
+                        f"One grid is described in two ways. Received: {grids[grid.name]} and {grid}. "
+                        f"Tensors that share the name {grid.name!r} share one grid: edit every entry."
+                    )
 
     def table(self) -> TextTable:
         """Returns the plan as a table, the notes below it."""
-        columns = ("layer", "type", "mode", "weights", "output", "file", "why")
+        columns = ("layer", "type", "mode", "reads", "weights", "output", "file", "why")
         return TextTable(
             columns, [_row(layer) for layer in self], footer=[f"note: {note}" for note in self.notes]
         )
@@ -114,9 +114,12 @@ class Plan(Tabular):
 
 def _row(layer: LayerPlan):
     weights = ", ".join(f"{w.bits} bits {w.quantizer}" for w in layer.weights.values())
-    out = layer.output
-    grid = f"{out.bits} bits {out.quantizer}" if out else ""
-    return layer.path, layer.kind, layer.mode, weights, grid, layer.file, layer.reason
+    reads = ", ".join(dict.fromkeys(map(_text, filter(None, layer.reads))))
+    return layer.path, layer.kind, layer.mode, reads, weights, _text(layer.output), layer.file, layer.reason
+
+
+def _text(grid: TensorPlan | None) -> str:
+    return f"{grid.bits} bits {grid.quantizer}" if grid else ""
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,7 @@ class Settings:
 
     Args:
         bits: Default widths.
+        stream_bits: Width of the tensors that no weighted layer reads, or not it alone.
         boundary_bits: Width of the model's inputs and outputs and of the first and last weighted layer.
         rules: Rules in order of precedence, exclusions included.
         quantizer: Default quantizer family.
@@ -134,6 +138,7 @@ class Settings:
     """
 
     bits: Bits
+    stream_bits: int = 8
     boundary_bits: int = 8
     rules: tuple[Rule, ...] = ()
     quantizer: str = "auto"
@@ -161,6 +166,7 @@ def settings(
     *,
     weight_bits=None,
     activation_bits=None,
+    stream_bits=8,
     boundary_bits=8,
     include=None,
     exclude=None,
@@ -179,6 +185,7 @@ def settings(
     named += [(p, "exclude") for p in excluded] + [(p, "include") for p in included]
     return Settings(
         bits=Bits.of(bits, weight_bits, activation_bits),
+        stream_bits=check_bits(stream_bits, "stream_bits"),
         boundary_bits=check_bits(boundary_bits, "boundary_bits"),
         rules=(*(Rule(p, quantize=False) for p in excluded), *rules),
         quantizer=check_family(quantizer),
@@ -216,7 +223,7 @@ def _rule(item) -> Rule:
         )
     if "bits" in item:
         widths = Bits.of(item.pop("bits"))
-        item = {"weight_bits": widths.weights, "activation_bits": widths.activations, **item}
+        item = {"weight_bits": widths.weights, "input_bits": widths.activations, **item}
     return Rule(**item)
 
 

@@ -14,6 +14,7 @@ from kqat.layers.sign_input import SignInput
 from kqat.layers.template import template_from_config
 from kqat.lowering.base import Input
 from kqat.lowering.recurrent.state import State
+from kqat.lowering.requantization import Requantization
 from kqat.transforms.copying import clone_layer, copy_value, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, rename, substitute, tensors_in, trace
 
@@ -167,7 +168,7 @@ def _paths(node: Node) -> list[str]:
 def _only_rounds(op) -> bool:
     """Tells whether an operation hands its input on but for rounding."""
     inner = op.operation if isinstance(op, Quantized) else op
-    return isinstance(inner, FakeQuant | SignInput | State)
+    return isinstance(inner, FakeQuant | SignInput | Requantization | State)
 
 
 def float_class(op: keras.Operation):

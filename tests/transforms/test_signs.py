@@ -59,10 +59,16 @@ def test_stripping_gives_the_model_back():
 
 
 def test_a_rule_may_ask_for_numbers():
-    rules = [{"match": "third", "bits": (1, 8)}]
+    rules = [{"match": "third", "weight_bits": 1, "activation_bits": 8}]
     found = widths(float_net(), bits=1, recipe=rules)
     assert found["third"] == 8
     assert "dense_sign" not in found
+
+
+def test_a_layer_may_ask_to_read_numbers():
+    third = kqat.plan(float_net(), bits=1, recipe=[{"match": "third", "bits": (1, 8)}])["third"]
+    assert third.weights["kernel"].bits == 1
+    assert "third_sign" not in widths(float_net(), bits=1, recipe=[{"match": "third", "bits": (1, 8)}])
 
 
 def test_wide_activations_need_no_signs():

@@ -15,8 +15,8 @@ from kqat.lowering.base import Input
 from kqat.lowering.fold import Norm
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer
-from kqat.transforms.fuse import find_chains
 from kqat.transforms.graph import Graph, Node, Tensor, substitute
+from kqat.transforms.planning.fuse import find_chains
 from kqat.transforms.splitting.split import split
 
 # Layers whose kernel has integer forms.

@@ -3,7 +3,8 @@
 from keras import layers as kl
 
 from kqat.layers.registry import Treatment, register
-from kqat.layers.treatments.kinds import ARITHMETIC, MERGE, PASSTHROUGH, POSITIVE_SUM, named
+from kqat.layers.treatments.kinds import ARITHMETIC, MERGE, PASSTHROUGH, POSITIVE_SUM, PRODUCT, named
+from kqat.lowering.requantization import Requantization
 
 
 def _resized(op):
@@ -23,6 +24,7 @@ register(
     *("ops.Mean", "ops.AveragePool"),
     treatment=POSITIVE_SUM,
 )
+register(Requantization, treatment=POSITIVE_SUM)
 register(kl.Add, kl.Multiply, "ops.Add", "ops.Multiply", treatment=MERGE)
 register(kl.Subtract, "ops.Subtract", treatment=Treatment("arithmetic", fuses=True))
-register(kl.Dot, "ops.Matmul", "ops.Einsum", treatment=POSITIVE_SUM)
+register(kl.Dot, "ops.Matmul", "ops.Einsum", treatment=PRODUCT)

@@ -7,6 +7,7 @@ from kqat.layers.registry import Treatment
 PASSTHROUGH = Treatment("passthrough", keeps_sign=True)
 ARITHMETIC = Treatment("arithmetic")
 POSITIVE_SUM = Treatment("arithmetic", keeps_sign=True)
+PRODUCT = Treatment("arithmetic", keeps_sign=True, multiplies=True)
 MERGE = Treatment("arithmetic", keeps_sign=True, fuses=True)
 
 

@@ -29,7 +29,7 @@ def quantize(model, bits=8, **options):
     Args:
         model: Built functional or Sequential tf_keras model, or a Keras 3 model, which is converted first.
         bits: As for `kqat.quantize`; widths are 2 to 8.
-        **options: As for `kqat.quantize`; `quantizer` and `boundary_bits` have no meaning here.
+        **options: As for `kqat.quantize`; `quantizer`, `stream_bits`, `boundary_bits` have no meaning here.
 
     Returns:
         A tf_keras model.
@@ -104,12 +104,17 @@ def _widths(nodes, name: str, config: Settings) -> tuple[int, int]:
     weights, activations = config.bits.weights, config.bits.activations
     if rule is None:
         return weights, activations
-    return rule.weight_bits or weights, rule.activation_bits or activations
+    return rule.weight_bits or weights, rule.activation_bits or rule.input_bits or activations
 
 
 def _check(config: Settings) -> None:
     widths = [config.bits.weights, config.bits.activations]
-    widths += [b for rule in config.rules for b in (rule.weight_bits, rule.activation_bits) if b is not None]
+    widths += [
+        b
+        for rule in config.rules
+        for b in (rule.weight_bits, rule.input_bits, rule.activation_bits)
+        if b is not None
+    ]
     wrong = [bits for bits in widths if bits not in WIDTHS]
     if wrong:
         raise PlanError(

@@ -1,10 +1,20 @@
-"""Finds runs that the runtime computes as one kernel: weighted or merging layer, BatchNorm, ReLU."""
+"""Decides which BatchNorms and ReLUs the layer in front of them computes, as one kernel of the runtime."""
 
 import keras
 
 from kqat.layers.activations import fused_activation, own_activation
 from kqat.layers.registry import is_a, treatment_for
 from kqat.transforms.graph import Graph, Node, tensors_in
+from kqat.transforms.planning.draft import Draft
+
+
+def merge(draft: Draft) -> Draft:
+    """Lets layers absorb the BatchNorm and the ReLU that only they feed."""
+    chains = find_chains(draft.graph, lambda node: draft.mode(node) in ("quantized", "passthrough"))
+    for path, chain in chains.items():
+        for node in chain:
+            draft = draft.decided(node.path, mode="fused", reason=f"computed by {path}", into=path)
+    return draft.but(chains=chains)
 
 
 def find_chains(graph: Graph, is_quantized) -> dict[str, list[Node]]:

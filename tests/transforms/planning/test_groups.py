@@ -1,4 +1,4 @@
-"""Tensors that share a grid, and what is known about signs."""
+"""Tensors that share a grid, and which of them are never negative."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from keras import ops
 
 import kqat
 from kqat.transforms.graph import Tensor
-from kqat.transforms.grids import Groups
+from kqat.transforms.planning.union import Groups
 from tests.transforms import zoo
 
 

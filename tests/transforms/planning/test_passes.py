@@ -134,7 +134,9 @@ def test_rules_in_order():
     ]
     plan = kqat.plan(tower("a", "b", "c", "d"), 4, recipe=recipe)
     assert weight_bits(plan) == {"a": 5, "b": 2, "d": 5}
-    assert {p: b for p, b in output_bits(plan).items() if p in "abd"} == {"a": 6, "b": 3, "d": 6}
+    # `b` reads 3 bits of what `a` stores with 6; what it makes is read in float.
+    assert {p: b for p, b in output_bits(plan).items() if p in "abd"} == {"a": 6, "b": 8, "d": 6}
+    assert [grid.bits for grid in plan["b"].reads] == [3]
     assert plan["c"].mode == "float"
     assert plan["a"].weights["kernel"].quantizer == "minmax"
     assert plan["b"].weights["kernel"].quantizer == "lsq"

@@ -1,0 +1,108 @@
+"""Decides how many bits each tensor is stored with, and at how many bits each layer reads it.
+
+Layers with weights, and products of matrices, read at the width of activations. Whatever else reads a tensor
+(an addition, a pooling, a layer in float) reads it at the width of the stream. The inputs and outputs of the
+model, and the first and the last weighted layer, have that of the boundary. A tensor is stored as wide as
+the widest of these, unless a rule says it; a layer that reads it at fewer bits has it requantized.
+"""
+
+from kqat.layers.registry import treatment_for
+from kqat.transforms.collecting import REASON
+from kqat.transforms.graph import Node, Tensor, tensors_in
+from kqat.transforms.limits import missing_width
+from kqat.transforms.planning import signs
+from kqat.transforms.planning.draft import Draft
+
+
+def choose(draft: Draft) -> Draft:
+    """Chooses the width of every group of tensors, and of every input that a layer reads at fewer bits."""
+    edge = _edge(draft)
+    widths = {group: _stored(draft, group, edge) for group in draft.members}
+    draft = draft.but(widths={g: _number(draft, g, edge) if b == 1 else b for g, b in widths.items()})
+    reads = {}
+    for node in draft.quantized:
+        for position, tensor in enumerate(draft.values(node)):
+            bits = wish(draft, node)
+            if 1 < bits < draft.widths[draft.groups.find(tensor)]:
+                reads[node.path, position] = bits
+    return draft.but(reads=reads)
+
+
+def wish(draft: Draft, node: Node) -> int:
+    """Returns the width at which a quantized layer wants to read what it computes with."""
+    rule, settings, treatment = draft.rule(node), draft.settings, treatment_for(node.op)
+    multiplies = treatment is not None and (treatment.kind == "weighted" or treatment.multiplies)
+    if rule is not None and rule.input_bits is not None and multiplies:
+        return rule.input_bits
+    usual = settings.bits.activations
+    if not multiplies:
+        return stream(draft)
+    return boundary_width(draft) if node.path in draft.first | draft.last | draft.final else usual
+
+
+def stream(draft: Draft) -> int:
+    """Returns the width of what layers without weights read: never less than what the others read."""
+    return max(draft.settings.stream_bits, draft.settings.bits.activations, 2)
+
+
+def boundary_width(draft: Draft) -> int:
+    """Returns the width of the model's inputs and outputs."""
+    return max(draft.settings.boundary_bits, draft.settings.bits.activations)
+
+
+def explicit(draft: Draft, node: Node) -> int | None:
+    """Returns the width of its output that a rule gives to a layer."""
+    rule, treatment = draft.rule(node), treatment_for(node.op)
+    if rule is None:
+        return None
+    multiplies = treatment is not None and (treatment.kind == "weighted" or treatment.multiplies)
+    return rule.activation_bits if multiplies or rule.activation_bits else rule.input_bits
+
+
+def missing(draft: Draft) -> dict[str, str]:
+    """Returns why layers have no kernel for the widths around them, by path."""
+    live = [n for n in draft.graph.nodes if draft.mode(n) in ("quantized", "passthrough")]
+    found = {n.path: missing_width(n.op, _widest(draft, n), draft.mode(n)) for n in live}
+    return {path: reason for path, reason in found.items() if reason}
+
+
+def _widest(draft: Draft, node: Node) -> int:
+    """Returns the width of the widest tensor around a layer."""
+    stored = [draft.widths[draft.groups.find(t)] for t in (*draft.values(node), draft.tail(node))]
+    read = [draft.reads.get((node.path, i), bits) for i, bits in enumerate(stored[:-1])]
+    return max(*read, stored[-1]) if read else stored[-1]
+
+
+def _edge(draft: Draft) -> set[Tensor]:
+    """Returns the groups at the boundary of the model."""
+    edge = set(draft.graph.input_names) | set(tensors_in(draft.graph.outputs))
+    for node in draft.graph.nodes:
+        if node.path in draft.first | draft.last or draft.decisions[node.path].reason == REASON:
+            edge.update(node.inputs)
+        if node.path in draft.final:
+            edge.update((*node.outputs, draft.tail(node)))
+    return {draft.groups.find(tensor) for tensor in edge}
+
+
+def _stored(draft: Draft, group: Tensor, edge: set[Tensor]) -> int:
+    asked = [bits for node in draft.makers(group) if (bits := explicit(draft, node)) is not None]
+    if asked:
+        return max(asked)
+    wishes = [boundary_width(draft)] if group in edge else []
+    for node in _readers(draft, group):
+        wishes.append(wish(draft, node) if draft.mode(node) == "quantized" else stream(draft))
+    return max(wishes, default=stream(draft))
+
+
+def _readers(draft: Draft, group: Tensor) -> list[Node]:
+    """Returns the calls that read a group, without those that pass values on or are fused into others."""
+    fused = {node.path for chain in draft.chains.values() for node in chain}
+    found = (node for tensor in draft.members[group] for node in draft.readers[tensor])
+    return [node for node in found if node.path not in fused and draft.mode(node) != "passthrough"]
+
+
+def _number(draft: Draft, group: Tensor, edge: set[Tensor]) -> int:
+    """Returns 1 for a group that can be signs, else the width of numbers in a binary network."""
+    if signs.can_be(draft, group):
+        return 1
+    return max(boundary_width(draft), 2) if group in edge else stream(draft)
