@@ -7,6 +7,8 @@ import numpy as np
 from kqat.core.errors import ExportError
 from kqat.core.grid import Grid
 from kqat.core.spec import FILES, LayerPlan, TensorPlan
+from kqat.export.fallback.process import is_elsewhere
+from kqat.export.fallback.reading import read_island
 from kqat.export.writing.emitter import Emitter, places
 from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.base import Step
@@ -81,7 +83,8 @@ class _Outlook:
         if plan.mode == "fused":
             return "integer", ""
         grids = [self.grids.get(tensor) for tensor in (*node.inputs, *node.outputs)]
-        limit = self._limits(plan, *(grids if plan.mode in ("quantized", "passthrough") else [plan.output]))
+        around = [*grids, *plan.reads] if plan.mode in ("quantized", "passthrough") else [plan.output]
+        limit = self._limits(plan, *around)
         if limit:
             return limit
         if plan.mode == "float":
@@ -120,7 +123,7 @@ class _Outlook:
         whole = is_whole(node, self.graph) and not getattr(node.op, "variables", None)
         lowering = lowering_for(node.op, WHOLE if whole else 8)
         if lowering is None or lowering.needs_grids:
-            return "converter", _by_converter(node)
+            return self._converted(node)
         return self._tried(node, "float", "converter", lambda refs: self.emitter._emit_plain(node, refs))
 
     def _quantized(self, node: Node, plan: LayerPlan, storage: int) -> tuple[str, str]:
@@ -131,7 +134,7 @@ class _Outlook:
             write = lambda refs: self.emitter._emit_plain(node, refs)  # noqa: E731
             return self._tried(node, good, "converter", write, _example(grid) if grid else None)
         if lowering is None:
-            return "converter", _by_converter(node)
+            return self._converted(node)
         if isinstance(lowering, FloatBody):
             if lowering.needs_grids:  # which no empty file has
                 return "float kernel", ""
@@ -147,12 +150,22 @@ class _Outlook:
         try:
             write([self._ref(tensor, grid) for tensor in node.inputs])
         except NotImplementedError as error:
-            return bad, _by_converter(
-                node
-            ) if bad == "converter" else f"it cannot be written: {_words(error)}"
+            if bad == "converter":
+                return self._converted(node)
+            return bad, f"it cannot be written: {_words(error)}"
         except (ExportError, ValueError) as error:
             return "nothing", f"it cannot be written: {_words(error)}"
         return good, ""
+
+    def _converted(self, node: Node) -> tuple[str, str]:
+        """Returns that the converter writes a call, or why it cannot be handed to it."""
+        if is_elsewhere():
+            ends = [(tuple(spec.shape), str(spec.dtype)) for spec in map(self.graph.specs.get, node.inputs)]
+            try:
+                read_island(node.path, node.op, ends, *places(node), len(node.outputs), travels=True)
+            except ExportError as error:
+                return "nothing", _words(error)
+        return "converter", REGISTER if is_own_layer(node.op) else CONVERTER
 
     def _has_unknown_sizes(self, node: Node) -> bool:
         return any(None in self.graph.specs[t].shape[1:] for t in (*node.inputs, *node.outputs))
@@ -179,10 +192,6 @@ def _example(grid: TensorPlan) -> Grid:
     bottom = -top if grid.bits > _WEIGHT_BITS else -top - 1
     low, high = (0, top - bottom) if grid.signed is False and grid.bits <= _WEIGHT_BITS else (bottom, top)
     return Grid(np.float32(1 / 64), np.float32(low), np.float32(high))
-
-
-def _by_converter(node: Node) -> str:
-    return REGISTER if is_own_layer(node.op) else CONVERTER
 
 
 def _words(error: Exception) -> str:

@@ -30,7 +30,8 @@ def net(**options):
 @pytest.fixture(scope="module", params=["8", "4", "2"])
 def q(request):
     """The same net, its input and output grids as narrow as the others."""
-    return net(bits=int(request.param), boundary_bits=int(request.param))
+    bits = int(request.param)
+    return net(bits=bits, stream_bits=1, boundary_bits=bits)
 
 
 def dense(bits, narrow_range=False):

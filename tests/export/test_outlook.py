@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers as kl
 from keras import ops
 
@@ -102,3 +103,29 @@ def test_unknown_sizes_are_noted(shape):
     assert str(plan).splitlines()[-1] == f"note: {note}"
     assert kqat.transforms.plan.Plan.from_json(plan.to_json()) == plan
     assert kqat.plan(net(kl.ReLU())).notes == ()
+
+
+class Foreign(kl.Layer):
+    """Calls the backend itself, of which Keras has no record."""
+
+    def call(self, x):
+        return tf.sort(x)
+
+    def compute_output_spec(self, x):
+        return keras.KerasTensor(x.shape, x.dtype)
+
+
+@pytest.mark.parametrize("elsewhere", [False, True])
+@pytest.mark.parametrize(("layer", "travels"), [(Opaque, True), (Foreign, False)])
+def test_what_cannot_go_to_the_converter_is_said(layer, travels, elsewhere, monkeypatch):
+    """On JAX and PyTorch TensorFlow's converter runs in another process, which must make the layer again."""
+    for module in ("kqat.export.outlook", "kqat.export.fallback.islands"):
+        monkeypatch.setattr(f"{module}.is_elsewhere", lambda: elsewhere)
+    plan = kqat.plan(net(layer(name="it")))["it"]
+    if travels or not elsewhere:
+        assert plan.file == "converter"
+        return
+    assert plan.file == "nothing"
+    assert "another process cannot import 'Foreign'" in plan.reason
+    with pytest.raises(PlanError, match="Foreign"):
+        kqat.quantize(net(layer(name="it")), strict=True)
