@@ -18,6 +18,8 @@ from kqat.export.comparing.report import VerifyReport
 from kqat.export.tflite import Export
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
+from kqat.transforms.observing import observing, quantized_layers
+from kqat.transforms.shared_ranges import SharedRanges
 from kqat_runtime.files.reading import read_file
 from kqat_runtime.packing.expand import expand_file
 from kqat_runtime.running.base import DEFAULT_BATCH
@@ -109,10 +111,13 @@ class _Comparison:
         self._counters: list[OutputCounter] = []
         self._samples = 0
         self._ranges = InputRanges(self.model, [slot.name for slot in self.slots])
+        self._shared = SharedRanges(self.model)
         self._reference, self._agreements = reference, []
 
     def add(self, batch: Batch) -> list[np.ndarray]:
         """Compares one batch and returns the file's inputs, in the file's order."""
+        if not self._samples:
+            self._look_at_shared_grids(batch)
         ours = keras.tree.flatten(self.model(self._keras_inputs(batch), training=False))
         arrays = [x for _, x in sorted(zip(self._input_order, batch.arrays, strict=True), key=lambda p: p[0])]
         theirs = self.runtime.run(arrays, batch_size=len(batch.arrays[0]))
@@ -125,6 +130,14 @@ class _Comparison:
             self._compare_with_reference(batch, [theirs[i] for i in order])
         self._samples += len(batch.arrays[0])
         return arrays
+
+    def _look_at_shared_grids(self, batch: Batch) -> None:
+        """Runs one batch in float, where tensors that share a grid have the sizes that it may take away."""
+        fake_quants, wrapped = quantized_layers(self.model) if _is_graph(self.model) else ([], [])
+        if any(fake_quant.is_shared for fake_quant in fake_quants):
+            self._shared.start_batch()
+            with observing(fake_quants, wrapped, self._shared.update):
+                self.model(self._keras_inputs(batch), training=False)
 
     def _compare_with_reference(self, batch: Batch, theirs) -> None:
         outputs = keras.tree.flatten(self._reference(self._keras_inputs(batch), training=False))
@@ -159,7 +172,7 @@ class _Comparison:
         """Returns what was found."""
         delegation = self.runtime.delegation
         notes = [] if inner is None else list(inner.notes)
-        notes += self._ranges.notes()
+        notes += [*self._ranges.notes(), *self._shared.notes()]
         if not delegation.applied:
             notes.append(
                 "XNNPACK was not applied: the runtime is too old, was built without it, or none of the "

@@ -152,6 +152,11 @@ class FakeQuant(keras.layers.Layer):
         """Returns what makes a symbolic tensor that this layer rounds."""
         return next((name for read, name in self._read if tensor is read and name is not None), tensor.name)
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether several tensors lie on this grid."""
+        return len(self._read) > 1
+
     def reads(self, tensor) -> bool:
         """Tells whether this layer rounds a symbolic tensor of the model."""
         return any(tensor is read for read, _ in self._read)

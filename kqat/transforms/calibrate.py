@@ -14,12 +14,12 @@ from kqat.core.errors import NotCalibratedError
 from kqat.core.finite import not_finite
 from kqat.core.weight_scales import mse_scale
 from kqat.layers.fake_quant import FakeQuant
-from kqat.layers.quantized import Quantized
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers import FixedRange
 from kqat.transforms.batches import checked_batches_of, is_shown, show
 from kqat.transforms.correct import Correction
 from kqat.transforms.nothing import nothing_to_calibrate
+from kqat.transforms.observing import observing, quantized_layers
 from kqat.transforms.outcome import Outcome
 from kqat.transforms.shared_ranges import SharedRanges
 
@@ -77,14 +77,19 @@ def calibrate(
         Nagel, van Baalen, Blankevoort, Welling, "Data-Free Quantization Through Weight Equalization and
         Bias Correction", 2019.
     """
-    fake_quants, wrapped = _quantized_layers(model)
+    fake_quants, wrapped = quantized_layers(model)
     if not fake_quants:
         raise NotCalibratedError(nothing_to_calibrate(model))
     watchers = {id(f): _watcher(observer, f.quantizer.bits) for f in fake_quants}
     correction, shared = Correction(wrapped if bias_correction else []), SharedRanges(model)
     batches, total = checked_batches_of(model, data, BATCH, steps)
     outcome = Outcome(model) if is_shown(total, steps, verbose) else None
-    with _observing(fake_quants, wrapped, watchers, shared):
+
+    def look(fake_quant, values):
+        watchers[id(fake_quant)].update(values)
+        shared.update(fake_quant, values)
+
+    with observing(fake_quants, wrapped, look):
         kept = _run(model, show(batches, total, steps, verbose, "ranges"), correction, outcome, shared)
     ranges = {
         id(f): _range(f, watchers[id(f)]) for f in fake_quants if not isinstance(f.quantizer, FixedRange)
@@ -107,20 +112,6 @@ def calibrate(
     if outcome is not None:
         print(outcome)
     return model
-
-
-def _quantized_layers(model):
-    """Returns the `FakeQuant` and the `Quantized` layers of a model, nested ones included."""
-    fake_quants, wrapped = [], []
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            inner = _quantized_layers(layer)
-            fake_quants, wrapped = fake_quants + inner[0], wrapped + inner[1]
-        elif isinstance(layer, FakeQuant):
-            fake_quants.append(layer)
-        elif isinstance(layer, Quantized):
-            wrapped.append(layer)
-    return fake_quants, wrapped
 
 
 def _watcher(observer, bits: int):
@@ -147,29 +138,6 @@ def _weight_scales(wrapped, observer):
                     (quantizer, mse_scale(weight, quantizer.bits, quantizer.axis, quantizer.narrow_range))
                 )
     return pairs
-
-
-@contextlib.contextmanager
-def _observing(fake_quants, wrapped, watchers, shared):
-    """Lets the layers run in float and hand what they see to their watchers."""
-
-    def look(fake_quant, x):
-        values = as_numpy(x)
-        watchers[id(fake_quant)].update(values)
-        shared.update(fake_quant, values)
-        return x
-
-    for layer in fake_quants:
-        layer.observe_with(look)
-    for layer in wrapped:
-        layer.observing = True
-    try:
-        yield
-    finally:
-        for layer in fake_quants:
-            layer.observe_with(None)
-        for layer in wrapped:
-            layer.observing = False
 
 
 def _require_finite(fake_quants, wrapped) -> None:

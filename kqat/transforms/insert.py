@@ -16,7 +16,7 @@ from kqat.lowering.base import Input
 from kqat.lowering.requantization import Requantization
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
+from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
 from kqat.transforms.plan import Plan
 from kqat.transforms.precision import compute_in_float32, settle
 
@@ -43,6 +43,7 @@ class Builder:
         self.raw: dict[Tensor, keras.KerasTensor] = {}
         self.quantized: dict[Tensor, keras.KerasTensor] = {}
         self.readers, self.outputs = graph.consumers(), set(tensors_in(graph.outputs))
+        self.requantizations: dict[str, Quantized] = {}
         self.requantized: dict[tuple[Tensor, str], keras.KerasTensor] = {}
         self.deferred: dict[Tensor, TensorPlan] = {}
 
@@ -114,9 +115,11 @@ class Builder:
     def _requantized(self, tensor: Tensor, grid: TensorPlan):
         """Returns a tensor on another grid than it is stored on, once for all layers that read it there."""
         if (tensor, grid.name) not in self.requantized:
-            name = f"{grid.name}_requantization"
-            layer = self.layers.setdefault(name, Quantized(Requantization(name=name)))
-            moved = layer(self.quantized[tensor])
+            if grid.name not in self.requantizations:
+                taken = {*self.graph.names.values(), *self.graph.input_names.values(), *self.fake_quants}
+                name = unused(grid.name.removesuffix("_quant"), taken)
+                self.requantizations[grid.name] = Quantized(Requantization(name=name))
+            moved = self.requantizations[grid.name](self.quantized[tensor])
             self.requantized[tensor, grid.name] = self._fake_quant(grid, is_output=False)(moved)
         return self.requantized[tensor, grid.name]
 

@@ -32,22 +32,27 @@ class SharedRanges:
 
     def warn(self) -> None:
         """Warns of grids whose largest tensor is more than 16 times as large as the smallest."""
+        for note in self.notes():
+            warnings.warn(note, SharedGridWarning, stacklevel=3)
+
+    def notes(self) -> list[str]:
+        """Returns what there is to say of such grids."""
+        found = []
         for layer, tops in self._tops.items():
             known = [top for top in tops if top > 0]
             if known and max(known) > LARGEST_RATIO * min(known):
-                self._warn(layer, tops)
+                found.append(self._note(layer, tops))
+        return found
 
-    def _warn(self, layer, tops):
+    def _note(self, layer, tops) -> str:
         known = [layer.name_of(tensor) for tensor in _tensors_read(self._model, layer)]
         known = known if len(known) == len(tops) else range(len(tops))
         names = [f"'{name}' up to {top:.3g}" for name, top in zip(known, tops, strict=True)]
-        warnings.warn(
+        return (
             f"Tensors of very different sizes share the grid of '{layer.name}', and the small ones keep few "
             f"of its levels. Received: {', '.join(names)}. Where a concatenation joins them, give its parts "
             "grids of their own with recipe=[{'match': <its name>, 'share': False}] in kqat.quantize; where "
-            "a layer is called several times, use a layer for each call, or scale the inputs alike.",
-            SharedGridWarning,
-            stacklevel=4,
+            "a layer is called several times, use a layer for each call, or scale the inputs alike."
         )
 
 

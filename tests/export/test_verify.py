@@ -89,7 +89,14 @@ def test_an_export_equals_its_model(q, export, x):
 
 def test_layers_of_an_exact_pair_are_all_equal(q, export, x):
     report = kqat.verify(q, export, x, layers=True)
-    assert [layer.layer for layer in report.layers] == ["image", "stem", "branch", "sum", "head"]
+    assert [layer.layer for layer in report.layers] == [
+        "image",
+        "stem",
+        "branch_input",
+        "branch",
+        "sum",
+        "head",
+    ]
     assert [layer.values for layer in report.layers[:2]] == [40 * 8 * 8 * 3, 40 * 8 * 8 * 6]
     assert all(layer.mismatches == 0 for layer in report.layers)
     assert report.first_difference is None
@@ -419,7 +426,7 @@ def test_report_prints_as_a_table(q, export, x, expected):
         "\nhead ",
         "LSB histogram: 0: 200",
         "accuracy: file 100",
-        "layers compared: 5",
+        "layers compared: 6",
     ):
         assert part in text
 

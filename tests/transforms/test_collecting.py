@@ -59,6 +59,18 @@ def test_calibrate_warns_of_parts_that_are_too_different():
         kqat.calibrate(neck(), X, verbose=0)
 
 
+@pytest.mark.parametrize("options", [{}, {"recipe": [{"match": "neck", "share": False}]}])
+def test_verify_notes_such_parts_where_ranges_were_learned(options):
+    model = neck(**options)
+    model.compile("sgd", "mse", run_eagerly=True)
+    model.fit(X, np.zeros((len(X), 3)), verbose=0)
+    report = kqat.verify(model, kqat.export_tflite(model), X)
+    assert report.exact
+    noted = [note for note in report.notes if "share the grid" in note]
+    assert len(noted) == (0 if options else 1)
+    assert all("'boxes' up to" in note and "'share': False" in note for note in noted)
+
+
 @pytest.mark.parametrize("bits", [8, 4, (8, 16)])
 def test_parts_of_an_inner_concatenation_can_have_grids_of_their_own(bits):
     model = kqat.calibrate(neck(bits=bits, recipe=[{"match": "neck", "share": False}]), X, verbose=0)
