@@ -40,6 +40,15 @@ def last_call_of(operation: Any) -> Any:
     return operation._inbound_nodes[-1]
 
 
+def calls_inside(model: Any) -> list[Any]:
+    """Returns the records of the calls inside a functional or Sequential model, in the order of computing.
+
+    Relies on `_nodes_by_depth`, of a Sequential on that of `_functional`.
+    """
+    by_depth = getattr(getattr(model, "_functional", None) or model, "_nodes_by_depth", {})
+    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+
+
 class Calls:
     """The calls of operations that are on record now; `restore` removes every later one.
 

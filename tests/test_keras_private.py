@@ -33,6 +33,14 @@ def test_the_record_of_calls():
     assert private.call_of(first).operation is dense
 
 
+def test_the_calls_inside_in_the_order_of_computing():
+    net, chain = model(), keras.Sequential([keras.Input((3,)), kl.Dense(2, name="one"), kl.ReLU(name="two")])
+    names = [call.operation.name for call in private.calls_inside(net)]
+    assert [name for name in names if name != "x"] == ["inner", "head"]
+    assert [call.operation.name for call in private.calls_inside(chain)][-2:] == ["one", "two"]
+    assert private.calls_inside(kl.Dense(2)) == []
+
+
 def test_later_calls_are_taken_back():
     net = model()
     x = net.inputs[0]

@@ -5,13 +5,14 @@ import numpy as np
 
 from kqat.bridge.record import Call, Part, Place, Port, Record
 from kqat.core.errors import ConversionError
+from kqat.tf_keras_private import calls_of, ends_of, is_recorded, layers_of, maker_of
 from kqat_runtime.optional import require
 
 
 def own_classes(model) -> dict[str, type]:
     """Returns the layer classes of a tf_keras model that are not public, by name."""
     library = require("tf_keras", extra="tfmot").layers
-    classes = {type(layer).__name__: type(layer) for layer in model._flatten_layers(include_self=False)}
+    classes = {type(layer).__name__: type(layer) for layer in layers_of(model, itself=False)}
     return {name: cls for name, cls in classes.items() if not hasattr(library, name)}
 
 
@@ -46,7 +47,7 @@ class _Reader:
 
     def _port(self, tensor) -> Port:
         place = self._new(tensor)
-        return Port(place, tensor._keras_history.layer.name, tuple(tensor.shape), tensor.dtype.name)
+        return Port(place, maker_of(tensor).name, tuple(tensor.shape), tensor.dtype.name)
 
     def _new(self, tensor) -> Place:
         self.places[id(tensor)] = Place(len(self.places))
@@ -54,14 +55,12 @@ class _Reader:
 
     def _append(self, model, prefix: str) -> None:
         """Appends the calls of a model whose inputs have places already."""
-        for depth in sorted(model._nodes_by_depth, reverse=True):
-            for node in model._nodes_by_depth[depth]:
-                if not node.is_input:
-                    self._call(node, prefix)
+        for node in calls_of(model):
+            self._call(node, prefix)
 
     def _call(self, node, prefix: str) -> None:
         layer = node.layer
-        if hasattr(layer, "_nodes_by_depth"):
+        if is_recorded(layer):
             self._nested(node, f"{prefix}{layer.name}_")
             return
         key = (prefix, id(layer))
@@ -91,7 +90,7 @@ class _Reader:
 
 
 def _require_graph(model) -> None:
-    if not hasattr(model, "_nodes_by_depth") or model.inputs is None:
+    if not is_recorded(model) or model.inputs is None:
         raise ConversionError(
             f"Model '{model.name}' keeps no record of its calls. Received: a subclassed or unbuilt tf_keras "
             "model. Use a functional or Sequential one with a known input shape."
@@ -100,7 +99,7 @@ def _require_graph(model) -> None:
 
 def _ends(model):
     """Returns the structures of the inputs and outputs."""
-    inputs, outputs = model._nested_inputs, model._nested_outputs
+    inputs, outputs = ends_of(model)
     single = len(model.inputs) == 1 and isinstance(inputs, list)
     return (inputs[0] if single else inputs), outputs
 

@@ -13,6 +13,7 @@ from kqat.export.fallback.converter import reason
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
 from kqat.legacy.one_dimensional import as_two_dimensional
+from kqat.tf_keras_private import layers_of
 from kqat_runtime.files.atomic import write_atomically
 from kqat_runtime.optional import require
 
@@ -36,7 +37,7 @@ def export_tflite(model, path=None, io: str = "float32") -> Export:
     """
     if io not in TYPES:
         raise ValueError(f"Unknown io. Received: io={io!r}. Use one of {TYPES}.")
-    wrappers = [layer for layer in model._flatten_layers() if hasattr(layer, "quantize_config")]
+    wrappers = [layer for layer in layers_of(model) if hasattr(layer, "quantize_config")]
     _check(model, wrappers)
     content = _convert(model, io, wrappers)
     file = check_file(content)

@@ -5,6 +5,7 @@ from pathlib import Path
 from kqat.core.errors import ExportError
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
+from kqat.tf_keras_private import layers_of
 from kqat_runtime.files.atomic import write_atomically
 from kqat_runtime.optional import require
 from kqat_runtime.running.lce import operators
@@ -30,7 +31,7 @@ def export_lce(model, path=None, target: str = "arm") -> Export:
         raise ValueError(f"Unknown target. Received: target={target!r}. Use one of {TARGETS}.")
     lce = require("larq_compute_engine", extra="lce")
     content = lce.convert_keras_model(model, target=target)
-    found, planned = operators(content), [layer for layer in model._flatten_layers() if is_binary(layer)]
+    found, planned = operators(content), [layer for layer in layers_of(model) if is_binary(layer)]
     convolutions = [layer for layer in planned if hasattr(layer, "strides")]
     if found[BCONV] < len(convolutions):
         raise ExportError(

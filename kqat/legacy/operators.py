@@ -3,6 +3,7 @@
 from functools import reduce
 from typing import Any
 
+from kqat.tf_keras_private import is_symbolic
 from kqat_runtime.optional import require
 
 tf = require("tensorflow", extra="tensorflow")
@@ -53,10 +54,10 @@ def call_layer(symbol: str):
 
 def _layer(merge: str, operands):
     """Returns the output of a layer that merges two tensors, or one and a number; `None` if it is neither."""
-    tensors = [x for x in operands if hasattr(x, "_keras_history")]
+    tensors = [x for x in operands if is_symbolic(x)]
     if len(tensors) == 2:
         return getattr(tf_keras.layers, merge)()(tensors)
-    (number,) = (x for x in operands if not hasattr(x, "_keras_history"))
+    (number,) = (x for x in operands if not is_symbolic(x))
     if not isinstance(number, int | float):
         return None
     if merge == "Multiply":

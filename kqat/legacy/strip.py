@@ -8,6 +8,7 @@ import numpy as np
 from kqat.bridge.read_tf_keras import own_classes, read_tf_keras
 from kqat.bridge.record import Call, Part, Place, Record
 from kqat.bridge.write import Writer
+from kqat.tf_keras_private import layers_of
 from kqat_runtime.optional import require
 
 FAKE = "fake_quant_with_min_max"
@@ -30,7 +31,7 @@ def strip_fake_quant(model):
 
     tf_keras = require("tf_keras", extra="tfmot")
     record = read_tf_keras(model)
-    layers = {layer.name.replace("/", "_"): layer for layer in model._flatten_layers(include_self=False)}
+    layers = {layer.name.replace("/", "_"): layer for layer in layers_of(model, itself=False)}
     parts = [_float_part(part, layers.get(part.name)) for part in record.parts]
     return Writer(tf_keras, call_operator, own_classes(model)).write(
         _without_fakes(replace(record, parts=parts))

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from kqat.core.errors import SharedGridWarning
+from kqat.keras_private import calls_inside
 
 LARGEST_RATIO = 16.0  # four of the bits of the smaller tensor
 
@@ -61,6 +62,4 @@ def _tensors_read(model, layer) -> list:
 
     Keras computes by depth, the farthest from the outputs first: not the order in which the model was built.
     """
-    by_depth = getattr(getattr(model, "_functional", None) or model, "_nodes_by_depth", {})
-    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-    return [node.input_tensors[0] for node in nodes if node.operation is layer]
+    return [call.input_tensors[0] for call in calls_inside(model) if call.operation is layer]

@@ -12,6 +12,7 @@ from kqat.bridge.write import Writer
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
 from kqat.legacy.operators import call_operator
+from kqat.tf_keras_private import layers_of
 from kqat.transforms.plan import Plan, Settings, check_patterns, settings
 from kqat_runtime.optional import require
 
@@ -69,7 +70,7 @@ def _model(model):
 
 def _planned(model, config: Settings) -> tuple[Record, Plan]:
     record = read_tf_keras(model)
-    layers = {layer.name.replace("/", "_"): layer for layer in model._flatten_layers(include_self=False)}
+    layers = {layer.name.replace("/", "_"): layer for layer in layers_of(model, itself=False)}
     nodes = [SimpleNamespace(path=part.name, op=layers.get(part.name)) for part in record.parts]
     check_patterns(config, nodes)
     weighted = [part.name for part in record.parts if part.kind in WEIGHTED]

@@ -1,7 +1,6 @@
 """`quantize` for tf_keras models: annotate, apply, and say what came of it."""
 
 import warnings
-from importlib import import_module
 
 import keras
 
@@ -14,6 +13,7 @@ from kqat.legacy.tfmot.flat import flat
 from kqat.legacy.tfmot.quantizers import RangeQuantizer, WeightQuantizer
 from kqat.legacy.tfmot.repair import repaired
 from kqat.legacy.tfmot.scheme import Registry, Scheme, takes
+from kqat.tf_keras_private import layers_of, with_lambdas
 from kqat.transforms.plan import Plan, Settings, check_patterns, settings
 from kqat_runtime.optional import require
 
@@ -56,7 +56,7 @@ def _quantized(model, config: Settings):
             stacklevel=4,
         )
         model = convert(model, to="tf_keras")
-    if any(hasattr(layer, "quantize_config") for layer in model._flatten_layers()):
+    if any(hasattr(layer, "quantize_config") for layer in layers_of(model)):
         raise PlanError(
             f"Model '{model.name}' is quantized already. Received: a model with layers of tfmot. "
             "Use strip_fake_quant(model) first."
@@ -67,17 +67,12 @@ def _quantized(model, config: Settings):
     registry = Registry(lambda name: _widths(nodes, name, config))
     annotated = _annotated(source, nodes, registry, config)
     # tfmot splits a SeparableConv1D with Lambda layers, and rebuilds the model from its own configuration.
-    with _library.quantize_scope({**own_classes(source), **OBJECTS}), _with_lambdas():
+    with _library.quantize_scope({**own_classes(source), **OBJECTS}), with_lambdas():
         quantized = _library.quantize_apply(annotated, Scheme(registry))
         quantized = repaired(quantized, max(8, config.bits.activations))
     found = plans.plan(source, quantized, config)
     _check_strict(found, config)
     return quantized, found
-
-
-def _with_lambdas():
-    """Returns a context in which Lambda layers are rebuilt: those of the caller's model and of tfmot."""
-    return import_module("tf_keras.src.saving.serialization_lib").SafeModeScope(safe_mode=False)
 
 
 def _annotated(source, nodes, registry: Registry, config: Settings):
