@@ -9,6 +9,7 @@ import kqat
 from kqat import layers as kl
 from kqat import quantizers
 from kqat.constraints import WeightClip
+from tests.few import few_on_jax
 
 SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
 SEPARABLE = {
@@ -48,7 +49,10 @@ def data(shape, seed=0):
     return np.random.default_rng(seed).normal(0, 0.8, (8, *shape)).astype("float32")
 
 
-@pytest.mark.parametrize("name", CASES)
+KEPT = ("QuantDense", "QuantConv2D", "QuantSeparableConv2D", "QuantConv2DTranspose")
+
+
+@pytest.mark.parametrize("name", few_on_jax(CASES, *KEPT))
 def test_trains_saves_and_strips(name, tmp_path):
     shape, make = CASES[name]
     layer, x = make(), data(CASES[name][0])
@@ -71,7 +75,7 @@ def test_trains_saves_and_strips(name, tmp_path):
     assert "kqat" not in str(plain.get_config())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few_on_jax(CASES, *KEPT))
 def test_computes_on_signs_and_says_the_precision(name):
     shape, make = CASES[name]
     layer, x = make(), data(shape)

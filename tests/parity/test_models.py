@@ -8,6 +8,7 @@ from keras import layers, ops
 import kqat
 from benchmarks.parity import zoo
 from benchmarks.parity.measure import compare, data_for, float_operators, predict
+from tests.few import few_on_jax
 
 # The widest and the narrowest; benchmarks/parity runs all of them.
 WIDTHS = ("W8A8", "W2A2")
@@ -38,7 +39,10 @@ def assert_same(outcome, what=""):
 
 
 # tests/lowering compares every kernel with the runtime on every backend; here one of each kind is enough.
-@pytest.mark.parametrize("name", zoo.OPERATIONS if keras.backend.backend() == "tensorflow" else COMPILED)
+EACH = zoo.OPERATIONS if keras.backend.backend() == "tensorflow" else COMPILED
+
+
+@pytest.mark.parametrize("name", few_on_jax(EACH, "conv, BatchNorm, ReLU", "squeeze and excite"))
 def test_every_width(name):
     model = zoo.model_of(zoo.OPERATIONS[name])
     for width in WIDTHS:
@@ -56,7 +60,10 @@ def test_compiled_prediction_has_the_bits_of_the_file(name):
         np.testing.assert_array_equal(value, eager[key])
 
 
-@pytest.mark.parametrize("name", ["conv, BatchNorm, ReLU", "depthwise conv", "dense", "batch matmul"])
+BINARY = ["conv, BatchNorm, ReLU", "depthwise conv", "dense", "batch matmul"]
+
+
+@pytest.mark.parametrize("name", few_on_jax(BINARY, "conv, BatchNorm, ReLU"))
 def test_binary_weights(name):
     outcome = compare(zoo.model_of(zoo.OPERATIONS[name]), (1, 8), count=32)
     assert_same(outcome)
@@ -109,6 +116,7 @@ def test_a_product_with_a_constant_stays_in_float():
     assert outcome.report.mismatches <= 0.01 * outcome.values  # as behind every float layer, see above
 
 
+@pytest.mark.repeats
 def test_several_inputs_and_outputs():
     a, b = keras.Input((8, 8, 3), name="a"), keras.Input((4, 4, 6), name="b")
     x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="from_a")(a)

@@ -25,6 +25,7 @@ def values(model):
     return [np.array(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("saved", "own"), [((8,), (4,)), ((4,), (2,)), ((2,), (4,)), ((4, "pact"), (4, "lsq"))]
 )
@@ -79,6 +80,7 @@ def test_a_training_goes_on_from_any_epoch(name, form, tmp_path):
             np.testing.assert_allclose(value, weight, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.once
 def test_a_backup_goes_on_in_the_middle_of_a_schedule(tmp_path):
     losses = fit(made(), CALLBACKS["bits"](), epochs=4)
     model = made()
