@@ -9,6 +9,7 @@ import kqat
 from kqat import layers as kl
 from kqat import quantizers
 from kqat.constraints import WeightClip
+from tests.eager import EAGERLY
 from tests.few import few_on_jax
 
 SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
@@ -59,7 +60,7 @@ def test_trains_saves_and_strips(name, tmp_path):
     model = keras.Sequential([keras.Input(shape), layer])
     y = np.zeros((8, *model.output_shape[1:]), "float32")
     before = [numpy(v) for v in layer.float_weights()]
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse", **EAGERLY)
     model.fit(x, y, batch_size=8, verbose=0)
     for old, new in zip(before, layer.float_weights(), strict=True):
         assert np.any(numpy(new) != old), new.path
