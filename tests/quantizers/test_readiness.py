@@ -50,6 +50,7 @@ def test_half_of_the_ranges_missing_is_one_warning():
     assert "2 quantizers" in str(warning.message)
 
 
+@pytest.mark.slow
 def test_no_warning_where_the_ranges_are_set(tmp_path):
     fitted = made(8)
     assert not said(lambda: fitted.fit(X, X[:, :4], validation_data=(X, X[:, :4]), verbose=0))

@@ -7,6 +7,7 @@ import pytest
 import kqat
 from tests.eager import EAGERLY
 
+pytestmark = pytest.mark.slow
 X = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
 
 
