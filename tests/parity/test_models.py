@@ -53,7 +53,7 @@ def test_every_width(name):
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled_prediction_has_the_bits_of_the_file(name):
-    outcome = compare(zoo.model_of(zoo.OPERATIONS[name], seed=1), 4, count=32)
+    outcome = compare(zoo.model_of(zoo.OPERATIONS[name], seed=1), 4)
     assert_same(outcome)
     eager = predict(outcome.model)
     for key, value in predict(outcome.model, compiled=True).items():
@@ -134,7 +134,7 @@ def test_several_inputs_and_outputs():
         assert_integer(outcome)
 
 
-@pytest.mark.parametrize("size", [1, 5, 33])
+@pytest.mark.parametrize("size", few_on_jax([1, 5, 33], 5))
 def test_any_batch_size(size):
     outcome = compare(convolutions(), 4)
     x = data_for(outcome.model, size, seed=5)
@@ -143,6 +143,7 @@ def test_any_batch_size(size):
     assert report.samples == size
 
 
+@pytest.mark.repeats
 def test_shared_layer():
     x = inputs = keras.Input((6, 6, 4), name="image")
     conv = layers.Conv2D(4, 3, padding="same", name="again")
