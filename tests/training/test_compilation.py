@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import kqat
+from tests.eager import EAGERLY
 from tests.few import few_on_jax
 
 TORCH = keras.backend.backend() == "torch"
@@ -128,7 +129,7 @@ def test_swapping_averages_in_leaves_ranges_alone_and_the_file_is_that_of_the_av
     export = kqat.callbacks.TFLiteCheckpoint(path, save_best_only=False, verify_data=x, min_agreement=1.0)
     optimizer = keras.optimizers.SGD(0.02, use_ema=True, ema_momentum=0.9)
     model, _ = train(8, optimizer=optimizer, callbacks=[swap, export])
-    plain, _ = train(8)
+    plain, _ = train(8, **EAGERLY)
     for ours, theirs in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
         if ours.name in ("enabled", "frozen", "calibrated", "count"):
             assert float(ours) == float(theirs)
