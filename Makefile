@@ -1,6 +1,7 @@
 # The whole set-up on a machine with Python 3.10 or newer and make:
 #   make demo   train, quantize at 8, 4 and 2 bits, export, verify, one table and one chart
 #   make test   the tests of the Python package
+#   make check  what to run while working: lint, and what tests the arithmetic, the quantizers and the plan
 #   make random-graphs   200 random models, other ones in every run: file against model, bit for bit
 #   make cpp    build and test the C++ programs; needs the Debian packages that tflite_c++/README.md names
 #   make cpp-sanitize   the same with AddressSanitizer and UndefinedBehaviorSanitizer
@@ -18,12 +19,16 @@ PYTEST := $(BIN)/python -m pytest
 # Tests of code that must give the same bits on every backend.
 AGNOSTIC := $(wildcard tests/ops tests/quantizers tests/layers tests/lowering tests/callbacks tests/constraints \
 	tests/metrics tests/optimizers tests/parity tests/training tests/transforms/test_reestimate.py)
+# The layers below the model, and the plan of one: a minute and a half on two cores. A test in here that takes more
+# than two seconds is marked `slow`; a folder that would be mostly such tests does not belong here.
+QUICK := $(addprefix tests/,core ops constraints metrics optimizers quantizers) \
+	$(patsubst %,tests/transforms/test_%.py,fuse graph grids limits nothing planner)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types unit backends larq examples docs random-graphs cpp cpp-sanitize cpp-aarch64 clean
+.PHONY: help demo test check lint types unit backends larq examples docs random-graphs cpp cpp-sanitize cpp-aarch64 clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -46,6 +51,9 @@ demo: $(VENV)/.demo
 
 test: lint types unit backends larq examples docs
 
+check: lint
+	KERAS_BACKEND=tensorflow $(PYTEST) -n 2 -m 'not slow' $(QUICK)
+
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
@@ -64,7 +72,7 @@ random-graphs: $(VENV)/.dev
 		$(PYTEST) -n 2 tests/integration/test_random_graphs.py
 
 backends: $(VENV)/.dev
-	KERAS_BACKEND=jax $(PYTEST) -n 2 -m 'not once' $(AGNOSTIC)
+	KERAS_BACKEND=jax $(PYTEST) -n 2 -m 'not once and not repeats' $(AGNOSTIC)
 	KERAS_BACKEND=torch $(PYTEST) -n 2 -m 'not once' $(AGNOSTIC)
 
 # larq needs NumPy 1, which JAX and others do not work with: an environment of its own.

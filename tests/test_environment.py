@@ -15,8 +15,17 @@ import kqat
 from tests.runtime.test_runtime import rounding_file
 
 ROOT = pathlib.Path(__file__).parents[1]
-BARE = "import sys; sys.path.insert(0, {root!r}); import kqat, numpy as np; x = np.ones((2, 4), 'float32')\n"
-RUN = BARE + "with kqat.runtime.load({file!r}) as r: print(r(x).tolist() == x.reshape(2, 2, 2).tolist())"
+RUN = """
+import sys; sys.path.insert(0, {root!r})
+import {module} as kqat, numpy as np
+x = np.ones((2, 4), "float32")
+with {load}({file!r}) as r: print(r(x).tolist() == x.reshape(2, 2, 2).tolist())
+"""
+RUNTIME = {"module": "kqat_runtime", "load": "kqat.load"}
+WHOLE = {"module": "kqat", "load": "kqat.runtime.load"}
+NO_HOME = {"HOME": None}
+NO_TEMPORARY = {"TMPDIR": "/nonexistent", "TMP": "/nonexistent", "TEMP": "/nonexistent"}
+PLAIN_C = {"LC_ALL": "C", "PYTHONUTF8": "0"}
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +35,16 @@ def file(tmp_path_factory):
     return str(path)
 
 
+def assert_runs(file, names, options=(), environment=None, before=""):
+    """Runs the file in a Python with these options and variables; `None` removes one."""
+    variables = {k: v for k, v in {**os.environ, **(environment or {})}.items() if v is not None}
+    code = before + RUN.format(root=str(ROOT), file=file, **names)
+    done = subprocess.run(
+        [sys.executable, *options, "-c", code], env=variables, capture_output=True, text=True
+    )
+    assert done.stdout.strip() == "True", done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "environment"),
     [
@@ -33,25 +52,24 @@ def file(tmp_path_factory):
         (("-OO",), {}),
         (("-I",), {}),
         (("-W", "error"), {}),
-        (("-S",), None),
-        ((), {"HOME": "/nonexistent"}),
-        ((), {"TMPDIR": "/nonexistent", "TMP": "/nonexistent", "TEMP": "/nonexistent"}),
-        ((), {"LC_ALL": "C", "PYTHONUTF8": "0"}),
+        (("-S",), {}),
+        ((), NO_HOME),
+        ((), NO_TEMPORARY),
+        ((), PLAIN_C),
     ],
     ids=["plain", "-OO", "-I", "-W error", "no site", "no home", "no temporary folder", "C"],
 )
 def test_a_file_runs_in_isolation_whatever_the_environment(options, environment, file):
     """Without Keras, whose own needs are not kqat's."""
-    code = RUN.format(root=str(ROOT), file=file)
-    if environment is None:  # without `site` the packages' folders come from the caller alone
-        code = f"import sys; sys.path += {[p for p in sys.path if p]!r}\n" + code
-    variables = {**os.environ, **(environment or {})}
-    if environment == {"HOME": "/nonexistent"}:
-        del variables["HOME"]
-    done = subprocess.run(
-        [sys.executable, *options, "-c", code], env=variables, capture_output=True, text=True
-    )
-    assert done.stdout.strip() == "True", done.stderr
+    # Without `site` the packages' folders come from the caller alone.
+    before = f"import sys; sys.path += {[p for p in sys.path if p]!r}\n" if options == ("-S",) else ""
+    assert_runs(file, RUNTIME, options, environment, before)
+
+
+def test_a_file_runs_beside_keras_where_everything_is_missing_at_once(file):
+    """All of the above but `-I`, which hides variables, in one process: what takes time is Keras."""
+    options = ("-OO", "-W", "error")
+    assert_runs(file, WHOLE, options, {**NO_HOME, **NO_TEMPORARY, **PLAIN_C})
 
 
 def state():

@@ -17,6 +17,7 @@ from kqat.quantizers import LSQ, MinMax, Sign
 from kqat.quantizers.find import find
 from kqat_runtime.files import atomic
 from tests.compat.make import FOLDER, WIDTHS, samples
+from tests.eager import EAGERLY
 
 IMAGES = np.random.default_rng(0).normal(size=(16, 6, 6, 3)).astype("float32")
 CASES = {
@@ -90,7 +91,7 @@ def test_nothing_that_inference_or_export_computes_changes(name, tmp_path):
 def test_a_trained_model_keeps_what_it_learned(tmp_path):
     """Steps, ranges, BatchNorm's statistics and biases that are no longer those of a fresh model."""
     model = quantized(small_network, bits=(3, 8), boundary_bits=3)
-    model.compile("adam", "mse")
+    model.compile("adam", "mse", **EAGERLY)
     model.fit(IMAGES, np.ones((16, 5), "float32"), epochs=1, verbose=0)
     again = kqat.load_packed(kqat.save_packed(model, tmp_path / "model.kqat"))
     assert {value["bits"] for value in stored(tmp_path / "model.kqat").values() if "bits" in value} == {4}

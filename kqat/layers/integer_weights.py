@@ -20,7 +20,7 @@ def real_weights(layer) -> dict[str, Weights]:
     found: dict = {}
     for name, quantizer in layer.weight_quantizers.items():
         weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
-        found[name] = Weights(quantizer.to_levels(weight), quantizer.grid(weight).scale, None, quantizer.bits)
+        found[name] = Weights(*quantizer.levels_and_scale(weight), None, quantizer.bits)
     return found if layer.mean_drift is None else {**found, "bias": layer.bias_tensor()}
 
 
@@ -44,7 +44,7 @@ def integer_weights(layer, input_scale, output_scale) -> Weights | None:
     norm = None if layer.batchnorm is None else Norm.of(layer.batchnorm, *layer.drift_variables)
     ((name, quantizer),) = layer.weight_quantizers.items()
     weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
-    values, scale = quantizer.to_levels(weight), quantizer.grid(weight).scale
+    values, scale = quantizer.levels_and_scale(weight)
     bias = layer.bias_tensor()
     if layer.makes_signs:
         return fold_signs(values, scale, bias, norm, input_scale, quantizer.bits)

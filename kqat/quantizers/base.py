@@ -93,6 +93,13 @@ class Quantizer(keras.layers.Layer):
         grid = self.grid(x)
         return round_to_grid(x, grid.scale, grid.qmin, grid.qmax)
 
+    def levels_and_scale(self, x):
+        """Returns `to_levels(x)` and the scale of `grid(x)`, which is computed once where that is enough."""
+        if type(self).to_levels is not Quantizer.to_levels:
+            return self.to_levels(x), self.grid(x).scale
+        grid = self.grid(x)
+        return round_to_grid(x, grid.scale, grid.qmin, grid.qmax), grid.scale
+
     def fake_quantize(self, x):
         """Returns `x` on the grid, with the gradient of the scheme. Float32 in and out."""
         grid = self.grid(x)

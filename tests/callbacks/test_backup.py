@@ -79,6 +79,7 @@ def test_a_training_that_was_ended_within_an_epoch(tmp_path, undisturbed):
     assert not (tmp_path / "backup").exists()
 
 
+@pytest.mark.once
 def test_a_training_that_was_ended_while_it_wrote(tmp_path, undisturbed, monkeypatch):
     ended, write = network(), keras.Model.save_weights
 

@@ -201,6 +201,7 @@ def test_wrong_arguments_are_refused(arguments, message):
         TFLiteCheckpoint("best.tflite", **arguments)
 
 
+@pytest.mark.repeats
 def test_training_leaves_a_file_that_predicts_as_the_model_did(tmp_path):
     """Integration: the public exporter and verifier, called from a compiled fit."""
     rng = np.random.default_rng(0)

@@ -11,6 +11,7 @@ import kqat
 from kqat.core.errors import ExportError, NotCalibratedError
 from kqat.layers import FakeQuant, QuantConv2D, QuantDense
 from kqat_runtime.files import atomic
+from tests.eager import EAGERLY
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(size=(24, 8, 8, 3)).astype("float32")
@@ -115,7 +116,7 @@ def test_manual_layers_are_written_as_rounded_values_on_float_kernels():
         QuantDense(3, kernel_quantizer="lsq", bits=4, activation="softmax"),
     ]
     model = keras.Sequential(layers)
-    model.compile("sgd", "sparse_categorical_crossentropy")
+    model.compile("sgd", "sparse_categorical_crossentropy", **EAGERLY)
     model.train_on_batch(IMAGES, np.arange(24) % 3)
     export = kqat.export_tflite(model)
     assert sum("float kernel" in note for note in export.report.notes) == 2
@@ -178,7 +179,7 @@ def test_widths_without_an_integer_type_train_but_are_not_written(options, messa
     q = kqat.quantize(model, **options)
     x = np.random.default_rng(0).normal(size=(32, 4)).astype(np.float32)
     kqat.calibrate(q, x, verbose=0)
-    q.compile("sgd", "mse")
+    q.compile("sgd", "mse", **EAGERLY)
     q.train_on_batch(x, np.zeros((32, 3)))
     assert np.all(np.isfinite(q.predict(x, verbose=0)))
     with pytest.raises(ExportError, match=message):

@@ -7,6 +7,7 @@ from keras import layers, ops
 
 import kqat
 from examples import text, vit
+from tests.eager import EAGERLY
 
 
 def images(count=16):
@@ -47,7 +48,7 @@ def test_trained_models_are_their_files(name, bits, tmp_path):
     x = data()
     q = kqat.quantize(build(), bits=bits)
     kqat.calibrate(q, x)
-    q.compile("sgd", "mse")
+    q.compile("sgd", "mse", **EAGERLY)
     before = [ops.convert_to_numpy(w) for w in q.trainable_weights]
     target = np.random.default_rng(1).random(q(x).shape).astype(np.float32)
     q.fit(x, target, batch_size=8, epochs=1, verbose=0)

@@ -7,6 +7,7 @@ from keras import layers as kl
 from keras import ops
 
 import kqat
+from tests.eager import EAGERLY
 
 RNG = np.random.default_rng(0)
 NAMES = ["box", "label", "head", "again"]
@@ -72,7 +73,7 @@ def test_sample_weights_by_name(x):
     inputs = keras.Input((8,))
     outputs = {name: kl.Dense(2, name=f"dense_{name}")(inputs) for name in ("box", "other")}
     q = kqat.quantize(keras.Model(inputs, outputs))
-    q.compile("sgd", loss={"box": "mse", "other": "mae"})
+    q.compile("sgd", loss={"box": "mse", "other": "mae"}, **EAGERLY)
     targets = {name: RNG.normal(size=(32, 2)) for name in outputs}
     weights = {"box": np.zeros(32), "other": np.ones(32)}
     assert q.fit(x, targets, sample_weight=weights, verbose=0).history["box_loss"] == [0.0]

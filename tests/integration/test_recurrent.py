@@ -8,6 +8,7 @@ from keras import layers
 import kqat
 from kqat.core.errors import ExportError
 from kqat.layers.quantized import Quantized
+from tests.eager import EAGERLY
 
 STEPS, FEATURES, WORDS = 8, 4, 20
 
@@ -49,11 +50,12 @@ def _data(model, count=64):
     return x, rng.integers(0, 3, (count, *model.output_shape[1:-1]))
 
 
-def _quantized(model, bits, train=False):
+def _quantized(model, bits, train=False, **how):
     q = kqat.quantize(model, bits)
     x, y = _data(model)
     if train:
-        q.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        q.compile("adam", loss, **how)
         q.fit(x, y, batch_size=64, verbose=0)
     else:
         kqat.calibrate(q, x)
@@ -74,7 +76,7 @@ def test_what_is_evaluated_is_what_is_exported(net, tmp_path):
 
 def test_every_kernel_trains_and_moves():
     model = NETS["both ways"]()
-    q, _ = _quantized(model, 4, train=True)
+    q, _ = _quantized(model, 4, train=True, **EAGERLY)
     (layer,) = [layer for layer in q.layers if isinstance(layer, Quantized) and layer.name == "bidirectional"]
     assert len(layer.weight_quantizers) == 4
     for before, after in zip(model.layers[0].weights, layer.operation.weights, strict=True):

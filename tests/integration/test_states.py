@@ -6,6 +6,7 @@ import pytest
 from keras import layers as kl
 
 import kqat
+from tests.eager import EAGERLY
 from tests.exactness import assert_exact, images
 
 SERIES, OTHER, STATE = images(6, 4, 5), images(6, 3, 5, seed=1), images(6, 4, seed=2, scale=3.0)
@@ -72,7 +73,7 @@ def test_masks_and_states():
 def test_training_goes_through_states():
     model, arrays = _model(_read, SERIES, OTHER)
     q = kqat.quantize(model, 8)
-    q.compile("sgd", "mse")
+    q.compile("sgd", "mse", **EAGERLY)
     q.fit(list(arrays), [np.zeros(y.shape) for y in model(list(arrays))], epochs=1, verbose=0)
     report = kqat.verify(q, kqat.export_tflite(q, fallback="error"), list(arrays))
     assert report.mismatches == 0, str(report)

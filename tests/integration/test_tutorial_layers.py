@@ -7,6 +7,7 @@ from keras import layers as kl
 from keras import ops
 
 import kqat
+from tests.eager import EAGERLY
 from tests.integration import layers_of_tutorials as zoo
 
 # Fresh class tokens are much smaller than what they are joined with, which calibrate tells rightly.
@@ -108,7 +109,7 @@ def test_saved_model_gives_the_same_file(name, tmp_path):
 def test_positions_are_trained():
     model, x = sequence(zoo.LearnedPositions(6, 8, name="positions"))
     quantized = kqat.quantize(model)
-    quantized.compile(keras.optimizers.SGD(0.1), "mse")
+    quantized.compile(keras.optimizers.SGD(0.1), "mse", **EAGERLY)
     before = {v.path: ops.convert_to_numpy(v) for v in quantized.trainable_variables}
     quantized.fit(x, normal(8, 6, 3), verbose=0)
     tables = [

@@ -8,6 +8,7 @@ from keras import ops
 
 import kqat
 from kqat.core.errors import ExportError
+from tests.eager import EAGERLY
 
 SIZE = 8
 
@@ -81,8 +82,8 @@ def test_nothing_stays_float_and_the_file_is_exact(data, tmp_path):
     before = model.predict(data, verbose=0)
     np.testing.assert_array_equal(kqat.strip_fake_quant(quantized).predict(data, verbose=0), before)
     kqat.calibrate(quantized, data)
-    quantized.compile("adam", "mse")
-    quantized.fit(data, np.zeros((len(data), 3)), verbose=0)
+    quantized.compile("adam", "mse", **EAGERLY)
+    quantized.fit(data, np.zeros((len(data), 3)), batch_size=64, verbose=0)
     file, saved = tmp_path / "m.tflite", tmp_path / "m.keras"
     kqat.export_tflite(quantized, file, fallback="error")
     assert kqat.verify(quantized, file, data).mismatches == 0

@@ -10,6 +10,7 @@ import kqat
 from kqat.core.errors import PlanError
 from kqat.lowering.base import Lowering
 from kqat.lowering.rescale import to_real
+from tests.eager import EAGERLY
 
 SIZE = 6
 X = np.random.default_rng(0).normal(size=(64, SIZE)).astype("float32")
@@ -64,6 +65,7 @@ def test_float_leaves_the_class_alone():
     assert (plan.mode, plan.reason) == ("float", "registered so")
 
 
+@pytest.mark.repeats
 def test_same_hands_the_grid_on():
     @kqat.register(output="same")
     class Turn(kl.Layer):
@@ -84,7 +86,7 @@ def test_training_moves_the_registered_weight_and_strip_gives_it_back():
     before = keras.ops.convert_to_numpy(q.get_layer("mix").operation.mixer)
     y = model.predict(X, verbose=0)
     np.testing.assert_array_equal(kqat.strip_fake_quant(q).predict(X, verbose=0), y)
-    q.compile(keras.optimizers.SGD(0.1), "mse")
+    q.compile(keras.optimizers.SGD(0.1), "mse", **EAGERLY)
     q.fit(X, np.zeros((64, 2)), verbose=0)
     after = keras.ops.convert_to_numpy(q.get_layer("mix").operation.mixer)
     assert np.all(after != before)

@@ -9,6 +9,8 @@ import kqat
 from kqat import layers as kl
 from kqat import quantizers
 from kqat.constraints import WeightClip
+from tests.eager import EAGERLY
+from tests.few import few_on_jax
 
 SIGNS = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "kernel_constraint": "weight_clip"}
 SEPARABLE = {
@@ -48,14 +50,17 @@ def data(shape, seed=0):
     return np.random.default_rng(seed).normal(0, 0.8, (8, *shape)).astype("float32")
 
 
-@pytest.mark.parametrize("name", CASES)
+KEPT = ("QuantDense", "QuantConv2D", "QuantSeparableConv2D", "QuantConv2DTranspose")
+
+
+@pytest.mark.parametrize("name", few_on_jax(CASES, *KEPT))
 def test_trains_saves_and_strips(name, tmp_path):
     shape, make = CASES[name]
     layer, x = make(), data(CASES[name][0])
     model = keras.Sequential([keras.Input(shape), layer])
     y = np.zeros((8, *model.output_shape[1:]), "float32")
     before = [numpy(v) for v in layer.float_weights()]
-    model.compile(keras.optimizers.SGD(0.1), "mse")
+    model.compile(keras.optimizers.SGD(0.1), "mse", **EAGERLY)
     model.fit(x, y, batch_size=8, verbose=0)
     for old, new in zip(before, layer.float_weights(), strict=True):
         assert np.any(numpy(new) != old), new.path
@@ -71,7 +76,7 @@ def test_trains_saves_and_strips(name, tmp_path):
     assert "kqat" not in str(plain.get_config())
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", few_on_jax(CASES, *KEPT))
 def test_computes_on_signs_and_says_the_precision(name):
     shape, make = CASES[name]
     layer, x = make(), data(shape)

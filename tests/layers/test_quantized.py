@@ -82,6 +82,7 @@ def test_model_saved_without_names_of_grids_finds_them():
     zoo.assert_equal(zoo.results(again, zoo.VECTOR), zoo.results(q, zoo.VECTOR))
 
 
+@pytest.mark.repeats
 def test_grid_is_found_through_layers_that_pass_values_on():
     q = quantized(
         kl.Conv2D(2, 1, name="a"), kl.MaxPooling2D(), kl.Dropout(0.5), kl.Flatten(), kl.Dense(3, name="b"),

@@ -8,10 +8,11 @@ import kqat
 from kqat.layers import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.ops.ste import straight_through
+from tests.few import few_on_jax
 from tests.gradients import gradient
 
 
-@pytest.fixture(params=[8, 4, 2])
+@pytest.fixture(params=few_on_jax([8, 4, 2], 8, 2))
 def model(request):
     """A calibrated residual net whose BatchNorm has statistics of its own."""
     keras.utils.set_random_seed(request.param)

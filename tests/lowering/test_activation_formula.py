@@ -9,6 +9,7 @@ import kqat
 from kqat.lowering.activation_formula import ActivationFormula
 from kqat.lowering.base import Step
 from tests.exactness import assert_exact, branches, images
+from tests.few import few_on_jax
 from tests.lowering.harness import run, write
 
 NAMES = """
@@ -57,6 +58,7 @@ def test_the_formula_is_that_of_keras_and_of_the_file(name):
     np.testing.assert_allclose(ours, ops.convert_to_numpy(layer(x)), rtol=2e-6, atol=error)
 
 
+@pytest.mark.repeats  # every formula is compared above, one at a time
 def test_activations_between_16_bit_tensors(tmp_path):
     made = [layers.Activation(name) for name in NAMES] + OPTIONS
     inputs = keras.Input((6,))
@@ -66,7 +68,10 @@ def test_activations_between_16_bit_tensors(tmp_path):
     assert_exact(model, (8, 16), images(64, 6), saved=tmp_path / "model.keras")
 
 
-@pytest.mark.parametrize("activation", ["softsign", "softmax", "tanh", "silu", "softplus"])
+FUNCTIONS = ["softsign", "softmax", "tanh", "silu", "softplus"]
+
+
+@pytest.mark.parametrize("activation", few_on_jax(FUNCTIONS, "softmax", "softplus"))
 def test_activations_behind_layers_in_float(activation):
     inputs = keras.Input((6, 6, 2))
     y = layers.Conv2DTranspose(3, 3, strides=2, activation=activation)(inputs)
@@ -75,7 +80,7 @@ def test_activations_behind_layers_in_float(activation):
     assert_exact(model, (8, 16), images(8, 6, 6, 2))
 
 
-@pytest.mark.parametrize("bits", [8, 4, (8, 16)])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4, (8, 16)], 4))
 def test_softmax_over_any_axes(bits):
     functions = [lambda x, f=f: layers.Dense(2)(f(layers.Dense(3)(x))) for f in AXES]
     model = branches((4, 5, 3), functions)

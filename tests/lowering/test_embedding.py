@@ -12,6 +12,7 @@ from kqat.core.grid import Grid
 from kqat.export.writing.writer import Writer
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.embedding import Embedding
+from tests.few import few_on_jax
 from tests.lowering import harness
 from tests.lowering.harness import grid
 from tests.lowering.parity import compiled
@@ -100,7 +101,7 @@ def reader(dtype="int32", mask_zero=False, name="ids"):
 
 
 @pytest.mark.parametrize("mask_zero", [False, True])
-@pytest.mark.parametrize("bits", [8, 4, (2, 8), (8, 16)])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4, (2, 8), (8, 16)], 4))
 def test_models_read_ids(bits, mask_zero, tmp_path):
     boundary = 8 if isinstance(bits, tuple) and bits[0] == 8 else 2
     ids = np.random.default_rng(0).integers(0, ROWS, (32, 9)).astype("int32")

@@ -11,6 +11,7 @@ from kqat.core.grid import Grid
 from kqat.lowering import whole_sums
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
+from tests.few import few_on_jax
 from tests.lowering import harness
 from tests.lowering.harness import built, grid, samples
 from tests.lowering.parity import check, compiled, float_error, optimized
@@ -56,7 +57,9 @@ def spread(rng, source, shape):
     return levels.astype(np.float32)
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case", few_on_jax(CASES, "layer over two axes", "rms", "groups", "instances", "unit")
+)
 def test_eight_bits(case):
     layer, shape = layer_of(case)
     for number, (sx, low_x, so, low_y) in enumerate(GRIDS):

@@ -6,9 +6,10 @@ from keras import layers, ops
 
 import kqat
 from tests.exactness import assert_exact, images
+from tests.few import few_on_jax
 
 
-@pytest.mark.parametrize("bits", [8, 4, (8, 16)])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4, (8, 16)], 4))
 def test_products_of_several_tensors(bits, tmp_path):
     inputs = keras.Input((6,))
     a, b, c, d = (layers.Dense(4)(inputs) for _ in range(4))

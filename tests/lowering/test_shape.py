@@ -115,6 +115,7 @@ BACKWARDS = [lambda x: x[:, ::-1], lambda x: x[:, 5:1:-2, ::-2, 1:]]  # PyTorch 
 
 
 @pytest.mark.parametrize(("bits", "saved"), [(8, "model.keras"), (4, "model.kqat"), ((8, 16), "model.keras")])
+@pytest.mark.repeats
 def test_subscripts_survive_saving(bits, saved, tmp_path):
     cuts = CUTS if keras.backend.backend() == "torch" else CUTS + BACKWARDS
     functions = [lambda x, cut=cut: layers.Flatten()(cut(x)) for cut in cuts]

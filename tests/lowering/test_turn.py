@@ -4,6 +4,7 @@ import pytest
 from keras import layers, ops
 
 from tests.exactness import assert_exact, branches, images
+from tests.few import few_on_jax
 
 
 def window_partition(x):
@@ -31,7 +32,7 @@ TURNS = {
 }
 
 
-@pytest.mark.parametrize("bits", [8, 4, (8, 16)])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4, (8, 16)], 4))
 def test_every_rank(bits, tmp_path):
     functions = [
         lambda x, f=f: layers.Dense(2)(layers.Flatten()(f(layers.Dense(6)(x)))) for f in TURNS.values()

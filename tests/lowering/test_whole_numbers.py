@@ -9,6 +9,7 @@ from keras import ops
 import kqat
 from kqat.core.errors import ExportError, NothingQuantizedWarning
 from tests.exactness import assert_exact, branches, images
+from tests.few import few_on_jax
 
 JAX = keras.backend.backend() == "jax"
 WIDE = pytest.mark.skipif(JAX, reason="JAX has int64 only where it is told so")
@@ -35,7 +36,9 @@ HEADS = {
 }
 
 
-@pytest.mark.parametrize(("bits", "io"), [(8, "float32"), (4, "int8"), ((8, 16), "float32")])
+@pytest.mark.parametrize(
+    ("bits", "io"), [(8, "float32"), (4, "int8"), pytest.param((8, 16), "float32", marks=pytest.mark.repeats)]
+)
 def test_heads_of_a_convolution(bits, io, tmp_path):
     conv = kl.Conv2D(5, 1)
     model = branches((5, 5, 4), [lambda x, head=head: head(conv(x)) for head in HEADS.values()])
@@ -57,7 +60,7 @@ INSIDE = {
 }
 
 
-@pytest.mark.parametrize("bits", [8, 4])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4], 4))
 def test_between_layers(bits, tmp_path):
     first = kl.Dense(6)
     model = branches((8,), [lambda x, f=f: kl.Dense(3)(f(first(x))) for f in INSIDE.values()])

@@ -54,6 +54,7 @@ def test_hyperparameters_may_be_schedules_and_survive_a_configuration():
     assert numpy(variable) == -1  # an average of 0.5 is above the threshold
 
 
+@pytest.mark.slow
 def test_cases_are_trained_by_their_optimizers_and_load_again(tmp_path):
     model = net()
     bop, adam = Bop(threshold=1e-6, gamma=0.1), keras.optimizers.Adam(0.01)

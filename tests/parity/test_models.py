@@ -8,6 +8,7 @@ from keras import layers, ops
 import kqat
 from benchmarks.parity import zoo
 from benchmarks.parity.measure import compare, data_for, float_operators, predict
+from tests.few import few_on_jax
 
 # The widest and the narrowest; benchmarks/parity runs all of them.
 WIDTHS = ("W8A8", "W2A2")
@@ -38,7 +39,10 @@ def assert_same(outcome, what=""):
 
 
 # tests/lowering compares every kernel with the runtime on every backend; here one of each kind is enough.
-@pytest.mark.parametrize("name", zoo.OPERATIONS if keras.backend.backend() == "tensorflow" else COMPILED)
+EACH = zoo.OPERATIONS if keras.backend.backend() == "tensorflow" else COMPILED
+
+
+@pytest.mark.parametrize("name", few_on_jax(EACH, "conv, BatchNorm, ReLU", "squeeze and excite"))
 def test_every_width(name):
     model = zoo.model_of(zoo.OPERATIONS[name])
     for width in WIDTHS:
@@ -49,14 +53,17 @@ def test_every_width(name):
 
 @pytest.mark.parametrize("name", COMPILED)
 def test_compiled_prediction_has_the_bits_of_the_file(name):
-    outcome = compare(zoo.model_of(zoo.OPERATIONS[name], seed=1), 4, count=32)
+    outcome = compare(zoo.model_of(zoo.OPERATIONS[name], seed=1), 4)
     assert_same(outcome)
     eager = predict(outcome.model)
     for key, value in predict(outcome.model, compiled=True).items():
         np.testing.assert_array_equal(value, eager[key])
 
 
-@pytest.mark.parametrize("name", ["conv, BatchNorm, ReLU", "depthwise conv", "dense", "batch matmul"])
+BINARY = ["conv, BatchNorm, ReLU", "depthwise conv", "dense", "batch matmul"]
+
+
+@pytest.mark.parametrize("name", few_on_jax(BINARY, "conv, BatchNorm, ReLU"))
 def test_binary_weights(name):
     outcome = compare(zoo.model_of(zoo.OPERATIONS[name]), (1, 8), count=32)
     assert_same(outcome)
@@ -109,6 +116,7 @@ def test_a_product_with_a_constant_stays_in_float():
     assert outcome.report.mismatches <= 0.01 * outcome.values  # as behind every float layer, see above
 
 
+@pytest.mark.repeats
 def test_several_inputs_and_outputs():
     a, b = keras.Input((8, 8, 3), name="a"), keras.Input((4, 4, 6), name="b")
     x = layers.Conv2D(6, 3, strides=2, padding="same", activation="relu", name="from_a")(a)
@@ -126,7 +134,7 @@ def test_several_inputs_and_outputs():
         assert_integer(outcome)
 
 
-@pytest.mark.parametrize("size", [1, 5, 33])
+@pytest.mark.parametrize("size", few_on_jax([1, 5, 33], 5))
 def test_any_batch_size(size):
     outcome = compare(convolutions(), 4)
     x = data_for(outcome.model, size, seed=5)
@@ -135,6 +143,7 @@ def test_any_batch_size(size):
     assert report.samples == size
 
 
+@pytest.mark.repeats
 def test_shared_layer():
     x = inputs = keras.Input((6, 6, 4), name="image")
     conv = layers.Conv2D(4, 3, padding="same", name="again")

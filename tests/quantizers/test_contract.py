@@ -177,6 +177,7 @@ def test_set_bits_keeps_the_range_and_the_saved_form_knows(name):
     np.testing.assert_array_equal(numpy(quantizer(ops.convert_to_tensor(x))), expected(quantizer, x))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", ["fixed", "ema", "lsq 4", "lsq unsigned 2", "pact 4", "sign", "rsign", "ir_sign"]
 )
@@ -184,6 +185,7 @@ def test_trains_in_a_model_and_saves_bit_equal(name, tmp_path):
     _check_training(ALL[name](), tmp_path, jit_compile="auto")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["ema unsigned 4", "lsq 4", "pact signed 3"])
 def test_trains_through_the_compiler(name, tmp_path):
     # On PyTorch the compiler is not part of the promise: its tracing takes minutes and gains nothing here.
@@ -234,6 +236,7 @@ def test_switches_act_inside_a_compiled_training():
     assert np.abs(model.predict(x, verbose=0)).max() < 0.01
 
 
+@pytest.mark.slow
 def test_freezing_acts_inside_a_compiled_training():
     quantizer = quantizers.MovingAverage(8)
     model = keras.Sequential(

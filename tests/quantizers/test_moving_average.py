@@ -80,6 +80,7 @@ def test_decay_is_checked(decay):
         quantizers.MovingAverage(decay=decay)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bits", [8, 4])
 @pytest.mark.parametrize("worst", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("first", [True, False])

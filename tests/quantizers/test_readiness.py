@@ -8,6 +8,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import NotCalibratedWarning
+from tests.few import few_on_jax
 
 X = np.random.default_rng(0).normal(size=(16, 8)).astype("float32")
 
@@ -26,7 +27,7 @@ def said(function) -> list:
     return [one for one in caught if issubclass(one.category, NotCalibratedWarning)]
 
 
-@pytest.mark.parametrize("bits", [8, 4, (8, 16)])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4, (8, 16)], 4))
 @pytest.mark.parametrize("use", ["predict", "evaluate", "call"])
 def test_one_warning_names_the_remedies(bits, use):
     model = made(bits)
@@ -49,6 +50,7 @@ def test_half_of_the_ranges_missing_is_one_warning():
     assert "2 quantizers" in str(warning.message)
 
 
+@pytest.mark.slow
 def test_no_warning_where_the_ranges_are_set(tmp_path):
     fitted = made(8)
     assert not said(lambda: fitted.fit(X, X[:, :4], validation_data=(X, X[:, :4]), verbose=0))

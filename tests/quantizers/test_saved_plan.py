@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 
 import kqat
+from tests.eager import EAGERLY
 
+pytestmark = pytest.mark.slow
 X = np.random.default_rng(0).normal(size=(32, 8)).astype("float32")
 
 
-def made(bits=4, quantizer="auto"):
+def made(bits=4, quantizer="auto", **how):
     keras.utils.set_random_seed(1)
     net = [
         keras.Input((8,)),
@@ -17,7 +19,7 @@ def made(bits=4, quantizer="auto"):
         keras.layers.Dense(4),
     ]
     model = kqat.quantize(keras.Sequential(net), bits=bits, quantizer=quantizer)
-    model.compile("sgd", "mse", jit_compile=False)
+    model.compile("sgd", "mse", **(how or EAGERLY))
     return model
 
 
@@ -25,6 +27,7 @@ def values(model):
     return [np.array(keras.ops.convert_to_numpy(weight)) for weight in model.weights]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("saved", "own"), [((8,), (4,)), ((4,), (2,)), ((2,), (4,)), ((4, "pact"), (4, "lsq"))]
 )
@@ -79,15 +82,16 @@ def test_a_training_goes_on_from_any_epoch(name, form, tmp_path):
             np.testing.assert_allclose(value, weight, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.once
 def test_a_backup_goes_on_in_the_middle_of_a_schedule(tmp_path):
     losses = fit(made(), CALLBACKS["bits"](), epochs=4)
-    model = made()
+    model = made(jit_compile=False)
     stop = keras.callbacks.LambdaCallback(on_epoch_begin=lambda epoch, logs: 1 / 0 if epoch == 3 else None)
     arguments = {"epochs": 4, "verbose": 0, "shuffle": False}
     backup = lambda: keras.callbacks.BackupAndRestore(tmp_path / "backup")  # noqa: E731
     with pytest.raises(ZeroDivisionError):
         model.fit(X, X[:, :4], callbacks=[CALLBACKS["bits"](), backup(), stop], **arguments)
-    again = made()
+    again = made(jit_compile=False)  # compiled, and the width changes all the same
     history = again.fit(X, X[:, :4], callbacks=[backup(), CALLBACKS["bits"]()], **arguments)
     np.testing.assert_allclose(history.history["loss"], losses[3:], rtol=1e-5)
 

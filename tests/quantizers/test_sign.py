@@ -55,6 +55,7 @@ def test_levels_are_signs_and_give_what_training_sees(axis):
     np.testing.assert_array_equal(levels * numpy(quantizer.grid(w).scale), numpy(quantizer(w)))
 
 
+@pytest.mark.slow
 def test_binary_weights_train_in_a_compiled_step():
 
     keras.utils.set_random_seed(0)

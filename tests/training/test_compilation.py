@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 import kqat
+from tests.eager import EAGERLY
+from tests.few import few_on_jax
 
 TORCH = keras.backend.backend() == "torch"
 # PyTorch runs eagerly; torch.compile needs a C++ compiler at run time and is not part of the promise.
@@ -49,7 +51,8 @@ def assert_exact(model):
     assert kqat.verify(model, kqat.export_tflite(model), x, layers=True).max_lsb == 0
 
 
-@pytest.mark.parametrize("bits", [8, 4])
+# Learned steps on JAX are compared in test_backends.py; each eager step there is a minute of compiling.
+@pytest.mark.parametrize("bits", few_on_jax([8, 4], 8))
 def test_eager_graph_and_compiled_train_alike_and_predict_the_same_integers(bits):
     models, losses = {}, {}
     for name, options in WAYS.items():
@@ -118,6 +121,7 @@ def test_averaged_weights_are_exported_bit_equal():
     assert_exact(model)
 
 
+@pytest.mark.repeats  # the callback of Keras; averages themselves are above
 def test_swapping_averages_in_leaves_ranges_alone_and_the_file_is_that_of_the_average(tmp_path):
     path = str(tmp_path / "best.tflite")
     x, _ = data()
@@ -125,7 +129,7 @@ def test_swapping_averages_in_leaves_ranges_alone_and_the_file_is_that_of_the_av
     export = kqat.callbacks.TFLiteCheckpoint(path, save_best_only=False, verify_data=x, min_agreement=1.0)
     optimizer = keras.optimizers.SGD(0.02, use_ema=True, ema_momentum=0.9)
     model, _ = train(8, optimizer=optimizer, callbacks=[swap, export])
-    plain, _ = train(8)
+    plain, _ = train(8, **EAGERLY)
     for ours, theirs in zip(model.non_trainable_variables, plain.non_trainable_variables, strict=True):
         if ours.name in ("enabled", "frozen", "calibrated", "count"):
             assert float(ours) == float(theirs)

@@ -45,7 +45,10 @@ def trained(policy, bits, batch=16):
     return model, losses
 
 
-@pytest.mark.parametrize(("policy", "bits"), [("mixed_float16", 8), ("mixed_bfloat16", 4)])
+POLICIES = [("mixed_float16", 8), pytest.param("mixed_bfloat16", 4, marks=pytest.mark.repeats)]
+
+
+@pytest.mark.parametrize(("policy", "bits"), POLICIES)
 def test_a_model_trained_in_mixed_precision_is_exported_bit_equal(policy, bits, tmp_path):
     model, losses = trained(policy, bits)
     x, _ = data()

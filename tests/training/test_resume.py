@@ -8,6 +8,7 @@ from tests.training import golden, launch
 BACKEND = keras.backend.backend()
 
 
+@pytest.mark.repeats  # two processes; on JAX test_backup.py ends one within an epoch
 def test_a_killed_training_goes_on_where_its_backup_is(tmp_path):
     options = {"backup": tmp_path / "backup", **golden.CASES["w4a4"]}
     launch.finish(launch.start(BACKEND, stop=6, **options), killed=True)  # within the second epoch

@@ -95,6 +95,7 @@ def test_layers_of_nested_and_of_sequential_models_are_found():
     assert_moments(inner.layers[-1], 2 * X)
 
 
+@pytest.mark.repeats
 def test_nothing_else_changes():
     model = kqat.quantize(network(), bits=4)
     model.compile("sgd", "mse")

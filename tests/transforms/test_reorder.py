@@ -8,6 +8,7 @@ import kqat
 from kqat.core.errors import PlanError
 from kqat.transforms.graph import trace
 from kqat.transforms.reorder import behind_pooling, is_behind_pooling, movable
+from tests.eager import EAGERLY
 
 ORDER = ["first", "first_pool", "first_norm", "first_relu", "second", "second_pool", "second_norm"]
 layers = keras.layers
@@ -115,7 +116,7 @@ def test_only_where_signs_are_made():
 
 def test_trains_and_ships_what_it_evaluates(x, y, tmp_path):
     q = kqat.quantize(network(signed=True), bits=1, move_batchnorm=True)
-    q.compile("adam", "sparse_categorical_crossentropy")
+    q.compile("adam", "sparse_categorical_crossentropy", **EAGERLY)
     q.fit(x, y, epochs=2, verbose=0)
     assert kqat.verify(q, kqat.export_tflite(q), x).exact
     binary = kqat.export_lce(q)

@@ -7,6 +7,7 @@ import pytest
 import kqat
 from kqat.layers import Quantized
 from kqat.transforms.signs import SIGN_INPUT
+from tests.eager import EAGERLY
 from tests.export.binary.quantized_nets import IMAGES, float_net, prepared
 
 L = keras.layers
@@ -89,7 +90,7 @@ def test_the_file_computes_what_the_model_computes(bits, tmp_path):
 def test_a_step_of_training_moves_every_weight():
     q = kqat.quantize(float_net(), bits=1)
     before = [np.array(weight) for weight in q.trainable_weights]
-    q.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy")
+    q.compile(keras.optimizers.Adam(0.01), "sparse_categorical_crossentropy", **EAGERLY)
     q.fit(IMAGES, np.arange(len(IMAGES)) % 5, epochs=2, verbose=0)
     still = [w.path for w, old in zip(q.trainable_weights, before, strict=True) if np.all(np.array(w) == old)]
     assert still == []

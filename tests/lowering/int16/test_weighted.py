@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 import kqat.lowering.families  # noqa: F401 - registers every lowering
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from tests.few import few_on_jax
 from tests.lowering import harness
 from tests.lowering.int16 import wide
 
@@ -38,7 +39,7 @@ def test_dense(rng, bits, activation):
     check(rng, keras.layers.Dense(6), (40, 13), bits, activation, eager=bits == 8)
 
 
-@pytest.mark.parametrize("shape", [(1, 1), (2, 700), (7, 5, 9), (30, 3)])
+@pytest.mark.parametrize("shape", few_on_jax([(1, 1), (2, 700), (7, 5, 9), (30, 3)], (7, 5, 9)))
 def test_dense_shapes(rng, shape):
     for units in (1, 5):
         check(rng, keras.layers.Dense(units), shape)
@@ -74,6 +75,7 @@ def test_images(rng, layer):
         lambda: keras.layers.DepthwiseConv1D(3, padding="same"),
     ],
 )
+@pytest.mark.repeats
 def test_sequences(rng, layer):
     check(rng, layer(), (3, 11, 4))
 
