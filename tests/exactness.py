@@ -11,9 +11,10 @@ def images(*shape, seed=0, scale=1.0):
     return (scale * np.random.default_rng(seed).normal(size=shape)).astype("float32")
 
 
-def calibrated(model, bits, *x):
-    """Returns the quantized model, its ranges set on `x`."""
-    return kqat.calibrate(kqat.quantize(model, bits), list(x) if len(x) > 1 else x[0], verbose=0)
+def calibrated(model, bits, *x, stream_bits=1):
+    """Returns the quantized model, its ranges set on `x`; every tensor as narrow as `bits` says."""
+    q = kqat.quantize(model, bits, stream_bits=stream_bits)
+    return kqat.calibrate(q, list(x) if len(x) > 1 else x[0], verbose=0)
 
 
 def assert_exact(model, bits, *x, io="float32", saved=None):

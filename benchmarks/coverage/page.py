@@ -13,7 +13,8 @@ KERAS_BACKEND=tensorflow python -m benchmarks.coverage.run
 ```
 
 Each row is one constructor of the installed Keras, with random weights, random offsets, and BatchNorm
-statistics of one batch of random images. At W8A8 (`bits=8`) and W4A4 (`bits=4`) it was quantized,
+statistics of one batch of random images. At W8A8 (`bits=8`) and W4A4 (`bits=4, stream_bits=1`: every
+tensor has 4 bits) it was quantized,
 trained for one step, and written with `export_tflite(fallback="error")`, which allows no other writer than
 kqat's own.
 

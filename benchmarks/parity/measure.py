@@ -55,9 +55,9 @@ def compare(model, bits, count=64, **options) -> Outcome:
         model: A float model.
         bits: As `kqat.quantize` takes it.
         count: Number of inputs to calibrate and to compare on: of one shape, which JAX compiles once.
-        **options: Of `kqat.quantize`.
+        **options: Of `kqat.quantize`; by default every tensor is as narrow as `bits` says.
     """
-    q = kqat.quantize(model, bits=bits, **options)
+    q = kqat.quantize(model, bits=bits, **{"stream_bits": 1, **options})
     kqat.calibrate(q, data_for(q, count, seed=1), verbose=0)
     export = kqat.export_tflite(q)
     return Outcome(q, export, kqat.verify(q, export, data_for(q, count, seed=2, saturate=True)))

@@ -19,9 +19,9 @@ KERAS_BACKEND={backend} python -m benchmarks.parity.run
 
 Each row is a small model with the operation between quantized layers, once on a signed and once on a
 nonnegative tensor. BatchNorms have negative gammas and one of 0, some channels are dead, and every fourth
-input lies far outside of the range that calibration saw. The model is quantized, calibrated and exported;
-then the outputs of the Keras model and of the `.tflite` file on LiteRT's default CPU path are compared, bit
-by bit.
+input lies far outside of the range that calibration saw. The model is quantized with `stream_bits=1`, so that
+the operation itself has few bits, calibrated and exported; then the outputs of the Keras model and of the
+`.tflite` file on LiteRT's default CPU path are compared, bit by bit.
 
 *Values* is what was compared at each width, and the columns behind it say how many of them differ.
 *Operators* are what the files are made of between the float input and the float output, all of them on

@@ -1,4 +1,4 @@
-"""What does a trained ResNet-20 keep on CIFAR-10 when it is calibrated only, at 8 bits?"""
+"""What does a trained ResNet-20 keep on CIFAR-10 when it is calibrated only?"""
 
 import argparse
 import pathlib

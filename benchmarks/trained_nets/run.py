@@ -20,6 +20,7 @@ def main(argv=None):
     """Trains and measures what is not in the results file yet, then prints the table."""
     args = parse(argv)
     settings = {"epochs": args.epochs, "rate": args.rate, "batch": args.batch, "seed": args.seed}
+    settings["stream_bits"] = args.stream_bits
     for key in args.nets:
         results = Results(args.out / f"{key}.json", settings)
         bench = Bench(key, args)
@@ -39,6 +40,7 @@ def parse(argv):
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/trained_nets"))
     parser.add_argument("--nets", nargs="+", choices=NETS, default=list(NETS))
     parser.add_argument("--widths", nargs="+", choices=WIDTHS, default=list(WIDTHS))
+    parser.add_argument("--stream-bits", type=int, default=8, help="1 gives each tensor one width")
     parser.add_argument("--epochs", type=int, default=3, help="of quantization-aware training")
     parser.add_argument("--rate", type=float, default=1e-3, help="below 8 bits; a tenth of it at W8A8")
     parser.add_argument("--batch", type=int, default=128)
@@ -65,7 +67,8 @@ class Bench:
     def train(self, width):
         """Calibrates and trains the network at a width."""
         keras.utils.set_random_seed(self.args.seed)
-        q = kqat.quantize(self.net.load(self.args.models), bits=WIDTHS[width])
+        model, bits = self.net.load(self.args.models), WIDTHS[width]
+        q = kqat.quantize(model, bits=bits, stream_bits=self.args.stream_bits)
         kqat.calibrate(q, self.train_set[0][:CALIBRATION])
         calibrated = self._top1(q)
         self._fit(q, width)

@@ -32,9 +32,11 @@ def differing(seed: int, folder) -> str | None:
     kqat cannot write it.
     """
     model, x, bits, saved = random_model(seed)
-    announced = [layer.name for layer in kqat.plan(model, bits) if layer.file in ("converter", "nothing")]
+    stream_bits = 8 if seed % 2 else 1
+    plan = kqat.plan(model, bits, stream_bits=stream_bits)
+    announced = [layer.name for layer in plan if layer.file in ("converter", "nothing")]
     try:
-        q = calibrated(model, bits, x)
+        q = calibrated(model, bits, x, stream_bits=stream_bits)
         if saved is not None:
             q = reloaded(q, folder / f"{seed}{saved}")
         report = kqat.verify(q, kqat.export_tflite(q, fallback="error"), x)

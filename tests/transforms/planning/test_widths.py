@@ -119,7 +119,7 @@ def test_a_rule_for_the_output_wins():
 @pytest.mark.parametrize("suffix", [".keras", ".kqat"])
 def test_the_file_computes_what_the_model_computes(bits, suffix, tmp_path):
     x = images(16, 8, 8, 3)
-    q = calibrated(residual(), bits, x)
+    q = calibrated(residual(), bits, x, stream_bits=8)
     export = kqat.export_tflite(q, fallback="error")
     assert kqat.verify(q, export, x, layers=True).mismatches == 0
     again = reloaded(q, tmp_path / f"q{suffix}")
@@ -128,7 +128,7 @@ def test_the_file_computes_what_the_model_computes(bits, suffix, tmp_path):
 
 def test_training_moves_the_grid_of_a_reader():
     model, x = residual(), images(32, 8, 8, 3)
-    q = calibrated(model, 4, x)
+    q = calibrated(model, 4, x, stream_bits=8)
     before = as_numpy(q.get_layer("a1_input_quant").quantizer.grid().scale)
     q.compile(keras.optimizers.Adam(1e-2), "mse")
     q.fit(x, np.ones((32, 3), np.float32), epochs=3, verbose=0)
