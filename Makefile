@@ -16,6 +16,9 @@ BIN := $(VENV)/bin
 CONSTRAINTS := requirements/ci.txt
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c $(CONSTRAINTS)
 PYTEST := $(BIN)/python -m pytest
+# Each core starts with half of the suite and takes over from the other at the end: the tests of one file, which share
+# what they make and compile, stay in one process.
+BOTH := -n 2 --dist worksteal
 # Tests of code that must give the same bits on every backend.
 AGNOSTIC := $(wildcard tests/ops tests/quantizers tests/layers tests/lowering tests/callbacks tests/constraints \
 	tests/metrics tests/optimizers tests/parity tests/training tests/transforms/test_reestimate.py)
@@ -52,7 +55,7 @@ demo: $(VENV)/.demo
 test: lint types unit backends larq examples docs
 
 check: lint
-	KERAS_BACKEND=tensorflow $(PYTEST) -n 2 -m 'not slow' $(QUICK)
+	KERAS_BACKEND=tensorflow $(PYTEST) $(BOTH) -m 'not slow' $(QUICK)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -63,17 +66,17 @@ types: $(VENV)/.dev
 	$(BIN)/pyright
 
 unit: $(VENV)/.dev
-	KERAS_BACKEND=tensorflow $(PYTEST) -n 2 tests
+	KERAS_BACKEND=tensorflow $(PYTEST) $(BOTH) tests
 
 # Other graphs in every run. What it finds is seldom the fault of the last change: KQAT_SEED=<seed> repeats it.
 random-graphs: $(VENV)/.dev
 	export KQAT_SEED=$${KQAT_SEED:-$$(od -An -N3 -tu4 /dev/urandom | tr -d ' ')}; \
 		echo "KQAT_SEED=$$KQAT_SEED"; KQAT_GRAPHS=$${KQAT_GRAPHS:-200} KERAS_BACKEND=tensorflow \
-		$(PYTEST) -n 2 tests/integration/test_random_graphs.py
+		$(PYTEST) $(BOTH) tests/integration/test_random_graphs.py
 
 backends: $(VENV)/.dev
-	KERAS_BACKEND=jax $(PYTEST) -n 2 -m 'not once and not repeats' $(AGNOSTIC)
-	KERAS_BACKEND=torch $(PYTEST) -n 2 -m 'not once' $(AGNOSTIC)
+	KERAS_BACKEND=jax $(PYTEST) $(BOTH) -m 'not once and not repeats' $(AGNOSTIC)
+	KERAS_BACKEND=torch $(PYTEST) $(BOTH) -m 'not once' $(AGNOSTIC)
 
 # larq needs NumPy 1, which JAX and others do not work with: an environment of its own.
 $(LARQ)/.done: pyproject.toml requirements/larq.txt

@@ -20,7 +20,8 @@ def real_weights(layer) -> dict[str, Weights]:
     found: dict = {}
     for name, quantizer in layer.weight_quantizers.items():
         weight = ops.convert_to_tensor(attrgetter(name)(layer.operation))
-        found[name] = Weights(*quantizer.levels_and_scale(weight), None, quantizer.bits)
+        values, scale = quantizer.levels_and_scale(weight)
+        found[name] = Weights(values, scale, None, quantizer.bits)
     return found if layer.mean_drift is None else {**found, "bias": layer.bias_tensor()}
 
 

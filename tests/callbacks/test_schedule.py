@@ -146,6 +146,7 @@ def images():
     return rng.normal(1.0, 2.0, (32, 6, 6, 1)).astype("float32"), rng.integers(0, 3, 32)
 
 
+@pytest.mark.repeats
 def test_batchnorm_statistics_stand_still_once_frozen(classifier, images):
     q = kqat.quantize(classifier, bits=8)
     q.compile("sgd", keras.losses.SparseCategoricalCrossentropy(from_logits=True))

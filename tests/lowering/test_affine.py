@@ -109,6 +109,7 @@ def test_float_form_of_a_fixed_scaling(rng, case):
     np.testing.assert_allclose(harness.run(content, x), ops.convert_to_numpy(layer(x)), rtol=5e-7, atol=2e-6)
 
 
+@pytest.mark.repeats
 def test_an_adapted_normalization_keeps_its_numbers(rng, tmp_path):
     x = rng.normal(3, 5, size=(64, 6, CHANNELS)).astype(np.float32)
     layer = keras.layers.Normalization()

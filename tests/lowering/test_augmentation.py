@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from kqat.lowering.augmentation import AUGMENTATIONS
+from tests.few import few_on_jax
 from tests.lowering.harness import grid, samples
 from tests.lowering.parity import check
 
@@ -17,9 +18,12 @@ ARGUMENTS = {
 }  # fmt: skip
 
 
+KEPT = (layers.RandomFlip, layers.RandomRotation, layers.RandomContrast)  # of images, of places, of values
+
+
 # Keras's MixUp asks JAX for int64, which JAX has only on request.
 @pytest.mark.filterwarnings("ignore:.*Explicitly requested dtype int64")
-@pytest.mark.parametrize("cls", AUGMENTATIONS, ids=lambda cls: cls.__name__)
+@pytest.mark.parametrize("cls", few_on_jax(AUGMENTATIONS, *KEPT), ids=lambda cls: cls.__name__)
 def test_inference_leaves_images_alone(cls):
     layer = cls(*ARGUMENTS.get(cls.__name__, ()))
     x = np.random.default_rng(0).uniform(0, 255, (2, 8, 8, 3)).astype(np.float32)

@@ -73,7 +73,7 @@ def test_every_row(bits, rows):
 
 
 @pytest.mark.parametrize("dtype", ["int32", "int64", "uint8", "int8", "float32"])
-@pytest.mark.parametrize("shape", [(), (4,), (2, 3)])
+@pytest.mark.parametrize("shape", few_on_jax([(), (4,), (2, 3)], (2, 3)))
 def test_types_and_shapes_of_ids(dtype, shape):
     rng = np.random.default_rng(0)
     step = step_of(rng, TARGETS[0])
@@ -116,6 +116,7 @@ def test_models_read_ids(bits, mask_zero, tmp_path):
     )
 
 
+@pytest.mark.repeats
 def test_the_mask_goes_through_the_quantized_layers():
     ids = np.int32([[0, 3, 0, *range(6)]])
     q = kqat.calibrate(kqat.quantize(reader(mask_zero=True), 8), ids, verbose=0)
@@ -136,6 +137,7 @@ def test_float_ids_are_no_values(tmp_path):
     assert kqat.verify(q, tmp_path / "m.tflite", ids).exact
 
 
+@pytest.mark.repeats
 def test_ids_that_are_values_as_well_leave_the_table_in_float():
     ids = keras.Input((9,), name="ids")
     y = [layers.Embedding(ROWS, 4, name="emb")(ids), layers.Dense(4)(layers.Reshape((9, 1))(ids))]

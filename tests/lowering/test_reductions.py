@@ -7,6 +7,7 @@ from keras import ops
 from kqat.core.grid import Grid
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from tests.few import few_on_jax
 from tests.lowering import harness
 from tests.lowering.harness import grid, samples
 from tests.lowering.parity import check, float_error, record
@@ -22,7 +23,7 @@ REDUCTIONS = {
 }
 
 
-@pytest.mark.parametrize("case", REDUCTIONS)
+@pytest.mark.parametrize("case", few_on_jax(REDUCTIONS, "sum of places", "minimum kept", "maximum"))
 def test_every_reduction(case):
     op, args, kwargs = record(REDUCTIONS[case], SHAPE)
     for low_x, so, low_y in ((-128, 0.31, -128), (0, 2.3, 0), (-90, 1.1, -60)):

@@ -11,6 +11,7 @@ from kqat.lowering.fold import Norm
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.signs import SIGNS, are_signs, fold_signs, odd_bias
 from kqat_runtime.running.runtime import Runtime
+from tests.few import few_on_jax
 
 RNG = np.random.default_rng(0)
 L = keras.layers
@@ -59,7 +60,7 @@ def weights_for(layer, shape, grid, bias, low=-1, high=1):
 
 
 @pytest.mark.parametrize("bias", [None, 4])
-@pytest.mark.parametrize("name", LAYERS)
+@pytest.mark.parametrize("name", few_on_jax(LAYERS, "strided", "grouped", "depthwise", "row", "dense"))
 def test_signs_of_signs_are_one_kernel(name, bias):
     layer, shape = LAYERS[name](), shape_for(name)
     forward, found, delegation = run(layer, shape, SIGNS, weights_for(layer, shape, SIGNS, bias))

@@ -108,6 +108,7 @@ def test_layers_left_in_float_compute_in_float32_as_in_the_file():
     assert report.max_lsb <= 1
 
 
+@pytest.mark.repeats
 def test_policies_of_single_layers_are_kept():
     inputs = keras.Input((4,))
     x = keras.layers.Dense(4, dtype="mixed_bfloat16", name="low")(inputs)

@@ -8,6 +8,8 @@ from keras import ops
 
 import kqat
 from kqat.core.errors import NotCalibratedError
+from tests.eager import EAGERLY
+from tests.few import few_on_jax
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(1.0, 2.0, (150, 6)).astype("float32")
@@ -63,7 +65,7 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", few_on_jax(FORMS, "array", "tensor"))
 def test_the_statistics_are_those_of_the_whole_data(form):
     model = plain()
     assert kqat.reestimate_batchnorm(model, FORMS[form](), batch_size=64) is model  # 64 + 64 + 22 rows
@@ -98,7 +100,7 @@ def test_layers_of_nested_and_of_sequential_models_are_found():
 @pytest.mark.repeats
 def test_nothing_else_changes():
     model = kqat.quantize(network(), bits=4)
-    model.compile("sgd", "mse")
+    model.compile("sgd", "mse", **EAGERLY)
     model.fit(IMAGES, np.zeros((96, 4)), verbose=0)
     norms = [v for v in model.variables if v.name in ("moving_mean", "moving_variance")]
     others = [v for v in model.variables if all(v is not n for n in norms) and "drift" not in v.path]

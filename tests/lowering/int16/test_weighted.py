@@ -46,7 +46,7 @@ def test_dense_shapes(rng, shape):
 
 
 @pytest.mark.parametrize("activation", ["linear", "relu", "relu6"])
-@pytest.mark.parametrize("bits", [8, 4, 1])
+@pytest.mark.parametrize("bits", few_on_jax([8, 4, 1], 8, 1))
 def test_conv(rng, bits, activation):
     check(rng, keras.layers.Conv2D(5, 3), (2, 7, 6, 4), bits, activation, eager=activation == "relu6")
 
@@ -86,6 +86,7 @@ def test_sums_beyond_float32(rng):
     check(rng, keras.layers.Conv2D(3, 3), (1, 5, 5, 300))
 
 
+@pytest.mark.repeats
 def test_between_8_and_16_bits(rng):
     for layer, shape in ((keras.layers.Dense(5), (50, 9)), (keras.layers.Conv2D(3, 2), (2, 5, 5, 3))):
         check(rng, layer, shape, source=harness.grid(8, 0.02, qmin=-100))
