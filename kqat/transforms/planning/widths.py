@@ -12,6 +12,7 @@ from kqat.transforms.graph import Node, Tensor, tensors_in
 from kqat.transforms.limits import missing_width
 from kqat.transforms.planning import signs
 from kqat.transforms.planning.draft import Draft
+from kqat.transforms.whole import is_real
 
 
 def choose(draft: Draft) -> Draft:
@@ -23,7 +24,7 @@ def choose(draft: Draft) -> Draft:
     for node in draft.quantized:
         for position, tensor in enumerate(draft.values(node)):
             bits = wish(draft, node)
-            if 1 < bits < draft.widths[draft.groups.find(tensor)]:
+            if is_real(draft.graph, tensor) and 1 < bits < draft.widths[draft.groups.find(tensor)]:
                 reads[node.path, position] = bits
     return draft.but(reads=reads)
 
