@@ -29,7 +29,9 @@ LARGE = {
     "loads": 1_000,
     "quantizes": 500,
 }
-CHUNK = 500  # inputs in one process
+INPUTS = tuple(LARGE)[:7]
+# How many in one process; a stage that is not here is one piece.
+CHUNKS = {**dict.fromkeys(INPUTS, 2_000), "tflite, run": 500, "keras": 500, "kills": 50, "resumes": 25}
 COLUMNS = ("crashes", "hangs", "slow", "other exceptions", "wrong answers", "lost files", "strays after it")
 
 
@@ -46,7 +48,9 @@ def main(argv=None):
     for stage in args.stages or LARGE:
         many = max(int(LARGE[stage] * args.scale), 1)
         record = found.setdefault(stage, {"done": 0, "seed": args.seed, "counts": {}})
-        chunk = CHUNK if stage in list(LARGE)[:7] else many
+        if stage not in CHUNKS and record["done"] < many:
+            record.update(done=0, counts={})
+        chunk = CHUNKS.get(stage, many)
         while record["done"] < many:
             stop = min(record["done"] + chunk, many)
             record["done"], counts = run_chunk(stage, args.seed, record["done"], stop, args.out.parent)
@@ -110,7 +114,7 @@ def report(found: dict) -> str:
                 record["seed"],
             ]
         )
-    inputs = sum(record["done"] for stage, record in found.items() if stage in list(LARGE)[:7])
+    inputs = sum(record["done"] for stage, record in found.items() if stage in INPUTS)
     header = ["stage", "tried", "outcome", *COLUMNS, "peak MiB", "seed"]
     machines = "; ".join(sorted({record["machine"] for record in found.values() if "machine" in record}))
     return f"{markdown(header, rows)}\n\n{inputs:,} hostile inputs in all. {machines}.\n"

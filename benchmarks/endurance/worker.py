@@ -12,6 +12,14 @@ from benchmarks.endurance import abuse, fuzz
 HANG = 60  # seconds after which an input counts as a hang of the caller
 
 
+def _stage(name: str):
+    if name in abuse.STAGES:
+        return abuse.STAGES[name]
+    from benchmarks.endurance import killed  # which imports Keras: it forks what needs it
+
+    return getattr(killed, name)
+
+
 def main():
     """Runs what the command line says."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -34,7 +42,7 @@ def main():
         if args.stage in fuzz.KINDS:
             counts = fuzz.run(args.stage, args.seed, args.start, args.stop, where, alive)
         else:
-            counts = abuse.STAGES[args.stage](args.stop, where)
+            counts = _stage(args.stage)(args.stop - args.start, args.seed + args.start, where)
         for name in ("seed_True.tflite", "seed_False.tflite"):  # made once: the rest needs no framework
             if pathlib.Path(folder, name).exists():
                 (args.seeds / name).write_bytes(pathlib.Path(folder, name).read_bytes())

@@ -12,6 +12,7 @@
 #include "measure/memory.h"
 #include "measure/statistics.h"
 #include "measure/timer.h"
+#include "programs/options.h"
 #include "runtime/open.h"
 
 namespace kqat::programs {
@@ -25,12 +26,13 @@ struct Arguments {
 
 void AddOptions(CLI::App& app, Arguments& args) {
   app.add_option("--model", args.model, "the .tflite file, packed or not")->required();
-  app.add_option("--warmup", args.warmup, "runs that do not count")->capture_default_str();
+  app.add_option("--warmup", args.warmup, "runs that do not count")->check(Count())->capture_default_str();
   app.add_option("--runs", args.runs, "runs that count")->capture_default_str()->check(CLI::Range(1, 100000000));
   app.add_option("--threads", args.open.threads, "threads of the runtime")->capture_default_str();
   app.add_option("--lcompute", args.open.lcompute, "1: run binary operators of Larq Compute Engine")
       ->capture_default_str();
-  app.add_option("--batch-size", args.batch_size, "samples of one run; by default what the file says");
+  app.add_option("--batch-size", args.batch_size, "samples of one run; by default what the file says")
+      ->check(Count());
   app.add_flag("--trust", args.open.trust, "skip the first run in a process of its own");
   app.add_option("--json", args.json, "write the results to this file instead of the terminal");
 }

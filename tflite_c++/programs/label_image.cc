@@ -13,6 +13,7 @@
 #include "files/file.h"
 #include "measure/memory.h"
 #include "programs/evaluate.h"
+#include "programs/options.h"
 #include "runtime/open.h"
 
 namespace kqat::programs {
@@ -24,16 +25,6 @@ struct Arguments {
   runtime::OpenOptions open;
   Normalization normalization;
 };
-
-// Whole numbers from 0 up: a minus would be read as a number close to 2^64.
-CLI::Validator Count() {
-  return CLI::Validator(
-      [](std::string& text) {
-        const bool count = !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
-        return count ? std::string() : "Received: " + text + ". Use a whole number from 0 up.";
-      },
-      "COUNT");
-}
 
 void AddOptions(CLI::App& app, Arguments& args) {
   app.add_option("--model", args.model, "the .tflite file, packed or not")->required();

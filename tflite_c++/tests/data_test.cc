@@ -154,6 +154,12 @@ TEST(Labels, OneALine) {
   EXPECT_EQ(ReadLabels(folder.Write("l", Text("shoe\r\nbag\n\n"))), (std::vector<std::string>{"shoe", "bag"}));
   EXPECT_EQ(ReadLabels(folder.Write("c", Text("\x1b[31mred\x07\nm\xC3\xBCller\na\xC2\x9B" "b\x7F\tc"))),
             (std::vector<std::string>{"?[31mred?", "m\xC3\xBCller", "a?b??c"}));
+  // One byte is a control character to old terminals, but not inside a character: this one is a sailing boat.
+  EXPECT_EQ(ReadLabels(folder.Write("o", Text("\x9B" "31mred\n\xE2\x9B\xB5\nm\xFCller\n\xE2\x9B"))),
+            (std::vector<std::string>{"?31mred", "\xE2\x9B\xB5", "m\xFCller", "\xE2?"}));
+  // An escape in more bytes than it needs, which some decoders take.
+  EXPECT_EQ(ReadLabels(folder.Write("m", Text("\xC0\x9B|\xE0\x80\x9B|\xF0\x80\x80\x9B"))),
+            (std::vector<std::string>{"\xC0?|\xE0??|\xF0???"}));
   EXPECT_NE(ErrorOf([&] { ReadLabels(folder.Write("e", {})); }), "");
   EXPECT_NE(ErrorOf([&] { ReadLabels(folder.path() + "/missing"); }), "");
 }

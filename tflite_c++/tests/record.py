@@ -2,12 +2,15 @@
 
 For each case there are in the folder `NAME.tflite` and for each way to run it `NAME.batch`: the line
 `BATCH SAMPLES INPUTS OUTPUTS`, then the raw stored values in `NAME.batchB.inI` and `NAME.batchB.outO`.
-`pictures.idx` has the inputs as pictures, `labels.idx` the classes that `w8a8` sees in them.
+`pictures.idx` has the inputs as pictures, `labels.idx` the classes that `w8a8` sees in them. For the programs
+there are a picture that is cut off (`cut.ppm`), a gzip file of 2 GiB of zeros (`bomb.gz`), and labels that
+would color a terminal (`labels.txt`).
 """
 
 import argparse
 import pathlib
 import struct
+import zlib
 
 import keras
 import numpy as np
@@ -50,6 +53,9 @@ def main(argv=None):
     write_idx(folder / "pictures.idx", pixels[:SAMPLES, ..., 0])
     best = np.argmax(kqat.runtime.load(folder / "w8a8.tflite")(x[:SAMPLES], batch_size=1), axis=-1)
     write_idx(folder / "labels.idx", best.astype(np.uint8))
+    (folder / "cut.ppm").write_bytes(b"P6\n12 12\n255\n" + bytes(100))
+    write_bomb(folder / "bomb.gz")
+    (folder / "labels.txt").write_bytes(b"".join(b"\x1b[31mclass %d\x07\n" % label for label in range(10)))
     (folder / "cases.txt").write_text("\n".join([*CASES, "two_inputs", "signs_packed"]) + "\n")
 
 
@@ -127,6 +133,13 @@ def write_idx(path, array):
     path.write_bytes(
         bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape) + array.tobytes()
     )
+
+
+def write_bomb(path):
+    """Writes a block of zeros again and again: after a full flush it refers to nothing before it."""
+    packer, zeros = zlib.compressobj(1, zlib.DEFLATED, 31), bytes(2**24)
+    first, block = (packer.compress(zeros) + packer.flush(zlib.Z_FULL_FLUSH) for _ in range(2))
+    path.write_bytes(first + 128 * block)
 
 
 if __name__ == "__main__":
