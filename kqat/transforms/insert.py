@@ -46,6 +46,8 @@ class Builder:
         self.requantizations: dict[str, Quantized] = {}
         self.requantized: dict[tuple[Tensor, str], keras.KerasTensor] = {}
         self.deferred: dict[Tensor, TensorPlan] = {}
+        grids = {grid.name for layer in plan for grid in (layer.output, *layer.reads) if grid is not None}
+        self.taken = {*graph.names.values(), *graph.input_names.values(), *grids}
 
     @deep_recursion()
     def build(self) -> keras.Model:
@@ -116,8 +118,8 @@ class Builder:
         """Returns a tensor on another grid than it is stored on, once for all layers that read it there."""
         if (tensor, grid.name) not in self.requantized:
             if grid.name not in self.requantizations:
-                taken = {*self.graph.names.values(), *self.graph.input_names.values(), *self.fake_quants}
-                name = unused(grid.name.removesuffix("_quant"), taken)
+                name = unused(grid.name.removesuffix("_quant"), self.taken)
+                self.taken.add(name)
                 self.requantizations[grid.name] = Quantized(Requantization(name=name))
             moved = self.requantizations[grid.name](self.quantized[tensor])
             self.requantized[tensor, grid.name] = self._fake_quant(grid, is_output=False)(moved)

@@ -21,7 +21,7 @@ def choose(draft: Draft) -> Draft:
     widths = {group: _stored(draft, group, edge) for group in draft.members}
     draft = draft.but(widths={g: _number(draft, g, edge) if b == 1 else b for g, b in widths.items()})
     reads = {}
-    for node in draft.quantized:
+    for node in filter(multiplies, draft.quantized):
         for position, tensor in enumerate(draft.values(node)):
             bits = wish(draft, node)
             if is_real(draft.graph, tensor) and 1 < bits < draft.widths[draft.groups.find(tensor)]:
@@ -29,16 +29,21 @@ def choose(draft: Draft) -> Draft:
     return draft.but(reads=reads)
 
 
+def multiplies(node: Node) -> bool:
+    """Tells whether a layer multiplies what it reads with weights, or as matrices with each other."""
+    treatment = treatment_for(node.op)
+    return treatment is not None and (treatment.kind == "weighted" or treatment.multiplies)
+
+
 def wish(draft: Draft, node: Node) -> int:
     """Returns the width at which a quantized layer wants to read what it computes with."""
-    rule, settings, treatment = draft.rule(node), draft.settings, treatment_for(node.op)
-    multiplies = treatment is not None and (treatment.kind == "weighted" or treatment.multiplies)
-    if rule is not None and rule.input_bits is not None and multiplies:
-        return rule.input_bits
-    usual = settings.bits.activations
-    if not multiplies:
+    if not multiplies(node):
         return stream(draft)
-    return boundary_width(draft) if node.path in draft.first | draft.last | draft.final else usual
+    rule = draft.rule(node)
+    if rule is not None and rule.input_bits is not None:
+        return rule.input_bits
+    at_boundary = node.path in draft.first | draft.last | draft.final
+    return boundary_width(draft) if at_boundary else draft.settings.bits.activations
 
 
 def stream(draft: Draft) -> int:
@@ -53,11 +58,10 @@ def boundary_width(draft: Draft) -> int:
 
 def explicit(draft: Draft, node: Node) -> int | None:
     """Returns the width of its output that a rule gives to a layer."""
-    rule, treatment = draft.rule(node), treatment_for(node.op)
+    rule = draft.rule(node)
     if rule is None:
         return None
-    multiplies = treatment is not None and (treatment.kind == "weighted" or treatment.multiplies)
-    return rule.activation_bits if multiplies or rule.activation_bits else rule.input_bits
+    return rule.activation_bits if multiplies(node) or rule.activation_bits else rule.input_bits
 
 
 def missing(draft: Draft) -> dict[str, str]:

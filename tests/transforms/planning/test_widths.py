@@ -91,6 +91,27 @@ def test_products_of_matrices_read_at_the_width_of_activations():
     assert stored(plan)["c"] == 8
 
 
+def test_layers_without_weights_read_a_tensor_as_it_is_stored():
+    """Behind the last weighted layer everything has the width of the boundary, however narrow the stream."""
+
+    def net(x):
+        a, b = kl.Dense(6, name="a")(x), kl.Dense(6, name="b")(x)
+        return [kl.Multiply()([a, b]), kl.Add()([a, kl.ReLU()(b)])]
+
+    assert read(kqat.plan(zoo.functional(net), 4, stream_bits=1)) == {}
+
+
+def test_names_of_requantizations_are_new():
+    def net(x):
+        stem = kl.Dense(6, name="stem")(x)
+        readers = [kl.Dense(6, name=name)(stem) for name in ("reader", "reader_input", "reader_input_quant")]
+        return kl.Dense(2, name="head")(kl.Add()([stem, *readers]))
+
+    recipe = [{"match": "reader_input", "input_bits": 3}]
+    q = kqat.quantize(zoo.functional(net), 4, recipe=recipe)
+    assert len({layer.name for layer in q.layers}) == len(q.layers)
+
+
 def test_float_layers_read_the_stream():
     plan = kqat.plan(residual(), 4, exclude=["b1"])
     assert stored(plan)["sum"] == 8
