@@ -69,14 +69,16 @@ def test_float_layers_are_left_whole():
 @pytest.mark.parametrize("pattern", ["d", kl.SeparableConv1D, lambda layer: layer.name == "d"])
 def test_rules_for_a_layer_reach_its_parts(pattern):
     model = zoo.chain(
-        (8, 3), kl.Conv1D(4, 1), kl.SeparableConv1D(4, 3, activation="tanh", name="d"), kl.Dense(2)
+        (8, 3),
+        kl.Conv1D(4, 1, name="first"),
+        kl.SeparableConv1D(4, 3, activation="tanh", name="d"),
+        kl.Dense(2),
     )
     plan = kqat.plan(model, 8, recipe=[{"match": pattern, "bits": 3}])
     assert plan["d_depthwise"].weights["kernel"].bits == 3
     assert plan["d"].weights["kernel"].bits == 3
     # Both convolutions read 3 bits; the tanh has no weights, so 3 bits are those of its output.
-    assert [grid.bits for grid in plan["d_depthwise"].reads] == [3]
-    assert [plan[p].output.bits for p in ("d_depthwise", "d", "d_activation")] == [3, 8, 3]
+    assert [plan[p].output.bits for p in ("first", "d_depthwise", "d", "d_activation")] == [3, 3, 8, 3]
     only = kqat.plan(model, 8, include=[pattern])
     assert {p.path for p in only if p.mode == "quantized" and p.kind != "Input"} == {
         "d_depthwise", "d", "d_activation"
