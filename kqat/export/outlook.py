@@ -161,8 +161,9 @@ class _Outlook:
         """Returns that the converter writes a call, or why it cannot be handed to it."""
         if is_elsewhere():
             ends = [(tuple(spec.shape), str(spec.dtype)) for spec in map(self.graph.specs.get, node.inputs)]
+            args, kwargs = places(node)
             try:
-                read_island(node.path, node.op, ends, *places(node), len(node.outputs), travels=True)
+                read_island(node.path, node.op, ends, args, kwargs, len(node.outputs), travels=True)
             except Exception as error:  # ours, or whatever a backend says that cannot run the layer
                 return "nothing", _words(error)
         return "converter", REGISTER if is_own_layer(node.op) else CONVERTER
