@@ -68,7 +68,7 @@ def exports(repeats):
 
 def ready(model, bits, x):
     """Returns the quantized model with its ranges set."""
-    q = kqat.quantize(model, bits=bits)
+    q = kqat.quantize(model, bits=bits, stream_bits=1)
     return kqat.calibrate(q, x, bias_correction=False, verbose=0)
 
 

@@ -60,7 +60,7 @@ NETS = {
 
 def export(model, bits, x):
     """Returns the file of a model at a width."""
-    q = kqat.quantize(model, bits=bits)
+    q = kqat.quantize(model, bits=bits, stream_bits=1)
     kqat.calibrate(q, x, bias_correction=False, verbose=0)
     return kqat.export_tflite(q).content
 

@@ -86,6 +86,11 @@ class Draft:
         return after_the_last(self.graph)
 
     @cached_property
+    def at_boundary(self) -> set[str]:
+        """Paths of the first and the last weighted layers, and of everything that follows the last."""
+        return self.first | self.last | self.final
+
+    @cached_property
     def collecting(self) -> set[str]:
         """Paths of concatenations that only collect results."""
         return collecting(self.graph)
@@ -126,6 +131,11 @@ class Draft:
     def makers(self, group: Tensor) -> list[Node]:
         """Returns the quantized calls that make the tensors of a group."""
         return [self.made[tensor] for tensor in self.members[group] if tensor in self.made]
+
+    def readers_of(self, group: Tensor) -> list[Node]:
+        """Returns the calls that read a group, without those that pass values on or are fused into others."""
+        found = (node for tensor in self.members[group] for node in self.readers[tensor])
+        return [node for node in found if self.mode(node) not in ("fused", "passthrough")]
 
     def rule(self, node: Node) -> Rule | None:
         """Returns the rule for the layer that the user wrote, of which `node` may be a part."""

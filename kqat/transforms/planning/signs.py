@@ -17,9 +17,8 @@ from kqat.transforms.planning.draft import Draft
 def can_be(draft: Draft, group: Tensor) -> bool:
     """Tells whether all that make a group of tensors have thresholds, and all that read it read signs."""
     makers = draft.makers(group)
-    around = {node.path for chain in draft.chains.values() for node in chain} | {n.path for n in makers}
-    readers = [n for t in draft.members[group] for n in draft.readers[t] if n.path not in around]
-    others = [node for node in readers if draft.mode(node) != "passthrough"]
+    paths = {node.path for node in makers}
+    others = [node for node in draft.readers_of(group) if node.path not in paths]
     read = all(draft.mode(node) == "quantized" and reads_signs(node) for node in others)
     return bool(makers) and all(can_make_signs(node) for node in makers) and read
 

@@ -7,7 +7,6 @@ the widest of these, unless a rule says it; a layer that reads it at fewer bits 
 """
 
 from kqat.layers.registry import treatment_for
-from kqat.transforms.collecting import REASON
 from kqat.transforms.graph import Node, Tensor, tensors_in
 from kqat.transforms.limits import missing_width
 from kqat.transforms.planning import signs
@@ -42,8 +41,7 @@ def wish(draft: Draft, node: Node) -> int:
     rule = draft.rule(node)
     if rule is not None and rule.input_bits is not None:
         return rule.input_bits
-    at_boundary = node.path in draft.first | draft.last | draft.final
-    return boundary_width(draft) if at_boundary else draft.settings.bits.activations
+    return boundary_width(draft) if node.path in draft.at_boundary else draft.settings.bits.activations
 
 
 def stream(draft: Draft) -> int:
@@ -82,7 +80,7 @@ def _edge(draft: Draft) -> set[Tensor]:
     """Returns the groups at the boundary of the model."""
     edge = set(draft.graph.input_names) | set(tensors_in(draft.graph.outputs))
     for node in draft.graph.nodes:
-        if node.path in draft.first | draft.last or draft.decisions[node.path].reason == REASON:
+        if node.path in draft.first | draft.last or draft.decisions[node.path].cause == "collects":
             edge.update(node.inputs)
         if node.path in draft.final:
             edge.update((*node.outputs, draft.tail(node)))
@@ -94,16 +92,9 @@ def _stored(draft: Draft, group: Tensor, edge: set[Tensor]) -> int:
     if asked:
         return max(asked)
     wishes = [boundary_width(draft)] if group in edge else []
-    for node in _readers(draft, group):
+    for node in draft.readers_of(group):
         wishes.append(wish(draft, node) if draft.mode(node) == "quantized" else stream(draft))
     return max(wishes, default=stream(draft))
-
-
-def _readers(draft: Draft, group: Tensor) -> list[Node]:
-    """Returns the calls that read a group, without those that pass values on or are fused into others."""
-    fused = {node.path for chain in draft.chains.values() for node in chain}
-    found = (node for tensor in draft.members[group] for node in draft.readers[tensor])
-    return [node for node in found if node.path not in fused and draft.mode(node) != "passthrough"]
 
 
 def _number(draft: Draft, group: Tensor, edge: set[Tensor]) -> int:
