@@ -7,6 +7,7 @@ import numpy as np
 
 from kqat.keras_private import maker_of
 from kqat.layers.registry import treatment_for
+from kqat.lowering.argmax import ArgMax, ArgMin
 from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.mirror_pad import MODES, MirrorPad
@@ -18,6 +19,7 @@ from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, u
 _TAKES_INDICES = ("Cast", "OneHot", "Take", "TakeAlongAxis", "GetItem", "Embedding", "ReversibleEmbedding")
 _COUNTS_TRUTH = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum", "Mean")
 _COUNTS_TRUTH += ("Concatenate", "Stack", "Matmul")
+_POSITIONS = {"Argmax": ArgMax, "Argmin": ArgMin}
 
 
 def is_real(graph: Graph, tensor: Tensor) -> bool:
@@ -70,8 +72,9 @@ def with_casts(graph: Graph) -> Graph:
     """Returns the graph with a cast where whole numbers are computed with as real ones.
 
     An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. Layers of kqat
-    take the places of `ops.top_k`, which does not say in what order equal values come, and of paddings: with
-    a number, which needs a grid, and with a mirror, which PyTorch has for some ranks only.
+    take the places of `ops.top_k`, which does not say in what order equal values come, of `ops.argmax` and
+    `ops.argmin`, which may tell -0.0 from 0.0, and of paddings: with a number, which needs a grid, and with a
+    mirror, which PyTorch has for some ranks only.
     """
     result = replace(
         graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
@@ -114,10 +117,12 @@ def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
 def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     """Returns the layer of kqat that takes the place of an operation, or `None`."""
     kind = type(node.op).__name__
-    if isinstance(node.op, keras.layers.Layer) or kind not in ("TopK", "Pad"):
+    if isinstance(node.op, keras.layers.Layer) or kind not in ("TopK", "Pad", *_POSITIONS):
         return None
     if kind == "TopK":
         return TopK(node.op.k)
+    if kind in _POSITIONS:
+        return None if node.op.axis is None else _POSITIONS[kind](node.op.axis, node.op.keepdims)
     shape, value = graph.specs[node.inputs[0]].shape, node.kwargs.get("constant_values")
     widths = np.broadcast_to(node.op.pad_width, (len(shape), 2))
     if node.op.mode in MODES:

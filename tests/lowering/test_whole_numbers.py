@@ -143,6 +143,27 @@ def test_equal_values_come_in_their_order():
     )
 
 
+@pytest.mark.parametrize("keepdims", [False, True])
+@pytest.mark.parametrize("position", ["argmax", "argmin"])
+def test_positions_take_both_zeros_for_equal(position, keepdims):
+    """`ops.argmax` takes -0.0 for smaller on some backends; levels rounded from below zero are -0.0."""
+    sign = 1 if position == "argmax" else -1
+    x = sign * np.array([[-1, -0.0, 0.0, -1], [-2, 0.0, -0.0, 0.0], [-0.0, -0.0, 0.0, 0.0]], np.float32)
+    model = branches((4,), [lambda x: getattr(ops, position)(x, axis=-1, keepdims=keepdims)])
+    with pytest.warns(NothingQuantizedWarning):
+        q = kqat.quantize(model)
+    expected = np.reshape([1, 1, 0], (3, 1) if keepdims else (3,))
+    np.testing.assert_array_equal(ops.convert_to_numpy(q(x)), expected)
+    assert q.output_shape == model.output_shape
+
+
+@pytest.mark.parametrize("seed", [24, 57])
+def test_position_of_the_largest_level_beside_zero(seed):
+    keras.utils.set_random_seed(seed)
+    model = branches((6, 6, 4), [lambda x: ops.argmax(kl.Conv2D(5, 1)(x), axis=-1)])
+    assert_exact(model, 8, np.random.default_rng(0).normal(size=(8, 6, 6, 4)).astype("float32"))
+
+
 def test_what_has_no_operator_is_refused():
     for function in (
         lambda x: ops.argmax(x, axis=0),
