@@ -40,6 +40,10 @@ class NotCalibratedWarning(KqatWarning):
     """A quantized model computes in inference on ranges that neither data nor training has set."""
 
 
+class SimulationWarning(KqatWarning):
+    """A quantized layer computes in float in inference: the grids around it are not those that it names."""
+
+
 class SharedGridWarning(KqatWarning):
     """Tensors share a grid, and the ranges of some are too small for it."""
 

@@ -19,7 +19,7 @@ from kqat.export.tflite import Export
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.checked_batches import Batch, Slot, batches, slots_of
 from kqat.transforms.observing import observing, quantized_layers
-from kqat.transforms.shared_ranges import SharedRanges
+from kqat.transforms.shared_ranges import SharedRanges, has_shared_grids
 from kqat_runtime.files.reading import read_file
 from kqat_runtime.packing.expand import expand_file
 from kqat_runtime.running.base import DEFAULT_BATCH
@@ -133,8 +133,8 @@ class _Comparison:
 
     def _look_at_shared_grids(self, batch: Batch) -> None:
         """Runs one batch in float, where tensors that share a grid have the sizes that it may take away."""
-        fake_quants, wrapped = quantized_layers(self.model) if _is_graph(self.model) else ([], [])
-        if any(fake_quant.is_shared for fake_quant in fake_quants):
+        if _is_graph(self.model) and has_shared_grids(self.model):
+            fake_quants, wrapped = quantized_layers(self.model)
             self._shared.start_batch()
             with observing(fake_quants, wrapped, self._shared.update):
                 self.model(self._keras_inputs(batch), training=False)

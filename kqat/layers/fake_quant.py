@@ -5,8 +5,8 @@ from keras import ops
 
 from kqat import quantizers
 from kqat.keras_private import maker_of
-from kqat.layers.binding import is_symbolic, producer
 from kqat.layers.quantized import Quantized
+from kqat.layers.wiring import Makers, producer
 from kqat.quantizers.readiness import warn_unless_ready
 
 
@@ -65,30 +65,21 @@ class FakeQuant(keras.layers.Layer):
         self.quantizer = quantizers.get(quantizer)
         self.in_training = in_training
         self.supports_masking = True
-        # Not through Keras's tracking: the layer before is not a part of this one.
-        self.__dict__["_makers"] = {}
-        self.__dict__["_expected"] = makers
-        self.__dict__["_read"] = []
-        self.__dict__["_observer"] = None
+        self._makers = Makers(makers)
+        self._observer = None
 
-    def __call__(self, inputs, *args, **kwargs):
-        if is_symbolic(inputs):
-            self._bind(producer(inputs), inputs)
-        return super().__call__(inputs, *args, **kwargs)
-
-    def _bind(self, made_by, inputs) -> None:
+    def compute_output_spec(self, inputs, training=False):
+        """Returns the inputs' shape; where a model is built, also connects with the layer in front."""
+        made_by = producer(inputs)
         maker = made_by if isinstance(made_by, Quantized) else None
-        name = None if maker is None else maker.name
-        if self._expected is not None and name not in self._expected:
-            return  # a call on something else than what the model was built with
-        if maker is not None:
-            maker.bind_output(self, is_next=maker is maker_of(inputs))
-        self._makers.setdefault(name, maker)
-        self._read.append((inputs, name))
+        belongs = self._makers.connect(None if maker is None else maker.name, maker)
+        if belongs and maker is not None:
+            maker.connect_output(self, is_next=maker is maker_of(inputs))
+        return super().compute_output_spec(inputs)
 
     def close(self) -> None:
         """Says that the model is built: calls on other inputs than until now are none of its own."""
-        self.__dict__["_expected"] = list(self._makers)
+        self._makers.close()
 
     def build(self, input_shape):
         """Creates the quantizer's variables."""
@@ -116,7 +107,7 @@ class FakeQuant(keras.layers.Layer):
 
     def _deployed(self, inputs):
         """The inference form, float32 under every dtype policy, because it is in the file."""
-        if self._makers and all(m is not None and m.is_integer for m in self._makers.values()):
+        if self._makers.are_quantized:
             return inputs  # already on this very grid: the layers before computed on integers
         # What the runtime's QUANTIZE makes of NaN: the highest level of 8 bits. To 16 bits it goes through
         # int32, and what has no place there, infinity included, becomes the lowest.
@@ -146,27 +137,14 @@ class FakeQuant(keras.layers.Layer):
 
     def makers(self) -> list[Quantized]:
         """Returns the quantized layers whose outputs this one rounds."""
-        return [maker for maker in self._makers.values() if maker is not None]
-
-    def name_of(self, tensor) -> str:
-        """Returns what makes a symbolic tensor that this layer rounds."""
-        return next((name for read, name in self._read if tensor is read and name is not None), tensor.name)
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether several tensors lie on this grid."""
-        return len(self._read) > 1
-
-    def reads(self, tensor) -> bool:
-        """Tells whether this layer rounds a symbolic tensor of the model."""
-        return any(tensor is read for read, _ in self._read)
+        return self._makers.layers
 
     def observe_with(self, look) -> None:
         """Lets `look(self, inputs)` take the place of quantization, for calibration; `None` ends it.
 
         Acts on eager calls only.
         """
-        self.__dict__["_observer"] = look
+        self._observer = look
 
     def compute_output_shape(self, input_shape):
         """Returns the input shape."""
@@ -175,6 +153,5 @@ class FakeQuant(keras.layers.Layer):
     def get_config(self):
         """Returns the configuration, the quantizer included."""
         config = super().get_config()
-        makers = {} if self._expected is None else {"makers": list(self._expected)}
         quantizer = {"quantizer": quantizers.serialize(self.quantizer), "in_training": self.in_training}
-        return {**config, **quantizer, **makers}
+        return {**config, **quantizer, **self._makers.saved_form()}

@@ -8,14 +8,14 @@ from keras import ops
 from kqat import quantizers
 from kqat.layers.activations import clamp_of
 from kqat.layers.batchnorm import normalize
-from kqat.layers.binding import Binding, is_symbolic
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
 from kqat.layers.registry import is_a
 from kqat.layers.rehearsal import Rehearsal, first_output, frozen_flag
 from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
-from kqat.layers.template import plain_template, shape_to_build
+from kqat.layers.template import Placement, plain_template, shape_to_build
+from kqat.layers.wiring import Grids
 from kqat.lowering.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
@@ -65,26 +65,23 @@ class Quantized(keras.layers.Layer):
         self.batchnorm = batchnorm
         self.activation = activation
         self.activation_replaced = bool(activation_replaced)
-        self.__dict__.update(_template=template, _origin=origin, _binding=Binding(grids), _look=None)
-        self.__dict__["rehearsal"] = Rehearsal()
+        self._placement = Placement(template, origin)
+        self._grids = Grids(grids)
+        self._look = None
+        self.rehearsal = Rehearsal()
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
 
     # Building a model.
 
-    def __call__(self, inputs, *args, **kwargs):
-        if is_symbolic(inputs):
-            self._binding.read(keras.tree.flatten(inputs), *needed_grids(self.operation))
-        return super().__call__(inputs, *args, **kwargs)
-
-    def bind_output(self, fake_quant, is_next: bool) -> None:
+    def connect_output(self, fake_quant, is_next: bool) -> None:
         """Notes the `FakeQuant` that rounds this layer's output, and whether it comes right behind it."""
-        self._binding.bind_output(fake_quant, is_next)
+        self._grids.connect_output(fake_quant, is_next)
 
     def build(self, input_shape):
         """Creates the weights of the wrapped layers and the state of their quantizers."""
         if isinstance(self.operation, keras.layers.Layer) and not self.operation.built:
-            self.operation.build(shape_to_build(self._template, input_shape))
+            self.operation.build(shape_to_build(self._placement.template, input_shape))
         if self.batchnorm is not None and not self.batchnorm.built:
             self.batchnorm.build(self.operation.compute_output_shape(input_shape))
         for name, quantizer in self.weight_quantizers.items():
@@ -110,7 +107,8 @@ class Quantized(keras.layers.Layer):
             self.variance_drift = self.add_weight(name="variance_drift", **settings)
 
     def compute_output_spec(self, inputs, training=False):
-        """Returns the wrapped operation's output spec; BatchNorm and ReLU keep it."""
+        """Returns the wrapped operation's output spec; where a model is built, also finds the grids."""
+        self._grids.connect_inputs(keras.tree.flatten(inputs), *needed_grids(self.operation))
         args, kwargs = self.arguments(inputs)
         prepare(self.operation, args, kwargs)
         return self.operation.compute_output_spec(*args, **kwargs)
@@ -132,9 +130,11 @@ class Quantized(keras.layers.Layer):
             self._look(self, self._linear_output(inputs))
         if training or self.observing or not self.is_integer:
             output = self._simulate(inputs, training)
-            if training and self.is_integer and self._binding.is_next:
+            if training and self.is_integer and self._grids.is_next:
                 compute = lambda: first_output(self._compute(inputs))  # noqa: E731
                 self.rehearsal.offer(first_output(output), frozen_flag(self), compute)
+            if not training and not self.observing:
+                self._grids.warn_if_lost(self.name)
             return output
         return self._compute(inputs)
 
@@ -144,31 +144,31 @@ class Quantized(keras.layers.Layer):
         if not self.weight_quantizers or not isinstance(step.weights, Weights) or self.storage == 16:
             return lowering.forward(step, *tensors)
         ((_, quantizer),) = self.weight_quantizers.items()
-        input_bits = self._binding.inputs[0].quantizer.bits
+        input_bits = self._grids.inputs[0].quantizer.bits
         return exact_forward(lowering, step, tensors, quantizer.axis or (-1,), input_bits)
 
     @property
     def is_integer(self) -> bool:
         """Whether inference is computed on integers: every grid around the layer is known, and a kernel."""
         narrow = all(quantizer.bits <= 8 for quantizer in self.weight_quantizers.values())
-        known = self._binding.is_complete and all(f.saturates for f in self._binding.around)
+        known = self._grids.is_complete and all(f.saturates for f in self._grids.around)
         kernel = self.lowering
         return known and narrow and kernel is not None and (kernel.makes_signs or not self.makes_signs)
 
     @property
     def makes_signs(self) -> bool:
         """Whether the output is -1 and 1."""
-        return self._binding.makes_signs
+        return self._grids.makes_signs
 
     @property
     def reads_signs(self) -> bool:
         """Whether all inputs are -1 and 1."""
-        return self._binding.reads_signs
+        return self._grids.reads_signs
 
     @property
     def storage(self) -> int:
         """Width of the integer type that the kernel works between, 8 or 16: what the widest tensor needs."""
-        return 16 if any(f.quantizer.bits > 8 for f in self._binding.around) else 8
+        return 16 if any(f.quantizer.bits > 8 for f in self._grids.around) else 8
 
     @property
     def lowering(self):
@@ -177,14 +177,14 @@ class Quantized(keras.layers.Layer):
 
     def step(self) -> Step:
         """Returns the deployed form: folded integer weights and the grids around them, as tensors."""
-        inputs = tuple(f.quantizer.grid() if f is not None else None for f in self._binding.inputs)
-        output = self._binding.output.quantizer.grid() if self._binding.output is not None else None
+        inputs = tuple(f.quantizer.grid() if f is not None else None for f in self._grids.inputs)
+        output = self._grids.output.quantizer.grid() if self._grids.output is not None else None
         weights = None
         if isinstance(self.lowering, FloatBody):
             weights = real_weights(self)
         elif output is not None and inputs[0] is not None:
             weights = integer_weights(self, inputs[0].scale, output.scale)
-        args, kwargs = self._template or plain_template(len(inputs))
+        args, kwargs = self._placement.template or plain_template(len(inputs))
         return Step(self.operation, inputs, output, self.fused_activation, weights, tuple(args), dict(kwargs))
 
     @property
@@ -202,7 +202,7 @@ class Quantized(keras.layers.Layer):
 
         A drift that `look` sets takes effect in the same call. `None` ends it. Acts on eager calls only.
         """
-        self.__dict__["_look"] = look
+        self._look = look
 
     @property
     def fused_activation(self) -> str:
@@ -212,18 +212,18 @@ class Quantized(keras.layers.Layer):
     @property
     def output_name(self) -> str:
         """Name of the output tensor in a file: that of the quantizer if it comes next."""
-        return self._binding.output.name if self._binding.is_next else self.name
+        return self._grids.output.name if self._grids.is_next else self.name
 
     @property
     def origin(self) -> dict | None:
         """The layer that this is part of, if it was split; see `transforms.split`."""
-        return self._origin
+        return self._placement.origin
 
     # Methods, because Keras takes every layer that it finds in an attribute or property for a part to save.
 
     def layers_before(self) -> list:
         """Returns the quantized layers whose outputs this one reads."""
-        return [maker for f in self._binding.inputs if f is not None for maker in f.makers()]
+        return [maker for f in self._grids.inputs if f is not None for maker in f.makers()]
 
     def norm_layer(self):
         """Returns the BatchNorm to fold: the fused one, or the operation itself."""
@@ -276,11 +276,11 @@ class Quantized(keras.layers.Layer):
 
     def arguments(self, inputs):
         """Returns the positional and keyword arguments of the wrapped operation for `inputs`."""
-        if self._template is None:
+        if self._placement.template is None:
             return (inputs,), {}
         leaves = keras.tree.flatten(inputs)
         fill = lambda x: leaves[x.position] if isinstance(x, Input) else x  # noqa: E731
-        return keras.tree.map_structure(fill, self._template)
+        return keras.tree.map_structure(fill, self._placement.template)
 
     def set_batchnorm_frozen(self, frozen: bool) -> None:
         """Freezes or frees the BatchNorm statistics, also inside a training step already compiled."""
@@ -291,7 +291,7 @@ class Quantized(keras.layers.Layer):
 
     def get_config(self):
         """Returns the configuration, wrapped layers and quantizers included."""
-        return {**super().get_config(), **saved_form(self), **self._binding.saved_form()}
+        return {**super().get_config(), **saved_form(self), **self._grids.saved_form()}
 
     @classmethod
     def from_config(cls, config):

@@ -16,7 +16,7 @@ def saved_form(layer) -> dict:
         **{name: None if part is None else save(part) for name, part in parts.items()},
         "weight_quantizers": {k: quantizers.serialize(v) for k, v in layer.weight_quantizers.items()},
         "origin": layer.origin,
-        "template": template_to_config(layer._template),
+        "template": template_to_config(layer._placement.template),
         "activation_replaced": layer.activation_replaced,
     }
 

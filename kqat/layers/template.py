@@ -1,8 +1,24 @@
 """Call arguments with places for tensors, and how they are saved."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import keras
 
 from kqat.lowering.base import Input
+
+
+@dataclass(frozen=True)
+class Placement:
+    """How an operation is called, and what it was a part of. As one object, so that Keras tracks none of it.
+
+    Attributes:
+        template: Call arguments `(args, kwargs)`, `None` where the inputs are called as they come.
+        origin: The layer that it is part of, if that was split; see `transforms.splitting`.
+    """
+
+    template: Any = None
+    origin: dict | None = None
 
 
 def plain_template(count: int):

@@ -1,7 +1,8 @@
 """ARG_MAX and ARG_MIN: where the largest or smallest value is, the first of equal ones.
 
 Forward: the position of the first value that equals the largest one. `ops.argmax` and `ops.argmin` take -0.0
-for smaller than 0.0 on some backends, and a level that was rounded from below zero is -0.0; a file has one zero.
+for smaller than 0.0 on some backends, and a level that was rounded from below zero is -0.0; a file has one
+zero.
 """
 
 import keras

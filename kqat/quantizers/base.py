@@ -60,7 +60,7 @@ class Quantizer(keras.layers.Layer):
         self.enabled = self._state("enabled", 1)
         self.frozen = self._state("frozen", 0)
         self.calibrated = self._state("calibrated", 0 if self.needs_calibration else 1)
-        self.__dict__["ready"] = not self.needs_calibration
+        self.ready = not self.needs_calibration
         Watch(self.levels, self._levels_assigned)
         if self.needs_calibration:
             Watch(self.calibrated, self._calibrated_assigned)
@@ -187,7 +187,7 @@ class Quantizer(keras.layers.Layer):
 
     def _calibrated_assigned(self, calibrated):
         """Notes that there is a range: a tensor comes from a training step, after which there is one."""
-        self.__dict__["ready"] = not isinstance(calibrated, float) or calibrated > 0.5
+        self.ready = not isinstance(calibrated, float) or calibrated > 0.5
 
     def _checked_bits(self, bits) -> int:
         return check_bits(bits, self.lowest_bits, self.lowest_bits_advice, self.highest_bits)

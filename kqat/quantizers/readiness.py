@@ -39,15 +39,15 @@ def warn_unless_ready(quantizer) -> None:
     Args:
         quantizer: The quantizer that is about to compute. Costs nothing where its range is set.
     """
-    if quantizer.__dict__["ready"]:
+    if quantizer.ready:
         return
     model, level = _caller(quantizer)
     if model is None:
         return
     find = import_module("kqat.quantizers.find").find  # which imports the quantizers
-    places = [place for place in find(model) if not place.quantizer.__dict__.get("ready", True)]
+    places = [place for place in find(model) if not getattr(place.quantizer, "ready", True)]
     for place in places:
-        place.quantizer.__dict__["ready"] = True  # told
+        place.quantizer.ready = True  # told
     names = ", ".join(place.path for place in places[:5]) + (", ..." if len(places) > 5 else "")
     warnings.warn(
         f"The outputs mean nothing yet: {len(places)} quantizers of '{model.name}' have no range, and round "

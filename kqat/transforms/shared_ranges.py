@@ -7,6 +7,9 @@ import numpy as np
 
 from kqat.core.errors import SharedGridWarning
 from kqat.keras_private import calls_inside
+from kqat.layers.fake_quant import FakeQuant
+from kqat.layers.quantized import Quantized
+from kqat.layers.wiring import producer
 
 LARGEST_RATIO = 16.0  # four of the bits of the smaller tensor
 
@@ -46,7 +49,7 @@ class SharedRanges:
         return found
 
     def _note(self, layer, tops) -> str:
-        known = [layer.name_of(tensor) for tensor in _tensors_read(self._model, layer)]
+        known = [_maker_name(tensor) for tensor in _tensors_read(self._model, layer)]
         known = known if len(known) == len(tops) else range(len(tops))
         names = [f"'{name}' up to {top:.3g}" for name, top in zip(known, tops, strict=True)]
         return (
@@ -55,6 +58,18 @@ class SharedRanges:
             "grids of their own with recipe=[{'match': <its name>, 'share': False}] in kqat.quantize; where "
             "a layer is called several times, use a layer for each call, or scale the inputs alike."
         )
+
+
+def has_shared_grids(model) -> bool:
+    """Tells whether a functional model calls a `FakeQuant` on several tensors."""
+    calls = [call.operation for call in calls_inside(model) if isinstance(call.operation, FakeQuant)]
+    return len({id(layer) for layer in calls}) < len(calls)
+
+
+def _maker_name(tensor) -> str:
+    """Returns the name of the quantized layer that makes a tensor, or of the tensor."""
+    made_by = producer(tensor)
+    return made_by.name if isinstance(made_by, Quantized) else tensor.name
 
 
 def _tensors_read(model, layer) -> list:

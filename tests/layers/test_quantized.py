@@ -8,6 +8,7 @@ from keras import ops
 
 import kqat
 from kqat import quantizers
+from kqat.core.errors import SimulationWarning
 from kqat.layers import Quantized
 from kqat.lowering.base import Input
 from tests.transforms import zoo
@@ -68,6 +69,23 @@ def test_calling_a_layer_on_something_else_changes_nothing(tmp_path):
             layer(keras.Input(layer.input.shape[1:]))
         assert all(block.is_integer for block in blocks(q).values())
         zoo.assert_equal(zoo.results(q, zoo.VECTOR), before)
+
+
+def test_a_layer_that_loses_its_grids_says_so():
+    """Here a copy of the model gives its quantizers other names; the layer would compute in float."""
+    q = quantized(kl.Dense(4, name="a"), kl.Dense(3, name="b"))
+
+    def renamed(layer):
+        config = layer.get_config()
+        if layer.name == "a_quant":
+            config["name"] = "other"
+        return type(layer).from_config(config)
+
+    again = keras.models.clone_model(q, clone_function=renamed)
+    again.set_weights(q.get_weights())
+    with pytest.warns(SimulationWarning, match="Received: a model without .*'a_quant'"):
+        again(zoo.VECTOR)
+    assert not any(block.is_integer for block in blocks(again).values())
 
 
 def test_model_saved_without_names_of_grids_finds_them():

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kqat.keras_private import calls_inside
 from kqat.layers.fake_quant import FakeQuant
 from kqat.ops.arrays import as_numpy
 
@@ -20,8 +21,9 @@ class InputRanges:
 
     def __init__(self, model, names):
         self._grids: dict[int, tuple[str, float, float]] = {}
+        calls = [call for call in calls_inside(model) if isinstance(call.operation, FakeQuant)]
         for position, tensor in enumerate(getattr(model, "inputs", None) or ()):
-            layer = next((f for f in model.layers if isinstance(f, FakeQuant) and f.reads(tensor)), None)
+            layer = next((c.operation for c in calls if c.input_tensors[0] is tensor), None)
             if layer is not None and not layer.makes_signs:
                 grid = layer.quantizer.grid()
                 scale, low, high = (float(as_numpy(x)) for x in (grid.scale, grid.qmin, grid.qmax))

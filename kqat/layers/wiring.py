@@ -1,21 +1,26 @@
-"""Finds, while a model is being built, the quantizer at the other end of a layer's inputs and output."""
+"""The grids around a layer: names in its configuration, layers while it stands in a model.
+
+A functional model is built, loaded and cloned by calling its layers on symbolic tensors, and Keras asks each
+of them what comes out (`compute_output_spec`). That is where names become layers. The first such call settles
+the names, or the configuration does; a call on anything else changes nothing.
+"""
+
+import warnings
 
 import keras
 
+from kqat.core.errors import SimulationWarning
 from kqat.keras_private import call_of, maker_of
 from kqat.layers.registry import treatment_for
 from kqat.layers.treatments.shape import MAX_POOLING
 
 
-class Binding:
-    """The quantizers around a layer. Not a Keras container, so nothing here is tracked or saved twice.
-
-    The first call that a layer is built with binds it, and the names of what it found are saved. After
-    loading, only a call that finds the same names binds it again. Any later call, on other inputs, changes
-    nothing.
+class Grids:
+    """What a `Quantized` layer knows of the `FakeQuant` layers around it. Keras tracks none of it.
 
     Args:
-        names: What was saved: the names of the `FakeQuant` of each input, and of that of the output.
+        names: Names of the `FakeQuant` of each input, and of that of the output, as saved; `None` if the
+            first call is to settle them.
 
     Attributes:
         inputs: `FakeQuant` of each input, `None` where the input is float, or holds no values but indices.
@@ -31,7 +36,7 @@ class Binding:
         self._names = names
         self._needs_output = True
 
-    def read(self, tensors, rounded: int | None = None, needs_output: bool = True) -> None:
+    def connect_inputs(self, tensors, rounded: int | None = None, needs_output: bool = True) -> None:
         """Notes the quantizers behind the symbolic inputs of a call.
 
         Args:
@@ -50,7 +55,7 @@ class Binding:
         known = [f is not None or not is_real for f, is_real in zip(self.inputs, real, strict=True)]
         self._known = bool(tensors) and all(known)
 
-    def bind_output(self, fake_quant, is_next: bool) -> None:
+    def connect_output(self, fake_quant, is_next: bool) -> None:
         """Notes the quantizer of the output, and whether it comes right behind the layer."""
         expected = fake_quant.name if self._names is None else self._names["output"]
         if self.output is None and fake_quant.name == expected:
@@ -83,14 +88,71 @@ class Binding:
         """Whether all grids that the layer needs are known, of its output and of its inputs."""
         return self._known and (self.output is not None or not self._needs_output)
 
+    def warn_if_lost(self, layer: str) -> None:
+        """Warns where the configuration names grids that no call has found.
+
+        Args:
+            layer: Name of the layer.
+        """
+        names = self._names
+        if names is None or (self.inputs and (self.output is not None or names["output"] is None)):
+            return
+        missing = ", ".join(f"'{name}'" for name in (*names["inputs"], names["output"]) if name is not None)
+        if missing:
+            warnings.warn(
+                f"Layer '{layer}' computes in float, as no file does: the quantizers around it are not "
+                f"those that it was made with. Received: a model without {missing} next to the layer. "
+                "Keep their names and places, or quantize the float model anew.",
+                SimulationWarning,
+                stacklevel=4,
+            )
+
+
+class Makers:
+    """The `Quantized` layers whose outputs a `FakeQuant` rounds. Keras tracks none of it.
+
+    Args:
+        names: Their names, `None` in the place of any other operation, as saved; `None` if the calls until
+            `close` are to settle them.
+    """
+
+    def __init__(self, names: list | None = None):
+        self._names = names
+        self._found: dict = {}
+
+    def connect(self, name: str | None, layer) -> bool:
+        """Notes what made a symbolic tensor; returns whether it belongs to the model.
+
+        Args:
+            name: Name of the layer, `None` if it is none that is `Quantized`.
+            layer: The layer, or `None`.
+        """
+        belongs = self._names is None or name in self._names
+        if belongs:
+            self._found.setdefault(name, layer)
+        return belongs
+
+    def close(self) -> None:
+        """Says that the model is built: calls on other inputs than until now are none of its own."""
+        self._names = list(self._found)
+
+    @property
+    def layers(self) -> list:
+        """The layers, none of other operations."""
+        return [layer for layer in self._found.values() if layer is not None]
+
+    @property
+    def are_quantized(self) -> bool:
+        """Whether there is nothing but `Quantized` layers that compute on integers."""
+        return bool(self._found) and all(m is not None and m.is_integer for m in self._found.values())
+
+    def saved_form(self) -> dict:
+        """Returns the names, an entry of the layer's configuration; none before `close`."""
+        return {} if self._names is None else {"makers": list(self._names)}
+
 
 def _names(quantizers) -> list:
     return [None if f is None else f.name for f in quantizers]
-
-
-def is_symbolic(structure) -> bool:
-    """Tells whether a call is one that builds a functional model."""
-    return any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(structure))
 
 
 def source_quantizer(tensor):
