@@ -14,12 +14,16 @@ from kqat import (
     optimizers,
     quantizers,
     runtime,
+    targets,
 )
 from kqat.api import plan, quantize, strip_fake_quant
 from kqat.bridge.convert import convert
 from kqat.context import quantized_scope
+from kqat.core import observers
+from kqat.core.note import Note
 from kqat.core.spec import LayerPlan, Rule
 from kqat.core.version import __version__ as __version__
+from kqat.export import checks
 from kqat.export.c_array import export_c_array
 from kqat.export.comparing.report import VerifyReport
 from kqat.export.dynamic import export_dynamic
@@ -41,6 +45,7 @@ from kqat.transforms.transfer import transfer_weights
 __all__ = [
     "Export",
     "LayerPlan",
+    "Note",
     "Plan",
     "Report",
     "Rule",
@@ -48,6 +53,7 @@ __all__ = [
     "VerifyReport",
     "calibrate",
     "callbacks",
+    "checks",
     "constraints",
     "context",
     "convert",
@@ -62,6 +68,7 @@ __all__ = [
     "load_model",
     "load_packed",
     "metrics",
+    "observers",
     "optimizers",
     "plan",
     "quantize",
@@ -73,6 +80,7 @@ __all__ = [
     "save_packed",
     "strip_fake_quant",
     "summary",
+    "targets",
     "transfer_weights",
     "verify",
 ]

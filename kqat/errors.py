@@ -23,6 +23,7 @@ from kqat.core.errors import (
     TraceError,
     TrainingMethodsWarning,
     UnmatchedPatternError,
+    UnsupportedError,
     VerifyError,
 )
 
@@ -46,5 +47,6 @@ __all__ = [
     "TraceError",
     "TrainingMethodsWarning",
     "UnmatchedPatternError",
+    "UnsupportedError",
     "VerifyError",
 ]

@@ -32,7 +32,7 @@ QUANTIZE = {
     "three widths": ({"bits": (4, 8, 8)}, r"Received: bits=\(4, 8, 8\).*A pair is \(weights, activations\)"),
     "a truth value": ({"bits": np.True_}, r"whole number\. Received: bits="),
     "boundary": ({"boundary_bits": 0}, r"Received: boundary_bits=0\. Use 1 to 16"),
-    "family": ({"quantizer": "lsg"}, r"Received: quantizer='lsg'\. Use one of auto, lsq, ema, pact"),
+    "family": ({"quantizer": "lsg"}, r"Received: quantizer='lsg'\. Use one of 'lsq', 'auto', 'ema', 'pact'"),
     "engine": ({"engine": "tf"}, r"Received: engine='tf'\. Use one of .*'native'"),
     "layer": ({"exclude": ["haed"]}, r"exclude names no layer.*Received: 'haed'\. Nearest: 'head'"),
     "class": ({"exclude": ["@Conv"]}, r"Received: '@Conv'\. Nearest: '@Dense'"),

@@ -20,6 +20,10 @@ class NotCalibratedError(KqatError, RuntimeError):
     """A grid would come from a default instead of data."""
 
 
+class UnsupportedError(KqatError, NotImplementedError):
+    """An operation has no form here, integer or written. Where there is another form, that one is taken."""
+
+
 class ExportError(KqatError, RuntimeError):
     """A model cannot be written as a file."""
 

@@ -243,6 +243,27 @@ _OBSERVERS: dict[str, Callable[..., Observer]] = {
 }
 
 
+def register(name: str):
+    """Returns a decorator that makes an observer class known by a name, as in `calibrate(observer="...")`.
+
+    Args:
+        name: The name; one of the same name is replaced.
+
+    Raises:
+        TypeError: The class is no `Observer`.
+
+    Threads: register before threads begin to calibrate; all of them see it.
+    """
+
+    def decorate(cls):
+        if not (isinstance(cls, type) and issubclass(cls, Observer)):
+            raise TypeError(f"Observers are classes derived from Observer. Received: {cls!r}.")
+        _OBSERVERS[name.lower()] = cls
+        return cls
+
+    return decorate
+
+
 def get(name: "str | Observer | Callable[..., Observer]", **config) -> Observer:
     """Returns a new observer.
 

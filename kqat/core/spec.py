@@ -9,8 +9,8 @@ import numpy as np
 
 from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, whole_number
 from kqat.core.errors import PlanError
+from kqat.core.families import check_family
 
-FAMILIES = ("auto", "lsq", "ema", "pact")
 Pattern = str | type | re.Pattern | Callable[[Any], bool]
 
 
@@ -28,19 +28,6 @@ def check_bits(bits: Any, what: str = "bits") -> int:
         hint = " To leave layers in float, name them in exclude." if width > HIGHEST_BITS else ""
         raise PlanError(f"A bit width is out of range. Received: {what}={bits!r}. Use 1 to 16.{hint}")
     return width
-
-
-def check_family(quantizer: Any) -> str:
-    """Returns `quantizer` if it is the name of a quantizer family.
-
-    Raises:
-        PlanError: Anything else.
-    """
-    if quantizer not in FAMILIES:
-        raise PlanError(
-            f"Unknown quantizer family. Received: quantizer={quantizer!r}. Use one of {', '.join(FAMILIES)}."
-        )
-    return quantizer
 
 
 @dataclass(frozen=True)
@@ -72,7 +59,7 @@ class Rule:
         input_bits: Width at which the layer reads its inputs: narrower than they are stored, they are
             requantized for it, else they are stored as wide as that.
         activation_bits: Width of the layer's output.
-        quantizer: Quantizer family, `"auto"`, `"lsq"`, `"ema"` or `"pact"`.
+        quantizer: Quantizer family, `"auto"`, `"lsq"`, `"ema"`, `"pact"` or a registered one.
         share: Of a concatenation: `False` gives each part a grid of its own, with a requantization in front
             of the concatenation; `True` one grid to all, also where it only collects results.
 

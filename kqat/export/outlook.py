@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from kqat.core.errors import ExportError
+from kqat.core.errors import ExportError, UnsupportedError
+from kqat.core.families import is_wide
 from kqat.core.grid import Grid
 from kqat.core.spec import FILES, LayerPlan, TensorPlan
 from kqat.export.fallback.process import is_elsewhere
@@ -149,7 +150,7 @@ class _Outlook:
         self.emitter.writer = Writer()
         try:
             write([self._ref(tensor, grid) for tensor in node.inputs])
-        except NotImplementedError as error:
+        except UnsupportedError as error:
             if bad == "converter":
                 return self._converted(node)
             return bad, f"it cannot be written: {_words(error)}"
@@ -184,7 +185,7 @@ class _Outlook:
 def _saturates(grid: TensorPlan) -> bool:
     """Tells whether an integer type of the runtime saturates at the ends of a grid, see `FakeQuant`."""
     signs = grid.bits == 1 and grid.quantizer == "sign"
-    return signs or 2 <= grid.bits <= _WEIGHT_BITS or (grid.bits == _TENSOR_BITS and grid.quantizer != "pact")
+    return signs or 2 <= grid.bits <= _WEIGHT_BITS or (grid.bits == _TENSOR_BITS and is_wide(grid.quantizer))
 
 
 def _example(grid: TensorPlan) -> Grid:

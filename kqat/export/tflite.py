@@ -9,12 +9,14 @@ from typing import Any
 
 import keras
 
+from kqat import targets
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError, FallbackWarning, NotCalibratedError
 from kqat.core.finite import not_finite
+from kqat.core.note import Note
 from kqat.core.recognize import is_tf_keras
 from kqat.export.checks import check_export
-from kqat.export.checks.micro import require_micro
+from kqat.export.checks.target import check_target
 from kqat.export.fallback import FALLBACKS
 from kqat.export.fallback.islands import Islands
 from kqat.export.fallback.proof import demand_close, measure
@@ -31,8 +33,6 @@ from kqat.transforms.fixed_shapes import free_inputs, trace_fixed
 from kqat.transforms.graph import Graph
 from kqat.transforms.whole import is_whole, with_casts
 from kqat_runtime.files.atomic import write_atomically
-
-TARGETS = ("litert", "tflite-micro")
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def export_tflite(
     path: str | Path | None = None,
     io: str = "float32",
     weights: str = "exact",
-    target: str = "litert",
+    target: str | targets.Target = "litert",
     fallback: str = "converter",
     input_shapes: Any = None,
 ) -> Export:
@@ -78,7 +78,7 @@ def export_tflite(
             the output of a float layer, keep their type, which the report notes.
         weights: `"exact"` stores every weight in 8 bits, which the runtime's fast exact kernels read.
             `"packed"` stores them in the bits that they need; `verify` expands them again.
-        target: `"litert"`, or `"tflite-micro"` for a file that its interpreter runs.
+        target: What is to run the file: `"litert"`, `"tflite-micro"`, or a `kqat.targets.Target` of your own.
         fallback: What to do about layers that kqat cannot write itself. `"converter"` has TensorFlow's
             converter write them in float, with a `FallbackWarning`, in a process of its own where Keras runs
             on another backend; all other layers stay what they are. The file is then compared with the model
@@ -102,13 +102,13 @@ def export_tflite(
     for name, value, known in (
         ("io", io, ends.TYPES),
         ("weights", weights, FORMS),
-        ("target", target, TARGETS),
         ("fallback", fallback, FALLBACKS),
     ):
         if value not in known:
             raise ValueError(
                 f"Unknown {name}. Received: {name}={value!r}. Use one of {nearest(value, known)}."
             )
+    target = targets.get(target)
     graph = with_casts(trace_fixed(model, input_shapes))
     _require_sizes(graph)
     require_ranges(graph)
@@ -117,16 +117,14 @@ def export_tflite(
     if fallback == "error":
         _require_none(_missing_lowerings(graph))
     emitter, content, islands = _write(model, graph, io, fallback)
-    notes = list(emitter.notes)
-    file, more = check_export(content, emitter.plan)
-    notes += more
-    if target == "tflite-micro":
-        notes += require_micro(file, emitter.plan)
+    file, delegation = check_export(content, emitter.plan)
+    notes = [*emitter.notes, *map(Note, delegation)]
+    notes += check_target(file, emitter.plan, target)
     if islands:
-        notes.insert(0, _checked(model, graph, content, islands, fallback))
+        notes.insert(0, Note(_checked(model, graph, content, islands, fallback)))
     if weights == "packed":
-        content, more = pack(content, emitter.writer.widths, emitter.plan, target)
-        notes += more
+        content, packing = pack(content, emitter.writer.widths, emitter.plan, target)
+        notes += map(Note, packing)
     operators = dict(Counter(operator.builtin for operator in file.operators))
     report = Report(len(content), operators, tuple(emitter.lines), tuple(notes))
     written = None if path is None else write_atomically(path, content)

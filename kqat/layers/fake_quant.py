@@ -124,11 +124,7 @@ class FakeQuant(keras.layers.Layer):
         Those of 9 to 15 bits end within int16; PACT's leaves out its lowest value; of one bit only signs do.
         """
         bits = self.quantizer.bits
-        return (
-            2 <= bits <= 8
-            or self.makes_signs
-            or (bits == 16 and not isinstance(self.quantizer, quantizers.PACT))
-        )
+        return 2 <= bits <= 8 or self.makes_signs or (bits == 16 and self.quantizer.wide)
 
     @property
     def makes_signs(self) -> bool:

@@ -1,4 +1,4 @@
-"""How layers of the user's own are treated where the rules do not fit: registered once a class."""
+"""How layers and operations are treated where kqat's rules do not fit: registered once a class."""
 
 from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
@@ -19,13 +19,13 @@ OUTPUTS = ("quantize", "same", "float")
 
 
 def register(
-    layer: type | None = None,
+    layer: type | str | None = None,
     *,
     weights: Sequence[str] | Mapping[str, int | Sequence[int] | None] = (),
     output: str = "quantize",
     lowering: Lowering | type[Lowering] | None = None,
 ) -> Any:
-    """Says how `quantize` treats layers of a class of your own: as one piece.
+    """Says how `quantize` treats layers of a class of your own, as one piece, or an operation of `keras.ops`.
 
     A class that is not registered is opened: the operations in its call are quantized one by one. One that
     is registered keeps its call whole. In training the call runs on the fake-quantized `weights`; in
@@ -33,7 +33,8 @@ def register(
     `lowering` says better.
 
     Args:
-        layer: Layer class. Without it, a decorator is returned.
+        layer: Layer class, or `"ops.<class>"` for an operation, by the name of its class (`"ops.Cbrt"`), in
+            place of kqat's own rule if there is one. Without it, a decorator is returned.
         weights: Attributes of the weights to quantize, with a scale for each entry of the last axis; or a
             dictionary from attribute to the axis, or axes, that keep a scale of their own (`None`: one scale
             for the weight). Other weights stay float.
@@ -70,9 +71,11 @@ def register(
 
 
 def _check(layer, weights, output) -> None:
-    if not (isinstance(layer, type) and issubclass(layer, keras.layers.Layer)):
+    if isinstance(layer, str):
+        _check_operation(layer, weights)
+    elif not (isinstance(layer, type) and issubclass(layer, keras.layers.Layer)):
         raise TypeError(f"kqat.register takes a layer class. Received: {layer!r}.")
-    if issubclass(layer, keras.Model) or not computes_own(layer):
+    elif issubclass(layer, keras.Model) or not computes_own(layer):
         raise ValueError(
             f"There is nothing to register. Received: {layer.__name__}, which is a model, or computes what "
             "Keras's own class does. Register layer classes with a `call` of their own."
@@ -85,6 +88,14 @@ def _check(layer, weights, output) -> None:
         raise ValueError(
             f"Quantized weights make new values. Received: output={output!r} and weights={weights!r}. "
             "Use output='quantize', or leave the weights out."
+        )
+
+
+def _check_operation(name: str, weights) -> None:
+    if not name.startswith("ops.") or weights:
+        raise ValueError(
+            "Operations are registered by the name of their class, and have no weights. Received: "
+            f"{name!r} with weights={weights!r}. Use 'ops.Cbrt', for example."
         )
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import ExportError, NotCalibratedError
+from kqat.core.note import Note
 from kqat.export.checks import check_file
 from kqat.export.fallback.converter import reason
 from kqat.export.tflite import Export
@@ -43,7 +44,8 @@ def export_tflite(model, path=None, io: str = "float32") -> Export:
     file = check_file(content)
     lines = tuple(_line(wrapper) for wrapper in wrappers if getattr(wrapper.quantize_config, "weights", None))
     left = float_matrices(content) if wrappers else []
-    notes = (NOTE, *(f"{name}: float32 in the file, folded with the layer behind it" for name in left))
+    folded = "float32 in the file, folded with the layer behind it"
+    notes = (Note(NOTE), *(Note.of(name, folded, "float") for name in left))
     report = Report(len(content), dict(Counter(file.operators)), lines, notes)
     return Export(content, report, None if path is None else write_atomically(Path(path), content))
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from kqat.core.errors import ExportError
+from kqat.core.note import Note
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
 from kqat.tf_keras_private import layers_of
@@ -42,7 +43,7 @@ def export_lce(model, path=None, target: str = "arm") -> Export:
         )
     lines = tuple(_line(layer) for layer in convolutions)
     rest = [layer for layer in planned if layer not in convolutions]
-    notes = tuple(f"{layer.name}: float, LCE has no binary dense layer" for layer in rest)
+    notes = tuple(Note.of(layer.name, "float, LCE has no binary dense layer", "float") for layer in rest)
     report = Report(len(content), dict(found), lines, notes)
     return Export(content, report, None if path is None else write_atomically(Path(path), content))
 

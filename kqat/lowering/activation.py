@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import layers
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import Grid
 from kqat.lowering.activation_formula import ActivationFormula, axes_of, curve_name, has_formula
 from kqat.lowering.base import Lowering
@@ -66,7 +67,7 @@ def kernel_for(op: keras.Operation):
     """Returns the kernel that computes and writes an activation layer or operation.
 
     Raises:
-        NotImplementedError: There is none.
+        UnsupportedError: There is none.
     """
     kind = next((cls for cls in type(op).__mro__ if cls in _LAYERS), None)
     if kind is not None:
@@ -83,7 +84,7 @@ def _from_activation_layer(layer):
         return _NAMED[name]()
     if name in _BY_TABLE:
         return Gather(layer.activation, _FLOAT_OPERATORS.get(name))
-    raise NotImplementedError(
+    raise UnsupportedError(
         f"Activation layer {layer.name!r} has no integer kernel. Received: activation={name!r}. "
         f"Use one of {sorted([*_NAMED, *_BY_TABLE])}."
     )

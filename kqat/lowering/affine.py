@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.channelwise import affine_form
 from kqat.lowering.registry import register
@@ -47,7 +48,7 @@ class Affine(Lowering):
 def require_last_axis(op, rank: int) -> None:
     """Raises where a BatchNormalization does not run along the last axis."""
     if isinstance(op, keras.layers.BatchNormalization) and op.axis not in (-1, rank - 1):
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"Layer {op.name!r} cannot be lowered. Received: axis={op.axis} for inputs of rank {rank}. "
             "Use axis=-1."
         )
@@ -90,7 +91,7 @@ def _coefficients(op):
     if not isinstance(op, keras.layers.BatchNormalization):
         form = affine_form(op)
         if form is None:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"Layer {op.name!r} cannot be lowered. Received: numbers that differ along other axes than "
                 "the last. Use one number for each channel."
             )

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import BORDER
 from kqat.lowering.border import write_dequantize
 from kqat.lowering.registry import register
@@ -74,7 +75,7 @@ class ArgMaxLowering(Whole):
     def write(self, writer, step, inputs, spec, name):
         (x,), op = inputs, step.op
         if op.axis is None or op.axis % len(x.shape) == 0:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{op.name!r} cannot be lowered. Received: axis={op.axis}, which includes the batch. "
                 "Use another axis, for example axis=-1."
             )

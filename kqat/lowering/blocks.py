@@ -5,6 +5,7 @@ Forward: the operation itself, on real values.
 
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.pooling import require_channels_last
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version, write_slice
@@ -47,7 +48,7 @@ class ExtractPatches(PassThrough):
         op = step.op
         require_channels_last(op)
         if getattr(op, "is_3d", False) or len(x.shape) != 4:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{op.name!r} cannot be lowered. Received: patches of {len(x.shape) - 2} dimensions. "
                 "Use patches of images."
             )

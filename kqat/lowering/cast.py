@@ -1,5 +1,6 @@
 """CAST: another type for the same numbers."""
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
 from kqat.lowering.whole_numbers import Whole, write_cast
 
@@ -12,7 +13,7 @@ class Cast(Whole):
 
     def write(self, writer, step, inputs, spec, name):
         if spec.dtype not in _TYPES:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} cannot be lowered. Received: a cast to {spec.dtype!r}. "
                 f"Use one of {_TYPES}."
             )

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import keras
 
+from kqat.core.errors import UnsupportedError
+
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
@@ -41,7 +43,7 @@ def contraction(op: keras.Operation, shapes) -> Contraction:
         shapes: Shapes of its two operands.
 
     Raises:
-        NotImplementedError: It is something else.
+        UnsupportedError: It is something else.
     """
     left, right, output = _letters(op, shapes)
     sizes = _sizes(op, (left, right), shapes)
@@ -125,7 +127,7 @@ def _dot(op, shapes, ranks):
 
 def _refuse(op, shapes, wanted: str):
     described = f"subscripts={op.subscripts!r}, " if hasattr(op, "subscripts") else ""
-    raise NotImplementedError(
+    raise UnsupportedError(
         f"{op.name!r} is no batched matrix product of two tensors. Received: {described}shapes "
         f"{[tuple(shape) for shape in shapes]}. Use {wanted}."
     )

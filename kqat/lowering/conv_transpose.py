@@ -4,6 +4,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
@@ -94,7 +95,7 @@ def require_supported(op):
     """Raises where the runtime has no operator for the options of a layer."""
     require_channels_last(op)
     if {*op.dilation_rate} != {1}:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"Layer {op.name!r} cannot be lowered. Received: dilation_rate={op.dilation_rate}. "
             "Use dilation_rate=1 in transposed convolutions."
         )
@@ -104,7 +105,7 @@ def require_whole_strides(op, shape, output_shape):
     """Raises where a layer with padding has another output size than the file format knows."""
     expected = tuple(size * stride for size, stride in zip(shape[1:-1], op.strides, strict=True))
     if op.padding == "same" and tuple(output_shape[1:-1]) != expected:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"Layer {op.name!r} cannot be written: with padding='same' the file format only knows outputs of "
             f"input size * strides, {expected}. Received: output_padding={op.output_padding}, output size "
             f"{tuple(output_shape[1:-1])}. Use output_padding=None or padding='valid'."

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
@@ -49,7 +50,7 @@ def projection(op: keras.layers.EinsumDense, rank: int) -> Projection:
         rank: Number of dimensions of its input.
 
     Raises:
-        NotImplementedError: It is no matrix product of the input and the kernel, or its bias is no number
+        UnsupportedError: It is no matrix product of the input and the kernel, or its bias is no number
             for each output channel.
     """
     left, _, output = op.equation.replace(" ", "").partition("->")
@@ -68,8 +69,8 @@ def projection(op: keras.layers.EinsumDense, rank: int) -> Projection:
     return Projection(inputs, kernel, output, summed, free)
 
 
-def _refusal(op, received: str, wanted: str) -> NotImplementedError:
-    return NotImplementedError(f"{op.name!r} cannot be lowered. Received: {received}. Use {wanted}.")
+def _refusal(op, received: str, wanted: str) -> UnsupportedError:
+    return UnsupportedError(f"{op.name!r} cannot be lowered. Received: {received}. Use {wanted}.")
 
 
 @register(keras.layers.EinsumDense)

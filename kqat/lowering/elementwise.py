@@ -8,6 +8,7 @@ Forward:
 
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call, operands, output_shape, to_numpy
 from kqat.lowering.base import Input, Lowering
 from kqat.lowering.float_body import FloatBody
@@ -39,7 +40,7 @@ class Function(Lowering):
             return self._table(step).write(writer, inputs[0], step.output, name)
         builtin = UNARY[type(step.op).__name__]
         if builtin is None or builtin == "ROUND" and getattr(step.op, "decimals", 0):
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} has no float operator. Received: a tensor without a grid. "
                 "Quantize the operation, or use another one."
             )

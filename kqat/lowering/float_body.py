@@ -12,6 +12,7 @@ from operator import attrgetter
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.base import BORDER, FLOAT, Lowering, Step, Weights
 from kqat.lowering.border import quantize_forward, write_dequantize, write_quantize
@@ -109,7 +110,7 @@ def write_weight(writer, step: Step, name: str, label: str, arrange=lambda x: x)
         arrange: Moves the weight from Keras's layout to the file's (NumPy).
 
     Raises:
-        NotImplementedError: The scales of the arranged weight run along more than one of its dimensions.
+        UnsupportedError: The scales of the arranged weight run along more than one of its dimensions.
     """
     stored = (step.weights or {}).get(name)
     if not isinstance(stored, Weights):
@@ -133,7 +134,7 @@ def write_integers(writer, stored: Weights, name: str, label: str, arrange=lambd
         arrange: Moves the weight from Keras's layout to the file's (NumPy).
 
     Raises:
-        NotImplementedError: The scales of the arranged weight run along more than one of its dimensions.
+        UnsupportedError: The scales of the arranged weight run along more than one of its dimensions.
     """
     values = arrange(np.asarray(stored.values)).astype(np.int8)
     scale, axis = _scales(stored, arrange, name)
@@ -152,7 +153,7 @@ def _scales(stored: Weights, arrange, name: str):
         scale = np.moveaxis(spread, axis, -1).reshape(-1, spread.shape[axis])
         if np.all(scale == scale[0]):
             return np.ascontiguousarray(scale[0]), axis
-    raise NotImplementedError(
+    raise UnsupportedError(
         f"The weight {name!r} has scales along several dimensions of the file. Received: scales of shape "
         f"{np.shape(stored.scale)} for weights of shape {shape}. Use one scale per output channel."
     )

@@ -6,6 +6,7 @@ Forward: the operation itself, on real values.
 import keras
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.mirror_pad import MODES, write_mirrored
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version
@@ -52,7 +53,7 @@ def _widths(step, rank: int) -> np.ndarray:
     op = step.op
     if isinstance(op, keras.layers.Layer):
         if getattr(op, "data_format", None) == "channels_first":
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{op.name!r} cannot be lowered. Received: data_format='channels_first'. "
                 "Use data_format='channels_last'."
             )
@@ -60,7 +61,7 @@ def _widths(step, rank: int) -> np.ndarray:
         return np.array([(0, 0), *inner, (0, 0)], np.int32)
     value = step.kwargs.get("constant_values") or 0
     if value != 0 or op.mode not in ("constant", *MODES):
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{op.name!r} cannot be lowered. Received: mode={op.mode!r}, constant_values={value}. "
             f"Use mode='constant' and constant_values=0, or one of {(*MODES,)}."
         )

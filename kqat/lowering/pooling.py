@@ -11,6 +11,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX
 from kqat.lowering.arguments import output_shape
 from kqat.lowering.base import Lowering
@@ -149,7 +150,7 @@ def reduced_axes(op, rank: int) -> tuple[list[int], bool]:
     axes = range(rank) if op.axis is None else (op.axis,) if isinstance(op.axis, int) else op.axis
     axes = sorted(axis % rank for axis in axes)
     if 0 in axes:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{op.name!r} cannot be lowered. Received: axis={op.axis}, which includes the batch. "
             "Use the other axes, for example axis=(1, 2)."
         )

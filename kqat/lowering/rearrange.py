@@ -5,6 +5,7 @@ Forward: the operation itself, on real values.
 
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_aligned
@@ -63,7 +64,7 @@ class Repeat(PassThrough):
 
     def write(self, writer, step, x, shape, name):
         if not isinstance(step.op.repeats, int) or step.op.axis is None:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} cannot be lowered. Received: repeats={step.op.repeats}, "
                 f"axis={step.op.axis}. Use one number of repeats and an axis."
             )

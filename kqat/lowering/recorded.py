@@ -9,6 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.base import Input, Step
 from kqat.lowering.broadcast import target_shape, write_repeated
@@ -182,7 +183,7 @@ def _write_sized(writer, op: Recorded, inputs, name: str):
         return writer.reshape(inputs[0], target_shape(sizes, inputs), name)
     if kind == "BroadcastTo":
         return write_repeated(writer, inputs[0], sizes, inputs, name)
-    raise NotImplementedError(
+    raise UnsupportedError(
         f"{name!r} cannot be written. Received: {kind} with settings that follow from sizes of its inputs. "
         "Use reshape, broadcast_to or tile, or give the model fixed sizes."
     )

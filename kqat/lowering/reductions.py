@@ -7,6 +7,7 @@ Forward, with input levels `d`:
 
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.formula import Formula, count
@@ -34,7 +35,7 @@ class Sum(Formula):
         (grid,) = step.inputs
         axes, keepdims = reduced_axes(step.op, len(x.shape))
         if count(x, axes) > LARGEST_COUNT:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} has no exact form. Received: sums of {count(x, axes)} values. "
                 f"Use at most {LARGEST_COUNT}."
             )

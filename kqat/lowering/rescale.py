@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.base import BORDER
 from kqat.lowering.border import quantize_forward, write_requantize
@@ -170,7 +171,7 @@ def require_no_activation(step) -> None:
     """
     free = step.output is not None and step.activation == "relu" and float(step.output.qmin) >= 0
     if step.activation != "linear" and not free:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{step.op.name!r} cannot carry an activation. Received: activation={step.activation!r}. "
             "Use a separate activation layer with its own output grid."
         )

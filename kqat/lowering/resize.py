@@ -8,6 +8,7 @@ Forward (bilinear, half-pixel centers), weights in steps of 2^-11 and levels of 
 import numpy as np
 from keras import layers, ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
@@ -25,7 +26,7 @@ def _interpolation(op) -> str:
     flags = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
     extras = [flag for flag in flags if getattr(op, flag, False)]
     if op.interpolation not in _METHODS or extras:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{op.name!r} cannot be lowered. Received: interpolation={op.interpolation!r}"
             f"{''.join(f', {flag}=True' for flag in extras)}. Use one of {list(_METHODS)} and nothing else."
         )

@@ -5,6 +5,7 @@ Forward: the operation itself, on real values.
 
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version, write_slice
 
@@ -18,7 +19,7 @@ class Roll(PassThrough):
         op, rank = step.op, len(x.shape)
         axes = [] if op.axis is None else [int(axis) % rank for axis in np.atleast_1d(op.axis)]
         if not axes or 0 in axes:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{op.name!r} cannot be lowered. Received: axis={op.axis}, which includes the batch. "
                 "Use the other axes."
             )

@@ -7,6 +7,7 @@ numbers are exact.
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.formula import Computed, Written
 from kqat.lowering.registry import WHOLE, register
@@ -17,7 +18,7 @@ from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast
 def _axis(op, rank: int) -> int:
     axis = 0 if op.axis is None else op.axis % rank
     if axis == 0:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{op.name!r} cannot be lowered. Received: axis={op.axis}, which includes the batch. "
             "Use another axis."
         )

@@ -6,6 +6,7 @@ Forward: the operation itself, on real values.
 import numpy as np
 from keras import layers
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call, output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
@@ -72,7 +73,7 @@ class Flatten(Reshape):
 
     def write(self, writer, step, x, shape, name):
         if step.op.data_format != "channels_last" and len(x.shape) > 3:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} cannot be lowered. Received: data_format={step.op.data_format!r}. "
                 "Use data_format='channels_last'."
             )
@@ -121,7 +122,7 @@ class Cropping(PassThrough):
 
     def write(self, writer, step, x, shape, name):
         if getattr(step.op, "data_format", None) == "channels_first":
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} cannot be lowered. Received: data_format='channels_first'. "
                 "Use data_format='channels_last'."
             )
@@ -172,7 +173,7 @@ def _range(part, size, name):
     if isinstance(part, slice) and (part.start or 0, part.stop, part.step or 1) == (0, None, 1):
         return None
     if size is None or not isinstance(part, (int, slice)):
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{name!r} cannot be lowered. Received: the subscript {part!r} on a dimension of size {size}. "
             "Use whole numbers and slices, and leave the batch whole."
         )

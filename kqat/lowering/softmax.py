@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import Grid
 from kqat.lowering.exponential import exp
 from kqat.lowering.requantize import to_levels
@@ -61,7 +62,7 @@ class Softmax:
 
     def _require_last(self, rank: int) -> None:
         if self.axis not in (-1, rank - 1, (-1,), (rank - 1,), [-1], [rank - 1]):
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"Softmax can only be lowered over the last axis. Received: axis={self.axis} for inputs of "
                 f"rank {rank}. Use axis=-1, with a Permute before it if need be."
             )

@@ -10,6 +10,7 @@ move a result across a half, and for all other functions, the table itself is wr
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.exponential import exp_pair
 from kqat.lowering.requantize import to_levels
@@ -214,7 +215,7 @@ class Gather:
 
     def _write_float(self, writer, x, name):
         if self.builtin is None:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"The activation {name!r} has no float operator. Received: a tensor without a grid. "
                 "Quantize the layer, or use another activation."
             )

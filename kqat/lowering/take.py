@@ -6,6 +6,7 @@ Forward: the operation itself, on real values.
 import keras
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Input
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
@@ -60,7 +61,7 @@ class _Gathering(PassThrough):
 
 def _axis(op, rank: int) -> int:
     if op.axis is None:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{op.name!r} cannot be lowered. Received: axis=None, which flattens the batch. Use an axis."
         )
     return op.axis % rank
@@ -73,7 +74,7 @@ class Take(_Gathering):
 
     def options(self, op, axis, x, shape):
         if axis == 0 and x.shape[0] is None:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{op.name!r} cannot be lowered. Received: axis=0, the batch. Use another axis."
             )
         return {"axis": axis}, shape
@@ -86,7 +87,7 @@ class TakeAlongAxis(_Gathering):
 
     def options(self, op, axis, x, shape):
         if axis != len(x.shape) - 1:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{op.name!r} cannot be lowered. Received: axis={op.axis}. Use the last axis, axis=-1."
             )
         return {"axis": axis, "batchDims": axis}, shape

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import Grid
 from kqat.lowering.arguments import operands, to_numpy
 from kqat.lowering.base import Input, Step
@@ -71,7 +72,7 @@ def broadcast(a, b) -> tuple[int | None, ...]:
 def fail_unless_two(step, terms) -> None:
     """Raises where an operation has other than two operands."""
     if len(terms) != 2:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"{step.op.name!r} is lowered for two operands. Received: {len(terms)} operands. "
             "Use a chain of layers with two inputs each."
         )

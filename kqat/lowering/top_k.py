@@ -7,6 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.shape import PassThrough, like
@@ -54,7 +55,7 @@ class TopKLowering(PassThrough):
         require_no_activation(step)
         (x,) = inputs
         if x.dtype == "int16":
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} has no kernel between int16 tensors. Received: 16 bits. Use 8 bits for it."
             )
         plain = x if x.dtype in ("float32", "int8", "int32", "int64") else None

@@ -3,6 +3,7 @@
 Forward: the operation itself, on real values.
 """
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
@@ -25,7 +26,7 @@ class Unstack(PassThrough):
         (x,) = inputs
         axis = step.op.axis % len(x.shape)
         if axis == 0:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"{step.op.name!r} cannot be lowered. Received: axis={step.op.axis}, the batch. "
                 "Use another axis."
             )

@@ -5,6 +5,7 @@ from functools import partial
 import keras
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX
 from kqat.lowering.base import Step
 from kqat.lowering.int16.border import is_wide, require_sums, write_wide
@@ -17,7 +18,7 @@ FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}
 def require_channels_last(op) -> None:
     """Raises where a layer is laid out channels first, which the file format does not know."""
     if getattr(op, "data_format", "channels_last") != "channels_last":
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"Layer {op.name!r} cannot be lowered. Received: data_format={op.data_format!r}. "
             "Use data_format='channels_last'."
         )
@@ -38,7 +39,7 @@ def fused_activation(step: Step) -> str:
         return step.activation
     if own in FUSED:
         return own
-    raise NotImplementedError(
+    raise UnsupportedError(
         f"Layer {step.op.name!r} cannot be written with its activation inside. Received: activation={own!r}. "
         "Use activation=None followed by an activation layer, or activation='relu' or 'relu6'."
     )

@@ -4,6 +4,7 @@ Below 2^24 every partial sum is exact. Sums that may grow larger are taken of tw
 `x = 256 * high + low`, and joined with a single rounding.
 """
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.formula import count
 
 EXACT = 2.0**24
@@ -21,10 +22,10 @@ def whole_sum(do, x, axes, bound: float):
         bound: No element, or no mean of nonnegative elements, is larger.
 
     Raises:
-        NotImplementedError: There are more elements.
+        UnsupportedError: There are more elements.
     """
     if count(x, axes) > LARGEST_COUNT:
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"There is no exact sum of so many values. Received: {count(x, axes)}. Use up to {LARGEST_COUNT}."
         )
     if bound * count(x, axes) < EXACT:

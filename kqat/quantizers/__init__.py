@@ -7,6 +7,7 @@ import inspect
 
 import keras
 
+from kqat.core import families
 from kqat.core.checks import nearest
 from kqat.quantizers.approx_sign import ApproxSign
 from kqat.quantizers.base import Quantizer
@@ -50,7 +51,9 @@ __all__ = [
     "auto_weight",
     "deserialize",
     "get",
+    "register",
     "serialize",
+    "takes",
 ]
 
 NAMES = {
@@ -70,6 +73,7 @@ NAMES = {
     "ste_tern": SteTern,
     "swish_sign": SwishSign,
 }
+_OWN = frozenset(NAMES)
 # Not to be had by name alone: the precision is for the user to say. Larq's files name the class.
 _CLASSES = {cls.__name__.lower(): cls for cls in (*NAMES.values(), NoOp)}
 # What Larq's configurations hold for every Keras layer, and kqat's quantizers do not take.
@@ -103,8 +107,66 @@ def get(identifier, **defaults) -> Quantizer | None:
             f"No quantizer can be made of this. Received: {identifier!r}. "
             f"Use a kqat.quantizers.Quantizer, its configuration, or one of {', '.join(sorted(NAMES))}."
         )
-    accepted = inspect.signature(identifier).parameters
-    return identifier(**{key: value for key, value in defaults.items() if key in accepted})
+    return identifier(**{key: value for key, value in defaults.items() if takes(identifier, key)})
+
+
+def takes(quantizer: str | type[Quantizer], argument: str) -> bool:
+    """Tells whether a quantizer, by name or class, has an argument."""
+    cls = _named(quantizer) if isinstance(quantizer, str) else quantizer
+    return argument in inspect.signature(cls).parameters
+
+
+def register(name: str):
+    """Returns a decorator that makes a quantizer class known by a name.
+
+    The name works wherever one is taken, as in `kernel_quantizer="..."`, and `quantize(quantizer="...")` uses
+    the class for what its `roles` say: of a class for weights only, activations are quantized as in the
+    family `"ema"`, of one for activations only, weights as in `"minmax"`.
+
+    Args:
+        name: The name.
+
+    Raises:
+        ValueError: The name is that of a quantizer of kqat's.
+        TypeError: The class is no `Quantizer`.
+
+    Threads: register before threads begin to quantize; all of them see it.
+
+    Example:
+        >>> import keras, kqat
+        >>> @kqat.quantizers.register("halved")
+        ... @keras.saving.register_keras_serializable("docs")
+        ... class Halved(kqat.quantizers.MinMax):
+        ...     def grid(self, x=None):
+        ...         grid = super().grid(x)
+        ...         return type(grid)(grid.scale * 0.5, grid.qmin, grid.qmax)
+        >>> type(kqat.quantizers.get("halved", bits=4)).__name__
+        'Halved'
+    """
+
+    def decorate(cls):
+        if not (inspect.isclass(cls) and issubclass(cls, Quantizer)):
+            raise TypeError(
+                f"Quantizers are classes derived from kqat.quantizers.Quantizer. Received: {cls!r}."
+            )
+        if name in _OWN or name == families.AUTO:
+            raise ValueError(f"The name is taken. Received: {name!r}, which is kqat's own. Use another one.")
+        NAMES[name] = cls
+        families.register(_family(name, cls))
+        return cls
+
+    return decorate
+
+
+def _family(name: str, cls: type[Quantizer]) -> families.Family:
+    weights = name if "weights" in cls.roles else "minmax"
+    activations = name if "activations" in cls.roles else "ema"
+    follows = NAMES[activations]
+    return families.Family(name, weights, activations, follows.finds_sign, follows.wide)
+
+
+for _name in ("lsq", "ema", "pact"):
+    families.register(_family(_name, NAMES[_name]))
 
 
 def serialize(quantizer: Quantizer | None) -> dict | None:

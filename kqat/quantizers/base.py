@@ -43,9 +43,12 @@ class Quantizer(keras.layers.Layer):
     lowest_bits = LOWEST_BITS
     highest_bits = HIGHEST_BITS
     lowest_bits_advice = ""
-    needs_calibration = (
-        False  # True where inference makes sense only after data, a range or weights were seen
-    )
+    # True where inference makes sense only after data, a range or weights were seen.
+    needs_calibration = False
+    # What `quantize(quantizer=...)` uses a registered class for: "weights", "activations" or both.
+    roles: tuple[str, ...] = ("weights", "activations")
+    finds_sign = False  # whether signed=None lets data decide how many levels lie below 0
+    wide = True  # whether a grid of 16 bits is one that the runtime's int16 kernels compute with
 
     def __init__(self, bits=8, axis=None, signed=None, narrow_range=False, **kwargs):
         super().__init__(dtype="float32", autocast=False, **kwargs)

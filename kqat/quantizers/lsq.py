@@ -44,6 +44,7 @@ class LSQ(Quantizer):
         Esser, McKinstry, Bablani, Appuswamy, Modha, "Learned Step Size Quantization", 2020.
     """
 
+    finds_sign = True
     needs_calibration = True
 
     def __init__(self, bits=4, axis=None, signed=None, narrow_range=False, **kwargs):

@@ -25,6 +25,7 @@ class MinMax(Quantizer):
         **kwargs: `name` and `trainable`.
     """
 
+    roles = ("weights",)
     lowest_bits = 2
     lowest_bits_advice = "For 1 bit use kqat.quantizers.Sign."
 

@@ -58,6 +58,8 @@ class MovingAverage(Quantizer):
         Integer-Arithmetic-Only Inference", 2018.
     """
 
+    roles = ("activations",)
+    finds_sign = True
     needs_calibration = True
 
     def __init__(self, bits=8, decay=0.99, signed=None, symmetric=False, **kwargs):

@@ -36,6 +36,8 @@ class PACT(Quantizer):
         Activation for Quantized Neural Networks", 2018.
     """
 
+    roles = ("activations",)
+    wide = False  # its grid leaves out the lowest value of int16
     needs_calibration = True
 
     def __init__(self, bits=4, signed=False, **kwargs):

@@ -1,5 +1,6 @@
 """Whether a plan, which may have been edited, fits a graph: modes, weights, quantizers, names, chains."""
 
+from kqat.core import families
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan
 from kqat.layers.registry import treatment_for
@@ -9,9 +10,6 @@ from kqat.transforms.insert import activation_quantizer, weight_quantizer
 from kqat.transforms.limits import obstacle
 from kqat.transforms.plan import Plan, kind_of
 from kqat.transforms.planning.fuse import find_chains
-
-_FOR_WEIGHTS = ("lsq", "minmax", "sign")
-_FOR_TENSORS = ("ema", "fixed", "lsq", "pact", "sign")
 
 
 def check_fits(plan: Plan, graph: Graph) -> None:
@@ -55,8 +53,9 @@ def _check_grids(layer: LayerPlan, field: str, taken: set[str]) -> None:
     """Checks the grid of the output, or those that inputs are read on."""
     grids = [layer.output] if field == "output" else layer.reads
     for grid in filter(None, grids):
-        if grid.quantizer not in _FOR_TENSORS or (grid.range is None) != (grid.quantizer != "fixed"):
-            remedy = f"Use one of {', '.join(_FOR_TENSORS)} as its quantizer, and a range with 'fixed' only."
+        known = (*families.for_activations(), "fixed")
+        if grid.quantizer not in known or (grid.range is None) != (grid.quantizer != "fixed"):
+            remedy = f"Use one of {', '.join(known)} as its quantizer, and a range with 'fixed' only."
             raise _refusal(layer, field, remedy)
         if not grid.name or "/" in grid.name or grid.name in taken:
             raise _refusal(layer, field, "Use a name without '/' that no layer has.")
@@ -84,8 +83,9 @@ def _check_weights(layer: LayerPlan, node: Node | None) -> None:
         wanted = f"an entry for each of {[*axes]}" if axes else "none, {}"
         raise _refusal(layer, "weights", f"Use {wanted}.")
     for name, weight in layer.weights.items():
-        if weight.quantizer not in _FOR_WEIGHTS or weight.axis != tuple(axes[name]):
-            remedy = f"Use one of {', '.join(_FOR_WEIGHTS)} with axis={[*axes[name]]} for {name!r}."
+        known = families.for_weights()
+        if weight.quantizer not in known or weight.axis != tuple(axes[name]):
+            remedy = f"Use one of {', '.join(known)} with axis={[*axes[name]]} for {name!r}."
             raise _refusal(layer, "weights", remedy)
         try:
             weight_quantizer(weight)

@@ -5,6 +5,7 @@ from operator import attrgetter
 import keras
 
 from kqat import quantizers
+from kqat.core import families
 from kqat.core.recursion import deep_recursion
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
 from kqat.layers.fake_quant import FakeQuant
@@ -201,9 +202,11 @@ def activation_quantizer(grid: TensorPlan):
         return quantizers.get("fixed", min=low, max=high, bits=grid.bits)
     # Above 8 bits the runtime wants a zero point of 0; the sign of an activation carries no scale.
     wide = grid.bits > 8
-    signed = True if wide and grid.quantizer == "lsq" else grid.signed
+    free = families.finds_sign(grid.quantizer) and not quantizers.takes(grid.quantizer, "symmetric")
     extra = {"symmetric": wide, "scaled": False}
-    return quantizers.get(grid.quantizer, bits=grid.bits, signed=signed, **extra)
+    return quantizers.get(
+        grid.quantizer, bits=grid.bits, signed=True if wide and free else grid.signed, **extra
+    )
 
 
 def _is_norm(op) -> bool:

@@ -4,6 +4,7 @@ import math
 
 import keras
 
+from kqat.core.errors import UnsupportedError
 from kqat.layers.registry import Treatment, treatment_for
 from kqat.lowering.contraction import contraction
 from kqat.lowering.einsum_dense import projection
@@ -110,7 +111,7 @@ def _no_projection(node: Node, graph: Graph) -> str | None:
     """Returns why an EinsumDense has no kernel."""
     try:
         projection(node.op, len(graph.specs[node.inputs[0]].shape))
-    except NotImplementedError:
+    except UnsupportedError:
         return f"no integer kernel for equation={node.op.equation!r}, bias_axes={node.op.bias_axes!r}"
     if None in graph.specs[node.inputs[0]].shape[1:]:
         return "no integer kernel for inputs of unknown size"
@@ -124,7 +125,7 @@ def _no_product(node: Node, graph: Graph) -> str | None:
         return "no integer kernel for products that are not of two activations"
     try:
         contraction(node.op, [graph.specs[tensor].shape for tensor in tensors])
-    except NotImplementedError:
+    except UnsupportedError:
         return "no integer kernel for products that are no batched matrix product"
     return None
 

@@ -1,13 +1,11 @@
 """Models of which nothing is quantized: said once by `quantize`, and remembered for `calibrate`."""
 
-from weakref import WeakKeyDictionary
-
 import keras
 
 from kqat.transforms.plan import Plan
 
 _SHOWN = 8
-_WHY: WeakKeyDictionary[keras.Model, str] = WeakKeyDictionary()
+_REMEMBERED = "_kqat_nothing"  # attribute of the model; no file keeps it
 
 
 def why_nothing(plan: Plan) -> str | None:
@@ -22,13 +20,14 @@ def why_nothing(plan: Plan) -> str | None:
 
 def note_nothing(model: keras.Model, why: str) -> None:
     """Remembers why nothing of a model is quantized, as long as it lives."""
-    _WHY[model] = why
+    setattr(model, _REMEMBERED, why)
 
 
 def nothing_to_calibrate(model: keras.Model) -> str:
     """Returns the message about a model without quantizers."""
-    if model in _WHY:
-        return f"Model '{model.name}' has nothing to calibrate, nothing of it is quantized: {_WHY[model]}."
+    why = getattr(model, _REMEMBERED, None)
+    if why is not None:
+        return f"Model '{model.name}' has nothing to calibrate, nothing of it is quantized: {why}."
     layers = [f"{layer.name} ({type(layer).__name__})" for layer in model.layers]
     layers = [layer for layer in layers if not layer.endswith("(InputLayer)")]
     return (

@@ -8,9 +8,10 @@ from typing import Any
 import keras
 
 from kqat.core.errors import PlanError
+from kqat.core.families import check_family
 from kqat.core.plan_json import entries, loads, read_layers, read_texts, text
 from kqat.core.rules import Subject, check_all_match, first_match, matches
-from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits, check_family
+from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits
 from kqat.core.table import Tabular, TextTable
 from kqat.transforms.collecting import is_concatenation
 

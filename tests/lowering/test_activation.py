@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kqat.errors import UnsupportedError
 from kqat.lowering.activation import fixed_output_grid, kernel_for
 from tests.lowering.harness import grid, samples
 from tests.lowering.parity import check, every_level, float_error, is_delegated, record
@@ -165,7 +166,7 @@ def test_unknown_function_is_refused():
     def swirl(x):
         return ops.sin(x) * x
 
-    with pytest.raises(NotImplementedError, match="no integer kernel"):
+    with pytest.raises(UnsupportedError, match="no integer kernel"):
         kernel_for(layers.Activation(swirl))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kqat.errors import UnsupportedError
 from kqat.lowering.base import Input, Step
 from kqat.lowering.contraction import contraction
 from kqat.lowering.registry import lowering_for
@@ -123,17 +124,17 @@ def test_what_is_no_batched_product_is_refused(subscripts):
     op = einsum("bi,bi->b")
     op.subscripts = subscripts
     shapes = [(None, *[2] * (len(part) - 1)) for part in subscripts.split("->")[0].split(",")]
-    with pytest.raises(NotImplementedError, match="no batched matrix product"):
+    with pytest.raises(UnsupportedError, match="no batched matrix product"):
         contraction(op, shapes)
 
 
 def test_unequal_stacks_are_refused():
     step = Step(MATMUL, sides(8, (True, True)), grid(8, 1.0), args=PAIR)
-    with pytest.raises(NotImplementedError, match="without broadcasting"):
+    with pytest.raises(UnsupportedError, match="without broadcasting"):
         write(lowering_for(MATMUL), step, (None, 2, 3, 4), (None, 1, 4, 3))
 
 
 def test_normalized_dot_is_refused():
     step = Step(layers.Dot(1, normalize=True), sides(8, (True, True)), grid(8, 1.0), args=TABLE)
-    with pytest.raises(NotImplementedError, match="normalize=False"):
+    with pytest.raises(UnsupportedError, match="normalize=False"):
         write(lowering_for(step.op), step, (None, 4), (None, 4))

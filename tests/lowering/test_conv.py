@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.errors import UnsupportedError
 from kqat.lowering.base import Step, Weights
 from kqat.lowering.conv import Conv
 from kqat.lowering.registry import lowering_for
@@ -186,13 +187,13 @@ def test_float_form_in_one_dimension(rng):
 
 def test_float_form_refuses_activations_it_cannot_write():
     layer = harness.built(keras.layers.Conv2D(6, 3, activation="tanh"), (None, *SHAPE[1:]))
-    with pytest.raises(NotImplementedError, match="Received: activation='tanh'"):
+    with pytest.raises(UnsupportedError, match="Received: activation='tanh'"):
         harness.write(LOWERING, harness.float_step(layer), (None, *SHAPE[1:]))
 
 
 def test_channels_first_is_refused():
     layer = harness.built(keras.layers.Conv2D(6, 3, data_format="channels_first"), (None, 4, 7, 8))
-    with pytest.raises(NotImplementedError, match="Use data_format='channels_last'"):
+    with pytest.raises(UnsupportedError, match="Use data_format='channels_last'"):
         harness.write(LOWERING, harness.float_step(layer), (None, 4, 7, 8))
 
 

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from kqat.errors import UnsupportedError
 from kqat.lowering.base import Step
 from kqat.lowering.conv_transpose import ConvTranspose
 from tests.few import few_on_jax
@@ -66,7 +67,7 @@ def test_output_padding(rng):
 )
 def test_what_the_file_cannot_say_is_refused(rng, arguments, message):
     layer = harness.built(keras.layers.Conv2DTranspose(4, 2, **arguments), (None, *SHAPE[1:]))
-    with pytest.raises(NotImplementedError, match=message):
+    with pytest.raises(UnsupportedError, match=message):
         harness.write(LOWERING, harness.float_step(layer), (None, *SHAPE[1:]))
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kqat.errors import UnsupportedError
 from kqat.layers.fake_quant import FakeQuant  # noqa: F401 - registers every lowering
 from kqat.lowering.base import Step
 from kqat.lowering.einsum_dense import projection
@@ -96,5 +97,5 @@ def test_float(equation):
 )
 def test_what_is_no_dense_layer_is_refused(equation, shape, output, bias):
     layer = built(layers.EinsumDense(equation, output, bias_axes=bias), (None, *shape))
-    with pytest.raises(NotImplementedError, match="Received: .*Use "):
+    with pytest.raises(UnsupportedError, match="Received: .*Use "):
         projection(layer, len(shape) + 1)

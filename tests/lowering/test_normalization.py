@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from kqat.core.grid import Grid
+from kqat.errors import UnsupportedError
 from kqat.lowering import whole_sums
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
@@ -143,5 +144,5 @@ def test_sums_pass_the_limit_of_exact_numbers():
 def test_there_is_no_activation_inside(case):
     layer, shape = layer_of(case)
     step = Step(layer, (grid(),), grid(), "relu6", args=(Input(0),))
-    with pytest.raises(NotImplementedError, match="cannot carry an activation"):
+    with pytest.raises(UnsupportedError, match="cannot carry an activation"):
         harness.keras_levels(lowering_for(layer), step, np.zeros(shape, np.float32))

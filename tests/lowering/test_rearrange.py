@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from kqat.errors import UnsupportedError
 from kqat.lowering.registry import lowering_for
 from tests.lowering import harness
 from tests.lowering.harness import grid, samples
@@ -46,5 +47,5 @@ def test_stack(axis):
 def test_unequal_repeats_are_refused():
     op, args, kwargs = record(lambda x: ops.repeat(x, [1, 2], axis=1), (None, 2))
     step = harness.replace(harness.float_step(op), args=args, kwargs=kwargs)
-    with pytest.raises(NotImplementedError, match="Use one number of repeats"):
+    with pytest.raises(UnsupportedError, match="Use one number of repeats"):
         harness.write(lowering_for(op), step, (None, 2))

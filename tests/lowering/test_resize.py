@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kqat.errors import UnsupportedError
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
 from tests.few import few_on_jax
@@ -60,5 +61,5 @@ def test_operation():
 @pytest.mark.parametrize("options", [{"interpolation": "bicubic"}, {"antialias": True}])
 def test_other_methods_are_refused(options):
     layer = layers.Resizing(4, 4, **options)
-    with pytest.raises(NotImplementedError, match="cannot be lowered"):
+    with pytest.raises(UnsupportedError, match="cannot be lowered"):
         write(lowering_for(layer), Step(layer, (grid(),), grid()), (None, *SHAPE[1:]))

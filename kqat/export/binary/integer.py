@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.export.binary.operators import Bits, Filters, write_convolution
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, geometry
 from kqat.export.binary.tail import Comparison
@@ -69,11 +70,11 @@ def write_levels(writer, step: Step, layer: BinaryLayer, bits: Bits, name: str):
     """Writes a binary convolution whose result lies on the 8-bit grid of its step.
 
     Raises:
-        NotImplementedError: The kernel cannot clamp at 6 inside of the grid.
+        UnsupportedError: The kernel cannot clamp at 6 inside of the grid.
     """
     _, top = (float(np.asarray(bound)) for bound in bounds(step.output, step.activation))
     if top < float(step.output.qmax):
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"A binary convolution clamps at the ends of its grid only. Received: activation="
             f"{step.activation!r} and a range beyond 6. Use activation='relu', or calibrate again."
         )

@@ -13,9 +13,10 @@ from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
 from kqat.export.writing.plan import Plan
 
+Check = Callable[[Opened, Plan], None]
 # Each takes the opened file and the plan, and raises an ExportError that names the layer. The first one
 # makes sure that the others can go through the operators of both side by side.
-CHECKS: tuple[Callable[[Opened, Plan], None], ...] = (
+CHECKS: list[Check] = [
     check_operators,
     check_tensors,
     check_ends,
@@ -24,7 +25,20 @@ CHECKS: tuple[Callable[[Opened, Plan], None], ...] = (
     check_biases,
     check_floats,
     check_versions,
-)
+]
+
+
+def register(check: Check) -> Check:
+    """Adds a check of your own to those that every exported file passes; returns it, so it is a decorator.
+
+    Args:
+        check: Function of the opened file, an `Opened`, and the record of what was to be written, a `Plan`:
+            operators and tensors side by side. It raises `kqat.errors.ExportError` where the file is bad.
+
+    Threads: register before threads begin to export; all of them see it.
+    """
+    CHECKS.append(check)
+    return check
 
 
 def check_export(content: bytes, plan: Plan) -> tuple[Opened, list[str]]:

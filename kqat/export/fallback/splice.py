@@ -3,7 +3,7 @@
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from kqat.core.errors import ExportError
+from kqat.core.errors import ExportError, UnsupportedError
 from kqat.export.fallback.island import Island
 from kqat.export.writing.writer import Ref, Writer
 
@@ -95,11 +95,11 @@ class _Copy:
         sizes = [] if tensor.shape is None else [int(size) for size in tensor.shape]
         if data is not None and len(data):
             if kind not in _ARRAYS:
-                raise NotImplementedError(f"The converter made a constant of type {kind}.")
+                raise UnsupportedError(f"The converter made a constant of type {kind}.")
             array = np.frombuffer(bytes(bytearray(data)), kind).reshape(sizes)
             return self.writer.constant(name, array)
         if tensor.quantization is not None and tensor.quantization.scale is not None:
-            raise NotImplementedError("The converter made a quantized tensor.")
+            raise UnsupportedError("The converter made a quantized tensor.")
         free = tensor.shapeSignature if tensor.shapeSignature is not None else sizes
         shape = [None if size < 0 else int(size) for size in free]
         if None not in shape[1:]:

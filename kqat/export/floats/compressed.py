@@ -13,6 +13,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.checks import check_bits
 from kqat.core.errors import ExportError
+from kqat.core.note import Note
 from kqat.core.version import __version__
 from kqat.export.checks import check_file
 from kqat.export.floats.blocks import Block, Rounding, float_clone, read_blocks
@@ -133,7 +134,7 @@ class Emitter:
         self.bits, self.choose = bits, choose
         self.refs: dict[Tensor, Ref] = {}
         self.lines: dict[str, LayerLine] = {}
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
 
     def run(self) -> bytes:
         """Returns the file."""
@@ -164,7 +165,8 @@ class Emitter:
         if block.weight_axes is not None:
             op, weights = self._weights(block)
         elif getattr(op, "weights", None) and not isinstance(op, keras.layers.BatchNormalization):
-            self._note(f"{block.name}: float weights ({type(op).__name__} has no integer form here)")
+            why = f"float weights ({type(op).__name__} has no integer form here)"
+            self._note(Note.of(block.name, why, "float"))
             _require_unquantized(block)
         nothing = (None,) * len(block.inputs)
         step = Step(op, nothing, None, block.activation, weights, block.args, block.kwargs)
@@ -188,19 +190,20 @@ class Emitter:
         form = self.choose(block.op, width)
         kind = type(block.op).__name__
         self.lines[block.name] = LayerLine(block.name, kind, bits, None, levels.size)
-        self._note(f"{block.name}: {form.note}")
+        self._note(Note.of(block.name, form.note, "weights"))
         if block.quantizer is not None and block.quantizer.bits > HIGHEST_BITS:
-            self._note(f"{block.name}: trained on {block.quantizer.bits} bits, rounded to {bits}")
+            why = f"trained on {block.quantizer.bits} bits, rounded to {bits}"
+            self._note(Note.of(block.name, why, "weights"))
         return clone, StoredWeights(levels, steps, None, bits, form)
 
-    def _note(self, note: str) -> None:
+    def _note(self, note: Note) -> None:
         if note not in self.notes:
             self.notes.append(note)
 
     def _note_left_out(self) -> None:
         count = sum(isinstance(block, Rounding) for block in self.blocks)
         if count:
-            self._note(f"activations stay float: {count} activation quantizers left out")
+            self._note(Note(f"activations stay float: {count} activation quantizers left out"))
 
 
 def _require_unquantized(block: Block) -> None:

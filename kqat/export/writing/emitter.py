@@ -4,8 +4,9 @@ from typing import Any
 
 import keras
 
-from kqat.core.errors import ExportError
+from kqat.core.errors import ExportError, UnsupportedError
 from kqat.core.finite import is_finite
+from kqat.core.note import Note
 from kqat.core.version import __version__
 from kqat.export.fallback.islands import Islands
 from kqat.export.writing.arrays import to_numpy_grid, to_numpy_step
@@ -56,7 +57,7 @@ class Emitter:
         self.refs: dict[Tensor, Ref] = {}
         self.floats: dict[int, Ref] = {}
         self.lines: list = []
-        self.notes: list[str] = []
+        self.notes: list[Note] = []
 
     def run(self, model) -> bytes:
         """Returns the file."""
@@ -82,7 +83,7 @@ class Emitter:
         if self.io != "float32":
             grid, reader, reason = common_grid(self.readers[tensor])
             if grid is None:
-                self.notes.append(f"input '{name}' stays {spec.dtype}: {reason}")
+                self.notes.append(Note(f"input '{name}' stays {spec.dtype}: {reason}", name, "type"))
         with self.writer.owned(INTEGER, name):
             port, self.refs[tensor] = write_graph_input(self.writer, name, spec, grid, self.io, reader)
         return port
@@ -93,7 +94,8 @@ class Emitter:
             return self._float(ref)
         with self.writer.owned(INTEGER, ref.name):
             port, note = write_graph_output(self.writer, ref, self.io)
-        self.notes += [n + "; its parts are on several" if tensor in self.joined else n for n in note]
+        parts = "; its parts are on several" if tensor in self.joined else ""
+        self.notes += [Note(n + parts, ref.name, "type") for n in note]
         return port
 
     def _emit(self, node: Node) -> None:
@@ -159,7 +161,8 @@ class Emitter:
     def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref | list[Ref]:
         known = set(self.writer.widths)
         if isinstance(layer.lowering, FloatBody):
-            self.notes.append(f"{layer.name}: float between exact borders, {layer.lowering.reason}")
+            why = f"float between exact borders, {layer.lowering.reason}"
+            self.notes.append(Note.of(layer.name, why, "float kernel"))
             if layer.lowering.reads_values(layer.operation):
                 inputs = [self._float(ref) for ref in inputs]
         with self.writer.owned(INTEGER, layer.name):
@@ -179,7 +182,8 @@ class Emitter:
         if getattr(layer, "pads_itself", False):
             with self.writer.owned(FLOAT, layer.name):
                 x = write_padding(self.writer, x, layer)
-        self.notes.append(f"{layer.name}: quantized values, float kernel (a manual layer has no output grid)")
+        why = "quantized values, float kernel (a manual layer has no output grid)"
+        self.notes.append(Note.of(layer.name, why, "manual"))
         plain = Node(float_layer(layer), node.path, node.args, node.kwargs, node.outputs)
         x = self._emit_float(plain, [x], *places(node))
         if layer.activation_quantizer is None:
@@ -229,7 +233,7 @@ class Emitter:
             try:
                 with self.writer.owned(INTEGER, node.op.name):
                     return self._lowering(node.op, step).emit(self.writer, step, inputs, self._name(node))
-            except NotImplementedError:
+            except UnsupportedError:
                 if self.islands is None:
                     raise
         moved = self._emit_island(node, [self._float(ref) for ref in inputs], step.args, step.kwargs)
@@ -247,7 +251,7 @@ class Emitter:
         if node not in self.islands:
             try:
                 return self._write_float(node, inputs, args, kwargs)
-            except NotImplementedError:  # what it has appended so far goes with the whole first pass
+            except UnsupportedError:  # what it has appended so far goes with the whole first pass
                 pass
         return self._emit_island(node, inputs, args, kwargs)
 
@@ -258,8 +262,8 @@ class Emitter:
 
     def _note_float(self, node: Node) -> None:
         name, joins = node.op.name, node.path in self.collecting
-        if name not in {note.split(":")[0] for note in self.notes}:
-            self.notes.append(f"{name}: float" + f", {REASON}" * joins)
+        if name not in {note.layer for note in self.notes}:
+            self.notes.append(Note.of(name, "float" + f", {REASON}" * joins, "float"))
         self.joined.update(node.outputs if joins or self.joined & {*node.inputs} else ())
 
     def _write_float(self, node: Node, inputs: list[Ref], args, kwargs):
@@ -287,11 +291,11 @@ class Emitter:
         on_grid = any(grid is not None for grid in step.inputs)
         if lowering is None or (lowering.needs_grids and not on_grid):
             kind = ("int16" if is_wide(step) else "int8") if on_grid else "float"
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"There is no kernel between {kind} tensors. Received: {type(op).__name__}."
             )
         if step.kwargs.get("mask") is not None and not lowering.reads_masks:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 f"There is no masked kernel. Received: {type(op).__name__} {op.name!r} with a mask. Use it "
                 "without one."
             )

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.core.errors import UnsupportedError
 from kqat.export.writing.arrays import to_numpy_grid
 from kqat.lowering.border import write_dequantize, write_quantize
 from kqat.ops.arrays import as_numpy
@@ -55,7 +56,7 @@ def write_rounding(writer, x, quantizer, name: str):
     """Writes the rounding of a float tensor by a quantizer; float again.
 
     Raises:
-        NotImplementedError: The quantizer neither rounds to a grid nor is one step.
+        UnsupportedError: The quantizer neither rounds to a grid nor is one step.
     """
     step = step_function(quantizer, x.shape)
     if step is not None:
@@ -64,7 +65,7 @@ def write_rounding(writer, x, quantizer, name: str):
     levels = np.clip(np.rint(_PROBES * (np.float32(1) / grid.scale)), grid.qmin, grid.qmax)
     rounded = as_numpy(quantizer(keras.ops.convert_to_tensor(_PROBES), training=False))
     if not np.array_equal(levels.astype(np.float32) * grid.scale, rounded):
-        raise NotImplementedError(
+        raise UnsupportedError(
             f"The quantizer '{name}' has no form in a file. Received: {type(quantizer).__name__}. Use one "
             "that rounds to a grid, such as 'ema', or a sign, such as 'ste_sign'."
         )

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kqat.core.note import Note
 from kqat.lowering.base import Weights
 from kqat.lowering.signs import are_signs
 
@@ -43,7 +44,7 @@ class Report:
     bytes: int
     operators: dict[str, int]
     layers: tuple[LayerLine, ...]
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"{self.bytes} bytes; " + ", ".join(f"{k} x{v}" for k, v in sorted(self.operators.items()))]

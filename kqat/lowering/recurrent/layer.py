@@ -6,6 +6,7 @@ Written step by step. The arithmetic is float, and yet every bit is known: see `
 import keras
 from keras import layers
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import bind
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody
@@ -67,7 +68,7 @@ class _Recurrence(FloatBody):
 
     def write_body(self, writer, step, inputs, name):
         if step.weights is None:
-            raise NotImplementedError(
+            raise UnsupportedError(
                 "A recurrent layer is written between quantized tensors only. Received: one in float. "
                 "Quantize it, or use fallback='converter'."
             )

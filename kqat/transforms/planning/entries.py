@@ -1,5 +1,6 @@
 """Writes what is decided as a plan: an entry for each layer, a grid for each group and its readers."""
 
+from kqat.core import families
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
 from kqat.layers.activations import fused_activation
 from kqat.layers.registry import treatment_for
@@ -11,8 +12,6 @@ from kqat.transforms.plan import Plan, kind_of
 from kqat.transforms.planning.draft import Draft
 from kqat.transforms.signs import REPLACED
 from kqat.transforms.whole import is_real
-
-WEIGHT_FAMILY = {"ema": "minmax", "pact": "minmax"}  # others are for weights too
 
 
 def plan_of(draft: Draft) -> Plan:
@@ -83,8 +82,7 @@ class _Entries:
 
     def _weights(self, node: Node) -> dict[str, WeightPlan]:
         bits = self._weight_bits(node)
-        family = quantizer_name(self._family(node), bits)
-        name, treatment = WEIGHT_FAMILY.get(family, family), treatment_for(node.op)
+        name, treatment = families.weight_quantizer_name(self._family(node), bits), treatment_for(node.op)
         axes = {} if treatment is None else treatment.weights
         return {key: WeightPlan(bits, name, axis) for key, axis in axes.items()}
 
@@ -127,8 +125,8 @@ class _Entries:
 
     def _grid(self, group: Tensor, family: str, bits: int, name: str) -> TensorPlan:
         positive = all(t in self.draft.nonnegative for t in self.draft.members[group])
-        quantizer = quantizer_name(family, bits)
-        signed = False if positive else (None if quantizer in ("ema", "lsq") else True)
+        quantizer = families.activation_quantizer_name(family, bits)
+        signed = False if positive else (None if families.finds_sign(quantizer) else True)
         return TensorPlan(bits, quantizer, signed, name)
 
     def _fixed_range(self, group: Tensor):
@@ -144,12 +142,3 @@ class _Entries:
             taken = {*self.graph.names.values(), *self.graph.input_names.values(), *self.grid_names.values()}
             self.grid_names[group, reader] = unused(name, taken)
         return self.grid_names[group, reader]
-
-
-def quantizer_name(family: str, bits: int) -> str:
-    """Returns the name of the quantizer of a family, at a width."""
-    if bits == 1:
-        return "sign"
-    if family == "auto":
-        return "ema" if bits >= 8 else "lsq"
-    return family

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 import kqat.lowering.families  # noqa: F401 - registers every lowering
+from kqat.errors import UnsupportedError
 from kqat.lowering.base import Step
 from kqat.lowering.recurrent.layer import obstacle
 from kqat.lowering.registry import lowering_for
@@ -125,7 +126,7 @@ def test_obstacles(make, reason):
 
 def test_no_form_without_grids():
     layer = layers.LSTM(4)
-    with pytest.raises(NotImplementedError, match="fallback='converter'"):
+    with pytest.raises(UnsupportedError, match="fallback='converter'"):
         lowering_for(layer).write_body(None, Step(layer, (None,), None), (), "y")
 
 
