@@ -77,7 +77,8 @@ def text(value: Any, where: str) -> str:
 
 
 def _layer(data: Any, where: str) -> LayerPlan:
-    return _made(LayerPlan, data, where, {"weights": _weights, "output": _optional(_tensor), "reads": _reads})
+    parts = {"weights": _weights, "output": _optional(_tensor), "reads": _reads, "inputs": _names}
+    return _made(LayerPlan, data, where, parts)
 
 
 def _weights(data: Any, where: str) -> dict[str, WeightPlan]:
@@ -88,6 +89,11 @@ def _weights(data: Any, where: str) -> dict[str, WeightPlan]:
 
 def _reads(data: Any, where: str) -> tuple[TensorPlan | None, ...]:
     read = _optional(_tensor)
+    return tuple(read(one, f"{where}.{i}") for i, one in enumerate(_list(data, where)))
+
+
+def _names(data: Any, where: str) -> tuple[str | None, ...]:
+    read = _optional(text)
     return tuple(read(one, f"{where}.{i}") for i, one in enumerate(_list(data, where)))
 
 

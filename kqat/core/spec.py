@@ -142,6 +142,7 @@ class LayerPlan:
         output: Treatment of the output.
         reads: For each input the grid that the layer reads it on, where that is not the one it is stored on;
             `None` where it is. Empty if there is no such input.
+        inputs: Names of the grids that the inputs are stored on, `None` for one in float.
         activation_replaced: Whether the layer's activation is left out for the signs that are made behind it.
         cause: Why the mode is `"float"`: `"excluded"`, `"idle"` (nothing around it is quantized), `"whole"`
             (it computes with whole numbers or truth values), `"collects"` (it only joins results) or
@@ -163,6 +164,7 @@ class LayerPlan:
     weights: dict[str, WeightPlan] = field(default_factory=dict)
     output: TensorPlan | None = None
     reads: tuple[TensorPlan | None, ...] = ()
+    inputs: tuple[str | None, ...] = ()
     activation_replaced: bool = False
     cause: str = ""
     file: str = ""

@@ -2,13 +2,15 @@
 
 import json
 import re
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import keras
 
 from kqat.core.errors import PlanError
 from kqat.core.families import check_family
+from kqat.core.plan_bits import with_widths
 from kqat.core.plan_json import entries, loads, read_layers, read_texts, text
 from kqat.core.rules import Subject, check_all_match, first_match, matches
 from kqat.core.spec import Bits, LayerPlan, Pattern, Rule, TensorPlan, check_bits
@@ -53,6 +55,47 @@ class Plan(Tabular):
     def float_layers(self) -> list[LayerPlan]:
         """Layers that stay in float."""
         return [layer for layer in self.layers if layer.mode == "float"]
+
+    @property
+    def groups(self) -> dict[str, tuple[str, ...]]:
+        """By the name of each grid, the layers and inputs whose outputs lie on it: they share its range."""
+        found: dict[str, tuple[str, ...]] = {}
+        for layer in self:
+            if layer.output is not None:
+                found[layer.output.name] = (*found.get(layer.output.name, ()), layer.path)
+        return found
+
+    def with_bits(
+        self, match: str | Sequence[str], weights: int | None = None, inputs: int | None = None
+    ) -> "Plan":
+        """Returns the plan with other widths for some of the layers with weights.
+
+        What is stored keeps its width: a layer that is to read fewer bits has its input requantized.
+
+        Args:
+            match: Name, path or glob, or a list of them, as in `exclude`.
+            weights: Width of the weights; `None` leaves it.
+            inputs: Width at which the layers read their inputs; `None` leaves it.
+
+        Raises:
+            UnmatchedPatternError: A pattern names no quantized layer with weights.
+            PlanError: A width is out of range, or an input is stored with fewer bits.
+
+        Example:
+            >>> import keras, kqat
+            >>> layers = [keras.Input((8,)), keras.layers.Dense(4, name="a"), keras.layers.Dense(2)]
+            >>> net = keras.Sequential(layers)
+            >>> plan = kqat.plan(net).with_bits("a", weights=4, inputs=4)
+            >>> plan["a"].weights["kernel"].bits, plan["a"].reads[0].bits
+            (4, 4)
+        """
+        patterns: list[Pattern] = [match] if isinstance(match, str) else list(match)
+        subjects = [
+            Subject(layer.path, layer) for layer in self if layer.mode == "quantized" and layer.weights
+        ]
+        check_all_match(patterns, subjects, "match")
+        chosen = {s.path for s in subjects if any(matches(pattern, s) for pattern in patterns)}
+        return replace(self, layers=with_widths(self.layers, chosen, weights, inputs))
 
     def to_json(self, indent: int | None = 2) -> str:
         """Returns the plan as JSON text."""

@@ -2,12 +2,14 @@
 
 import json
 
+import keras
 import pytest
 from keras import layers as kl
 
 import kqat
-from kqat.core.errors import PlanError
+from kqat.core.errors import PlanError, UnmatchedPatternError
 from kqat.transforms.plan import Plan
+from tests.exactness import images
 from tests.transforms import zoo
 
 NAMES = ["MyNet", "subclassed, nested", "dict inputs, dict outputs", "embedding", "operations"]
@@ -57,6 +59,60 @@ def test_edited_widths_are_respected():
     assert q.get_layer("a").weight_quantizers["kernel"].bits == 3
     assert q.get_layer("a_quant").quantizer.bits == 5
     assert q.get_layer("c").weight_quantizers["kernel"].bits == 8
+
+
+def test_groups_name_the_layers_that_share_a_grid():
+    x = keras.Input((6,), name="x")
+    one, other = kl.Dense(3, name="one")(x), kl.Dense(3, name="other")(x)
+    joined = kl.Dense(2, name="end")(kl.Concatenate(name="join")([one, other]))
+    groups = kqat.plan(keras.Model(x, joined)).groups
+    assert groups == {"x_quant": ("x",), "one_quant": ("one", "other"), "end_quant": ("end",)}
+
+
+def test_other_widths_for_some_layers():
+    x = keras.Input((6, 6, 4), name="x")
+    y = kl.Conv2D(8, 3, padding="same", name="stem")(x)
+    one, other = (kl.Conv2D(8, 3, padding="same", name=name)(y) for name in ("one", "other"))
+    model = keras.Model(x, kl.Conv2D(2, 1, name="head")(kl.Add(name="sum")([one, other])))
+    plan = kqat.plan(model)
+    mixed = plan.with_bits(["one", "oth*"], weights=4, inputs=2).with_bits("head", weights=1)
+    assert [mixed[name].weights["kernel"].bits for name in ("stem", "one", "other", "head")] == [8, 4, 4, 1]
+    assert [mixed[name].weights["kernel"].quantizer for name in ("stem", "one", "head")] == [
+        "minmax",
+        "lsq",
+        "sign",
+    ]
+    assert mixed["one"].reads == mixed["other"].reads  # one requantization for both
+    assert [grid.bits for grid in mixed["one"].reads] == [2]
+    assert mixed["stem"] == plan["stem"]
+    assert (
+        plan.with_bits("one", inputs=4).with_bits("other", inputs=4)["other"].reads[0].name
+        == "one_input_quant"
+    )
+    assert mixed.with_bits(["one", "other"], weights=8, inputs=8).with_bits("head", weights=8) == plan
+    data = images(16, 6, 6, 4)
+    q = kqat.calibrate(kqat.quantize(model, recipe=kqat.Plan.from_json(mixed.to_json())), data, verbose=0)
+    assert kqat.verify(q, kqat.export_tflite(q), data).exact
+    layers = {line.name: line.weight_bits for line in kqat.export_tflite(q).report.layers}
+    assert (layers["one"], layers["head"]) == (4, 1)
+
+
+def test_other_widths_that_cannot_be():
+    plan = kqat.plan(tower(), 4, boundary_bits=4, stream_bits=4)
+    name = next(layer.name for layer in plan if layer.weights)
+    with pytest.raises(UnmatchedPatternError, match="Received: 'none'"):
+        plan.with_bits("none", weights=4)
+    with pytest.raises(PlanError, match="Received: inputs=8 for a tensor of 4 bits"):
+        plan.with_bits(name, inputs=8)
+    with pytest.raises(PlanError, match="Received: weights=17"):
+        plan.with_bits(name, weights=17)
+    data = json.loads(plan.to_json())
+    for layer in data["layers"]:
+        del layer["inputs"]
+    old = Plan.from_data(data)
+    with pytest.raises(PlanError, match="without 'inputs'"):
+        old.with_bits(name, inputs=2)
+    assert plan.with_bits(name, weights=9)[name].file == "nothing"
 
 
 def test_layer_edited_to_float():

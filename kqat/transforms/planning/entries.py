@@ -52,6 +52,7 @@ class _Entries:
             weights=self._weights(node),
             output=self._output(node),
             reads=self._reads(node),
+            inputs=tuple(self._stored_name(tensor) for tensor in self.draft.values(node)),
             activation_replaced=replaced,
         )
 
@@ -109,6 +110,10 @@ class _Entries:
         if fixed and bits == 8:
             return TensorPlan(8, "fixed", fixed[0] < 0, name, fixed)
         return self._grid(group, self._family(node), bits, name)
+
+    def _stored_name(self, tensor: Tensor) -> str | None:
+        """Returns the name of the grid that an input is stored on: who makes it has named it before."""
+        return self.grid_names.get((self.draft.groups.find(tensor), None))
 
     def _reads(self, node: Node) -> tuple[TensorPlan | None, ...]:
         """Returns the grids that a layer reads its inputs on where those are stored on others."""
