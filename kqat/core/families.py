@@ -49,7 +49,7 @@ def check_family(name: str) -> str:
     Raises:
         PlanError: Anything else.
     """
-    if name != AUTO and name not in _FAMILIES:
+    if not isinstance(name, str) or (name != AUTO and name not in _FAMILIES):
         known = nearest(str(name), names())
         raise PlanError(f"Unknown quantizer family. Received: quantizer={name!r}. Use one of {known}.")
     return name
