@@ -3,7 +3,6 @@
 Threads: may call a built layer in inference; training and calibration change it, so one thread at a time.
 """
 
-from kqat.layers import treatments  # noqa: F401  (registers Keras's own layers)
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quant import (
     QuantConv1D,

@@ -9,11 +9,10 @@ from typing import Any
 import keras
 
 from kqat.core.errors import PlanError
-from kqat.layers import registry
-from kqat.layers.registry import Treatment
 from kqat.lowering import registry as lowerings
 from kqat.lowering.base import Lowering
 from kqat.lowering.inherited import computes_own
+from kqat.lowering.treatment import Treatment, treat
 
 OUTPUTS = ("quantize", "same", "float")
 
@@ -64,7 +63,7 @@ def register(
         return partial(register, weights=weights, output=output, lowering=lowering)
     _check(layer, weights, output)
     axes = _axes(weights)
-    registry.register(layer, treatment=lambda op: _treatment(op, axes, output))
+    treat(layer, treatment=lambda op: _treatment(op, axes, output))
     if lowering is not None:
         lowerings.register(layer)(_factory(lowering))
     return layer

@@ -6,21 +6,21 @@ import keras
 from keras import ops
 
 from kqat import quantizers
-from kqat.layers.activations import clamp_of
 from kqat.layers.batchnorm import normalize
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
-from kqat.layers.registry import is_a
 from kqat.layers.rehearsal import Rehearsal, first_output, frozen_flag
 from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
 from kqat.layers.template import Placement, plain_template, shape_to_build
 from kqat.layers.wiring import Grids
 from kqat.lowering.accumulator import exact_forward
+from kqat.lowering.activation_names import clamp_of
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.registry import lowering_for, needed_grids, prepare
+from kqat.lowering.treatment import is_a
 
 
 @keras.saving.register_keras_serializable(package="kqat")

@@ -3,6 +3,9 @@
 import keras
 from keras import ops
 
+from kqat.lowering.registry import register
+from kqat.lowering.shifted_prelu import ShiftedPReLU
+
 
 @keras.saving.register_keras_serializable(package="kqat")
 class RPReLU(keras.layers.Layer):
@@ -45,3 +48,6 @@ class RPReLU(keras.layers.Layer):
         """Returns the configuration."""
         config = {"slope_initializer": keras.initializers.serialize(self.slope_initializer)}
         return {**super().get_config(), **config}
+
+
+register(RPReLU)(ShiftedPReLU)

@@ -11,8 +11,8 @@ import keras
 
 from kqat.core.errors import SimulationWarning
 from kqat.keras_private import call_of, maker_of
-from kqat.layers.registry import treatment_for
-from kqat.layers.treatments.shape import MAX_POOLING
+from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.treatment import treatment_for
 
 
 class Grids:

@@ -7,6 +7,7 @@ from keras import layers
 from kqat.core.errors import UnsupportedError
 from kqat.core.grid import Grid
 from kqat.lowering.activation_formula import ActivationFormula, axes_of, curve_name, has_formula
+from kqat.lowering.activation_names import activation_name
 from kqat.lowering.base import Lowering
 from kqat.lowering.gates import HardSigmoid, Sigmoid, hard_swish, silu
 from kqat.lowering.rectifier import LeakyRelu, Linear, PRelu, Relu
@@ -14,6 +15,15 @@ from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.softmax import PROBABILITY, Softmax
 from kqat.lowering.table import SIGNED_UNIT, AwayTable, Gather, Table, elu, gelu, gelu_tanh, tanh
+from kqat.lowering.treatment import (
+    ARITHMETIC,
+    NONNEGATIVE,
+    PASSTHROUGH,
+    SIGMOID_RANGE,
+    TANH_RANGE,
+    Treatment,
+    treat,
+)
 from kqat.lowering.whole_arithmetic import write_clipped
 
 
@@ -139,8 +149,45 @@ _UNARY = {
 }
 
 
+_RANGED = Treatment("arithmetic", nonnegative=True, fixed=SIGMOID_RANGE)
+_TREATED = {
+    "linear": PASSTHROUGH,
+    **dict.fromkeys(("sigmoid", "softmax"), _RANGED),
+    "tanh": Treatment("arithmetic", fixed=TANH_RANGE),
+    **dict.fromkeys(("relu", "relu6", "softplus", "exponential", "hard_sigmoid", "squareplus"), NONNEGATIVE),
+}
+_NONNEGATIVE = ("Relu", "Relu6", "HardSigmoid", "Softplus", "Absolute", "Square", "Sqrt", "Rsqrt", "Exp")
+_NONNEGATIVE += ("Squareplus", "SparsePlus", "SparseSigmoid")
+
+
+def _treatment(layer) -> Treatment | None:
+    """Activations by name; for others there is no integer kernel."""
+    name = activation_name(layer.activation)
+    known = name in _NAMED or name in _BY_TABLE or name == "log_softmax"
+    return _TREATED.get(name, ARITHMETIC) if known else None
+
+
+def _of_operation(name: str):
+    if name == "ReLU":  # what keras.activations.relu records
+        return _of_relu
+    by_name = {"Softmax": _RANGED, "Sigmoid": _RANGED, "Tanh": _TREATED["tanh"]}
+    return by_name.get(name, NONNEGATIVE if name in _NONNEGATIVE else ARITHMETIC)
+
+
+def _of_relu(op) -> Treatment:
+    return NONNEGATIVE if not op.negative_slope and not op.threshold else ARITHMETIC
+
+
 ACTIVATIONS = (*_LAYERS, *(f"ops.{name}" for name in (*_UNARY, *_OPERATIONS)))
 _FORMULA = ActivationFormula()
+
+
+treat(layers.Activation, treatment=_treatment)
+treat(layers.ReLU, treatment=_of_relu)
+treat(layers.Softmax, treatment=_RANGED)
+treat(layers.LeakyReLU, layers.PReLU, layers.ELU, treatment=ARITHMETIC)
+for _name in (*_UNARY, *_OPERATIONS):
+    treat(f"ops.{_name}", treatment=_of_operation(_name))
 
 
 @register(*ACTIVATIONS)

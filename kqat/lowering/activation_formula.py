@@ -11,6 +11,7 @@ from kqat.lowering.arguments import to_numpy
 from kqat.lowering.formula import Formula
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
+from kqat.lowering.treatment import ARITHMETIC
 
 # By Keras's name of the activation, in lower case without underscores; `op` has its settings.
 _CURVES = {
@@ -83,6 +84,6 @@ def has_formula(op) -> bool:
     )
 
 
-@register("ops.LogSoftmax")
+@register("ops.LogSoftmax", treatment=ARITHMETIC)
 class LogSoftmax(ActivationFormula):
     """At every width."""

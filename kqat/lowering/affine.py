@@ -9,13 +9,24 @@ from kqat.lowering.base import Lowering
 from kqat.lowering.channelwise import affine_form
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import FUSED, fused_activation, write_integers, write_output
 from kqat.ops.arrays import as_numpy
 
 _DEPTHWISE_VERSION = 3
 
 
-@register(keras.layers.BatchNormalization, keras.layers.Rescaling, keras.layers.Normalization)
+def _scaling(op) -> Treatment | None:
+    """A scaling with numbers that differ along other axes than the channels has no kernel."""
+    form = affine_form(op)
+    if form is None:
+        return None
+    gain, mean, beta = (as_numpy(v) for v in (form.gain, form.mean, form.beta))
+    return POSITIVE_SUM if min(gain.min(), (beta - gain * mean).min()) >= 0 else ARITHMETIC
+
+
+@register(keras.layers.BatchNormalization, treatment=Treatment("arithmetic", fuses=True))
+@register(keras.layers.Rescaling, keras.layers.Normalization, treatment=_scaling)
 class Affine(Lowering):
     """Written as a 1x1 DEPTHWISE_CONV_2D, whose rounding is exact and which the runtime accelerates.
 

@@ -4,6 +4,7 @@ from keras import layers
 
 from kqat.lowering.registry import register
 from kqat.lowering.shape import Identity
+from kqat.lowering.treatment import PASSTHROUGH
 
 _NAMES = (
     "RandomFlip", "RandomRotation", "RandomZoom", "RandomContrast", "RandomBrightness", "RandomTranslation",
@@ -15,6 +16,6 @@ _NAMES = (
 AUGMENTATIONS = tuple(getattr(layers, name) for name in _NAMES if hasattr(layers, name))
 
 
-@register(*AUGMENTATIONS)
+@register(*AUGMENTATIONS, treatment=PASSTHROUGH)
 class Augmentation(Identity):
     """Nothing is written."""

@@ -22,6 +22,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, to_levels
 from kqat.lowering.rescale import check_ratio, rescale, to_real, write_move, write_rescale
 from kqat.lowering.shape import version
+from kqat.lowering.treatment import PRODUCT
 from kqat.lowering.turn import write_turned
 from kqat.ops.arrays import as_numpy
 
@@ -30,7 +31,7 @@ _LARGEST_PRODUCT = 255.0 * 128.0
 _PART = np.float32(1.0 / INT8_MAX)
 
 
-@register("ops.Matmul", "ops.Einsum", keras.layers.Dot, Product)
+@register("ops.Matmul", "ops.Einsum", keras.layers.Dot, Product, treatment=PRODUCT)
 class BatchMatmul(Lowering):
     """Written as BATCH_MATMUL, where need be between TRANSPOSE and RESHAPE."""
 

@@ -9,9 +9,10 @@ from kqat.core.errors import UnsupportedError
 from kqat.lowering.pooling import require_channels_last
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version, write_slice
+from kqat.lowering.treatment import PASSTHROUGH
 
 
-@register("ops.SpaceToDepth")
+@register("ops.SpaceToDepth", treatment=PASSTHROUGH)
 class SpaceToDepth(PassThrough):
     """SPACE_TO_DEPTH."""
 
@@ -20,7 +21,7 @@ class SpaceToDepth(PassThrough):
         return write_space_to_depth(writer, x, shape, step.op.block_size, name)
 
 
-@register("ops.DepthToSpace")
+@register("ops.DepthToSpace", treatment=PASSTHROUGH)
 class DepthToSpace(PassThrough):
     """DEPTH_TO_SPACE."""
 
@@ -40,7 +41,7 @@ def write_space_to_depth(writer, x, shape, block: int, name: str):
     return out
 
 
-@register("ops.ExtractPatches")
+@register("ops.ExtractPatches", treatment=PASSTHROUGH)
 class ExtractPatches(PassThrough):
     """SPACE_TO_DEPTH where patches lie side by side, else a STRIDED_SLICE for each pixel of a patch."""
 

@@ -8,9 +8,10 @@ from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_aligned
 from kqat.lowering.shape import version
+from kqat.lowering.treatment import PASSTHROUGH
 
 
-@register(keras.layers.Concatenate, "ops.Concatenate")
+@register(keras.layers.Concatenate, "ops.Concatenate", treatment=PASSTHROUGH)
 class Concatenate(Lowering):
     """An input that is not on the output grid is moved there first."""
 

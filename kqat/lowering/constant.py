@@ -10,6 +10,7 @@ from kqat.lowering.broadcast import write_repeated
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import register
 from kqat.lowering.sizes import example_shape, filled, merged_shape
+from kqat.lowering.treatment import ARITHMETIC
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -57,7 +58,7 @@ class Constant(keras.layers.Layer):
         return cls(**{**config, "value": np.asarray(config["value"], kind)})
 
 
-@register(Constant)
+@register(Constant, treatment=lambda op: ARITHMETIC if op.constant.dtype == "float32" else None)
 class ConstantBody(FloatBody):
     """A constant of the file, repeated for each example where its shape says so."""
 

@@ -12,6 +12,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.shape import version
+from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -46,7 +47,7 @@ class ConstantPad(keras.layers.Layer):
         return {**super().get_config(), "pad_width": self.pad_width, "value": self.value}
 
 
-@register(ConstantPad)
+@register(ConstantPad, treatment=lambda op: POSITIVE_SUM if op.value >= 0 else ARITHMETIC)
 class ConstantPadLowering(Lowering):
     """PADV2."""
 

@@ -7,6 +7,7 @@ from keras import ops
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import (
     flatten,
     lift,
@@ -19,7 +20,7 @@ from kqat.lowering.weighted import (
 _PAD_VERSION, _CONV_VERSION, _GROUPED_VERSION = 2, 3, 6
 
 
-@register(keras.layers.Conv1D, keras.layers.Conv2D)
+@register(keras.layers.Conv1D, keras.layers.Conv2D, treatment=weighted(-1))
 class Conv(Lowering):
     """Written as CONV_2D; a 1-D convolution runs on one row, causal padding is a PAD before it."""
 

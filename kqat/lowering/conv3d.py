@@ -14,6 +14,7 @@ from kqat.lowering.border import quantize_forward, write_dequantize, write_quant
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, accumulator_bound, to_levels
 from kqat.lowering.rescale import unfused
+from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import fused_activation, require_channels_last
 from kqat.ops.arrays import as_numpy
 
@@ -161,7 +162,7 @@ def _options(op) -> dict:
     }  # fmt: skip
 
 
-@register(keras.layers.Conv3D)
+@register(keras.layers.Conv3D, treatment=weighted(-1))
 class Conv3D(Convolution3D):
     """Written as CONV_3D."""
 
@@ -175,7 +176,7 @@ class Conv3D(Convolution3D):
         return out
 
 
-@register(keras.layers.Conv3DTranspose)
+@register(keras.layers.Conv3DTranspose, treatment=weighted(-2))
 class Conv3DTranspose(Convolution3D):
     """Written as CONV_3D_TRANSPOSE."""
 

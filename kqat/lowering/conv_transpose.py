@@ -8,6 +8,7 @@ from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import (
     flatten,
     lift,
@@ -20,7 +21,7 @@ from kqat.lowering.weighted import (
 _VERSION = 3
 
 
-@register(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose)
+@register(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, treatment=weighted(-2))
 class ConvTranspose(Lowering):
     """Written as TRANSPOSE_CONV, whose accumulator and rounding are those of a convolution.
 

@@ -6,12 +6,13 @@ from keras import ops
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import write_output, write_parameters
 
 _VERSION = 7
 
 
-@register(keras.layers.Dense)
+@register(keras.layers.Dense, treatment=weighted(1))
 class Dense(Lowering):
     """Written as FULLY_CONNECTED, per channel."""
 

@@ -7,6 +7,7 @@ from keras import ops
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import (
     flatten,
     lift,
@@ -19,7 +20,8 @@ from kqat.lowering.weighted import (
 _VERSION = 3
 
 
-@register(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+@register(keras.layers.DepthwiseConv1D, treatment=weighted(1, 2))
+@register(keras.layers.DepthwiseConv2D, treatment=weighted(2, 3))
 class Depthwise(Lowering):
     """Written as DEPTHWISE_CONV_2D; output channel `c * depth_multiplier + m` reads input channel `c`."""
 

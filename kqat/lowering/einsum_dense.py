@@ -11,6 +11,7 @@ from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
+from kqat.lowering.treatment import Treatment, weighted
 from kqat.lowering.turn import write_turned
 from kqat.lowering.weighted import write_output, write_parameters
 
@@ -73,7 +74,15 @@ def _refusal(op, received: str, wanted: str) -> UnsupportedError:
     return UnsupportedError(f"{op.name!r} cannot be lowered. Received: {received}. Use {wanted}.")
 
 
-@register(keras.layers.EinsumDense)
+def _treatment(op) -> Treatment:
+    """Scales stay on the output axes that the kernel has and the input has not."""
+    inputs, rest = op.equation.split(",")
+    kernel, _ = rest.split("->")
+    axes = tuple(i for i, letter in enumerate(kernel) if letter not in inputs)
+    return weighted(*(axes or (len(kernel) - 1,)))
+
+
+@register(keras.layers.EinsumDense, treatment=_treatment)
 class EinsumDense(Lowering):
     """Written as FULLY_CONNECTED, per channel, where need be between TRANSPOSE and RESHAPE."""
 

@@ -15,6 +15,7 @@ from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.table import Gather
+from kqat.lowering.treatment import ARITHMETIC, NONNEGATIVE, POSITIVE_SUM
 
 # By class name, with the operator that computes them in float.
 UNARY = {
@@ -26,7 +27,11 @@ UNARY = {
 _OPTIONS = {"POW": "PowOptions", "DIV": "DivOptions", "SIGN": "SignOptions"}
 
 
-@register(*(f"ops.{name}" for name in UNARY))
+_NONNEGATIVE = ("Exp2", "Cosh")
+
+
+@register(*(f"ops.{name}" for name in UNARY if name not in _NONNEGATIVE), treatment=ARITHMETIC)
+@register(*(f"ops.{name}" for name in _NONNEGATIVE), treatment=NONNEGATIVE)
 class Function(Lowering):
     """A function of one tensor, its other arguments being constants; written as a table of our own."""
 
@@ -68,7 +73,7 @@ def _write(writer, step, builtin, inputs, name):
     return out
 
 
-@register("ops.Divide", "ops.TrueDivide")
+@register("ops.Divide", "ops.TrueDivide", treatment=POSITIVE_SUM)
 class Divide(FloatBody):
     """Written as DIV between DEQUANTIZE and QUANTIZE."""
 
@@ -83,7 +88,7 @@ class Divide(FloatBody):
         return _write(writer, step, "DIV", inputs, name)
 
 
-@register("ops.Where")
+@register("ops.Where", treatment=ARITHMETIC)
 class Where(FloatBody):
     """Written as SELECT_V2 between DEQUANTIZE and QUANTIZE."""
 

@@ -10,11 +10,17 @@ from keras import ops
 from kqat.lowering.base import Weights
 from kqat.lowering.float_body import FloatBody, weight, write_integers, write_weight
 from kqat.lowering.registry import register
+from kqat.lowering.treatment import Treatment, weighted
 
 _VERSION = 4  # the first that knows one scale per row
 
 
-@register(keras.layers.Embedding)
+def _treatment(op) -> Treatment | None:
+    """With low-rank updates the table is computed, not stored."""
+    return None if op.lora_enabled else weighted(0, attribute="embeddings")
+
+
+@register(keras.layers.Embedding, treatment=_treatment)
 class Embedding(FloatBody):
     """Written as EMBEDDING_LOOKUP, whose table stays in integers, and QUANTIZE."""
 

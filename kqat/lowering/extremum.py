@@ -14,9 +14,11 @@ from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_aligned
 from kqat.lowering.shape import version
 from kqat.lowering.terms import broadcast
+from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH
 
 
-@register(keras.layers.Maximum, keras.layers.Minimum, "ops.Maximum", "ops.Minimum")
+@register("ops.Maximum", "ops.Minimum", treatment=ARITHMETIC)
+@register(keras.layers.Maximum, keras.layers.Minimum, treatment=PASSTHROUGH)
 class Extremum(Lowering):
     """MAXIMUM or MINIMUM of operands on the output grid; an operand that is not is moved there first."""
 

@@ -30,6 +30,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.requantize import bounds, to_levels
 from kqat.lowering.rescale import require_no_activation, same_grid, to_real
 from kqat.lowering.terms import Term, broadcast, fail_unless_two, read_terms, write_constant, write_terms
+from kqat.lowering.treatment import MERGE, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import write_output
 from kqat.ops.arrays import as_numpy
 
@@ -153,7 +154,7 @@ def _write_operator(writer, kind, a: Term, b: Term, step: Step, name: str) -> Te
     return Term(write_output(writer, step, shape, name, emit), step.output)
 
 
-@register(keras.layers.Subtract, "ops.Subtract")
+@register(keras.layers.Subtract, "ops.Subtract", treatment=Treatment("arithmetic", fuses=True))
 class Difference(Lowering):
     """SUB of two tensors, or of a tensor and a constant."""
 
@@ -168,7 +169,7 @@ class Difference(Lowering):
         return write_pair(writer, "SUB", a, b, step, name).value
 
 
-@register(keras.layers.Multiply, "ops.Multiply")
+@register(keras.layers.Multiply, "ops.Multiply", treatment=MERGE)
 class Multiply(Lowering):
     """MUL; of more than two operands a chain, whose partial products never saturate."""
 
@@ -192,7 +193,7 @@ class Multiply(Lowering):
         return first.value
 
 
-@register(keras.layers.Add, "ops.Add")
+@register(keras.layers.Add, "ops.Add", treatment=MERGE)
 class Add(Lowering):
     """ADD; of more than two operands a chain, whose partial sums never saturate."""
 
@@ -216,7 +217,7 @@ class Add(Lowering):
         return first.value
 
 
-@register(keras.layers.Average)
+@register(keras.layers.Average, treatment=POSITIVE_SUM)
 class Average(Add):
     """The sum on a grid with steps of n output steps, times 1/n, which changes no level."""
 

@@ -10,6 +10,7 @@ from keras import ops
 
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.treatment import PASSTHROUGH
 
 MODES = {"reflect": 0, "symmetric": 1}  # as the schema numbers them
 
@@ -51,7 +52,7 @@ class MirrorPad(keras.layers.Layer):
         return {**super().get_config(), "pad_width": self.pad_width, "mode": self.mode}
 
 
-@register(MirrorPad)
+@register(MirrorPad, treatment=PASSTHROUGH)
 @register(MirrorPad, storage=16)
 class MirrorPadLowering(PassThrough):
     """MIRROR_PAD."""

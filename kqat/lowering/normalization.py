@@ -17,6 +17,7 @@ from keras import layers
 from kqat.lowering.formula import Formula, count
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
+from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
 from kqat.lowering.whole_sums import square_sum, whole_sum, wide_square_sum
 
 _SPAN, _WIDE_SPAN = 255.0, 65535.0  # differences of two levels of 8 and of 16 bits
@@ -100,7 +101,11 @@ def _listed(axis):
     return [axis] if isinstance(axis, int) else list(axis)
 
 
-@register(layers.LayerNormalization)
+def _treatment(op):
+    return None if getattr(op, "rms_scaling", False) else ARITHMETIC
+
+
+@register(layers.LayerNormalization, treatment=_treatment)
 class LayerNormalization(Normalization):
     """Over the axes of the layer."""
 
@@ -112,7 +117,7 @@ class WideLayerNormalization(LayerNormalization):
     wide = True
 
 
-@register(layers.RMSNormalization)
+@register(layers.RMSNormalization, treatment=ARITHMETIC)
 class RMSNormalization(Normalization):
     """By the root of the mean square: the mean stays."""
 
@@ -126,7 +131,7 @@ class WideRMSNormalization(RMSNormalization):
     wide = True
 
 
-@register(layers.GroupNormalization)
+@register(layers.GroupNormalization, treatment=ARITHMETIC)
 class GroupNormalization(Normalization):
     """Over groups of channels, the last axis, and all places of the image."""
 
@@ -147,7 +152,7 @@ class WideGroupNormalization(GroupNormalization):
     wide = True
 
 
-@register(layers.UnitNormalization)
+@register(layers.UnitNormalization, treatment=POSITIVE_SUM)
 class UnitNormalization(Normalization):
     """To a Euclidean length of 1."""
 

@@ -10,9 +10,11 @@ from kqat.core.errors import UnsupportedError
 from kqat.lowering.mirror_pad import MODES, write_mirrored
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.treatment import PASSTHROUGH, named
 
 
-@register(keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D, "ops.Pad")
+@register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode in ("constant", *MODES) else None)
+@register(*named("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), treatment=PASSTHROUGH)
 class Pad(PassThrough):
     """Padding of any dimension but the batch: with 0, or with what lies next to the border."""
 

@@ -28,6 +28,7 @@ from kqat.lowering.rescale import (
     write_rescale,
 )
 from kqat.lowering.shape import like, version
+from kqat.lowering.treatment import PASSTHROUGH, POSITIVE_SUM, named
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 from kqat.lowering.windows import total_margin, write_windows
 from kqat.ops.arrays import as_numpy
@@ -79,7 +80,13 @@ class Window:
         return flatten(writer, out, name)
 
 
-@register(layers.MaxPooling1D, layers.MaxPooling2D)
+# Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
+MAX_POOLING = named(
+    "MaxPooling1D MaxPooling2D MaxPooling3D GlobalMaxPooling1D GlobalMaxPooling2D GlobalMaxPooling3D"
+)
+
+
+@register(layers.MaxPooling1D, layers.MaxPooling2D, treatment=PASSTHROUGH)
 class MaxPooling(Lowering):
     """MAX_POOL_2D."""
 
@@ -95,7 +102,7 @@ class MaxPooling(Lowering):
         return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
 
 
-@register(layers.AveragePooling1D, layers.AveragePooling2D)
+@register(layers.AveragePooling1D, layers.AveragePooling2D, treatment=POSITIVE_SUM)
 class AveragePooling(Lowering):
     """AVERAGE_POOL_2D on the input grid, then QUANTIZE onto the output grid where that differs; or MEAN."""
 
@@ -191,7 +198,7 @@ def write_mean(writer, step, inputs, axes, keepdims, name):
     )  # fmt: skip
 
 
-@register(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, "ops.Mean")
+@register(layers.GlobalAveragePooling1D, layers.GlobalAveragePooling2D, "ops.Mean", treatment=POSITIVE_SUM)
 class Mean(Lowering):
     """MEAN, straight onto the output grid."""
 
@@ -204,7 +211,7 @@ class Mean(Lowering):
         return write_mean(writer, step, inputs, *reduced_axes(step.op, len(inputs[0].shape)), name)
 
 
-@register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max")
+@register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max", treatment=PASSTHROUGH)
 class Max(Lowering):
     """REDUCE_MAX."""
 

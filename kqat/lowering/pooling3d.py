@@ -16,6 +16,7 @@ from kqat.lowering.formula import Formula
 from kqat.lowering.pooling import AveragePooling, Max, MaxPooling, Mean
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.treatment import PASSTHROUGH, POSITIVE_SUM
 from kqat.lowering.weighted import require_channels_last
 from kqat.lowering.whole_sums import halves
 from kqat.lowering.windows import total_margin, write_windows
@@ -23,12 +24,12 @@ from kqat.lowering.windows import total_margin, write_windows
 _EXACT_SUM = 2.0**21  # a sum that is found as a mean times a count, rounded, is still exact
 
 
-@register(layers.GlobalAveragePooling3D)
+@register(layers.GlobalAveragePooling3D, treatment=POSITIVE_SUM)
 class Mean3D(Mean):
     """MEAN."""
 
 
-@register(layers.GlobalMaxPooling3D)
+@register(layers.GlobalMaxPooling3D, treatment=PASSTHROUGH)
 class Max3D(Max):
     """REDUCE_MAX."""
 
@@ -75,7 +76,7 @@ def _triple(value) -> tuple[int, int, int]:
     return (value, value, value) if isinstance(value, int) else tuple(value)
 
 
-@register(layers.MaxPooling3D)
+@register(layers.MaxPooling3D, treatment=PASSTHROUGH)
 class MaxPooling3D(Lowering):
     """MAX_POOL_2D over rows and columns of every slice, then over the slices of every row of pixels."""
 
@@ -100,7 +101,7 @@ class MaxPooling3D(Lowering):
         return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
 
 
-@register(layers.AveragePooling3D)
+@register(layers.AveragePooling3D, treatment=POSITIVE_SUM)
 class WindowMean3D(Formula):
     """Sums of whole numbers by depthwise convolutions, and a product."""
 
@@ -146,14 +147,14 @@ class ByRank(Lowering):
         return self.kinds[len(inputs[0].shape) == 5].emit(writer, step, inputs, name)
 
 
-@register("ops.MaxPool")
+@register("ops.MaxPool", treatment=PASSTHROUGH)
 class AnyMaxPooling(ByRank):
     """The largest value of windows."""
 
     kinds = (MaxPooling(), MaxPooling3D())
 
 
-@register("ops.AveragePool")
+@register("ops.AveragePool", treatment=POSITIVE_SUM)
 class AnyAveragePooling(ByRank):
     """The mean of windows."""
 

@@ -26,6 +26,7 @@ from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import rescale, same_grid, to_real, write_rescale
 from kqat.lowering.softmax import PROBABILITY, Softmax
 from kqat.lowering.table import take
+from kqat.lowering.treatment import SIGMOID_RANGE, Treatment
 from kqat.ops.arrays import as_numpy
 from kqat.ops.reciprocal import reciprocal
 
@@ -122,7 +123,7 @@ def mask_shape(role: str, shape, rank: int) -> tuple:
     }[role]
 
 
-@register(Probabilities)
+@register(Probabilities, treatment=Treatment("arithmetic", nonnegative=True, fixed=SIGMOID_RANGE))
 class AttentionSoftmax(Lowering):
     """Written as SOFTMAX; under a mask as a table of exponentials, a sum and a quotient."""
 

@@ -10,13 +10,14 @@ from kqat.lowering.arguments import output_shape
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_aligned
 from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.treatment import PASSTHROUGH
 
 
 def _versions(x, int8: int, int16: int) -> int:
     return {"int8": int8, "int16": int16}.get(x.dtype, 1)
 
 
-@register("ops.Stack")
+@register("ops.Stack", treatment=PASSTHROUGH)
 class Stack(PassThrough):
     """PACK of tensors on one grid."""
 
@@ -35,7 +36,7 @@ class Stack(PassThrough):
         return out
 
 
-@register("ops.Flip")
+@register("ops.Flip", treatment=PASSTHROUGH)
 class Flip(PassThrough):
     """REVERSE_V2."""
 
@@ -49,7 +50,7 @@ class Flip(PassThrough):
         return x
 
 
-@register("ops.Tile")
+@register("ops.Tile", treatment=PASSTHROUGH)
 class Tile(PassThrough):
     """TILE."""
 
@@ -58,7 +59,7 @@ class Tile(PassThrough):
         return _write_tile(writer, x, [1] * (len(shape) - len(repeats)) + [*repeats], shape, name)
 
 
-@register("ops.Repeat")
+@register("ops.Repeat", treatment=PASSTHROUGH)
 class Repeat(PassThrough):
     """TILE along a new axis behind the repeated one."""
 

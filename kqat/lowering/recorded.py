@@ -17,6 +17,7 @@ from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import lowering_for, register
 from kqat.lowering.rescale import unfused
 from kqat.lowering.sizes import example_shape, filled, merged_shape
+from kqat.lowering.treatment import ARITHMETIC, Treatment
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -125,7 +126,15 @@ class Recorded(keras.layers.Layer):
         return cls(**{**config, "operation": operation})
 
 
-@register(Recorded)
+_ELEMENTWISE = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum")
+
+
+def _treatment(op: Recorded) -> Treatment | None:
+    kind = type(op.operation).__name__
+    return ARITHMETIC if kind in _ELEMENTWISE or op.reads_weights_alone or op.sizes else None
+
+
+@register(Recorded, treatment=_treatment)
 class RecordedBody(FloatBody):
     """Written as the float operator, the weights as float constants."""
 

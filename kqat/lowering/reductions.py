@@ -15,10 +15,11 @@ from kqat.lowering.pooling import Max, reduced_axes, write_reduction
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import like
+from kqat.lowering.treatment import PASSTHROUGH, POSITIVE_SUM
 from kqat.lowering.whole_sums import LARGEST_COUNT, whole_sum
 
 
-@register("ops.Sum")
+@register("ops.Sum", treatment=POSITIVE_SUM)
 class Sum(Formula):
     """Written as SUM of whole numbers."""
 
@@ -52,12 +53,12 @@ class WideSum(Sum):
     bound = 32768.0
 
 
-@register("ops.Amax")
+@register("ops.Amax", treatment=PASSTHROUGH)
 class Amax(Max):
     """REDUCE_MAX under its other name."""
 
 
-@register("ops.Min", "ops.Amin")
+@register("ops.Min", "ops.Amin", treatment=PASSTHROUGH)
 class Min(Lowering):
     """REDUCE_MIN."""
 

@@ -1,10 +1,13 @@
 """Which lowering serves which layer class or operation."""
 
+from collections.abc import Callable
+
 import keras
 
 from kqat.lowering.base import Lowering
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer, known_class
+from kqat.lowering.treatment import Treatment, treat
 
 WHOLE = 0  # in place of a width: the tensors are whole numbers or truth values, which have no grid
 # By width of the integer type.
@@ -12,7 +15,7 @@ _LOWERINGS: dict[int, dict[type | str, Lowering]] = {8: {}, 16: {}, WHOLE: {}}
 _OWN: dict[int, Lowering] = {}  # of layers that a user wrote, unless they have one that is registered
 
 
-def register(*keys, storage: int = 8):
+def register(*keys, storage: int = 8, treatment: Treatment | Callable | None = None):
     """Registers a `Lowering` class for layer classes, or for operations by class name (`"ops.Add"`).
 
     `keras.ops` operations have no public class; they are known by the name of their class.
@@ -21,7 +24,10 @@ def register(*keys, storage: int = 8):
         *keys: Layer classes and names of operations.
         storage: Width of the integer type of the tensors around the operation, 8 or 16; `WHOLE` where they
             have no grid.
+        treatment: How the plan treats them, see `treat`; without one they stay float.
     """
+    if treatment is not None:
+        treat(*keys, treatment=treatment)
 
     def decorate(cls):
         instance = cls()

@@ -9,6 +9,7 @@ from kqat.lowering.reach import moved_levels, write_moved
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import to_real, write_rescale, write_whole
+from kqat.lowering.treatment import POSITIVE_SUM
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -37,7 +38,7 @@ class Requantization(keras.layers.Layer):
         return input_shape
 
 
-@register(Requantization)
+@register(Requantization, treatment=POSITIVE_SUM)
 class Requantize(Lowering):
     """Written as a MUL by 1, which gives the nearest level; QUANTIZE knows ratios of scales to 1/256 only.
 

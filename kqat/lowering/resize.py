@@ -14,6 +14,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import require_channels_last
 
 _ONE = 2048.0
@@ -72,7 +73,13 @@ def _bilinear_levels(levels, height: int, width: int):
     return ops.floor(ops.multiply(total, 1.0 / _ONE))
 
 
-@register(layers.Resizing, "ops.Resize")
+def _treatment(op) -> Treatment:
+    """Bilinear weights are positive; those of smoother interpolations are not, and overshoot."""
+    return POSITIVE_SUM if op.interpolation in ("nearest", "bilinear") else ARITHMETIC
+
+
+@register("ops.Resize")
+@register(layers.Resizing, treatment=_treatment)
 class Resize(Lowering):
     """RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR, then QUANTIZE where the output grid differs."""
 
@@ -106,7 +113,7 @@ def _size(op, shape) -> tuple[int, int]:
     return tuple(op.size)
 
 
-@register(layers.UpSampling1D, layers.UpSampling3D)
+@register(layers.UpSampling1D, layers.UpSampling3D, treatment=PASSTHROUGH)
 class Repeat(PassThrough):
     """CONCATENATION of an axis with itself, between two RESHAPEs: the delegate has no nearest neighbor."""
 
@@ -128,7 +135,11 @@ class Repeat(PassThrough):
         return writer.reshape(copies, shape, name)
 
 
-@register(layers.UpSampling2D)
+def _treatment_2d(op) -> Treatment:
+    return PASSTHROUGH if op.interpolation == "nearest" else _treatment(op)
+
+
+@register(layers.UpSampling2D, treatment=_treatment_2d)
 class UpSampling(Lowering):
     """Bilinear as a resize, nearest as repetition."""
 

@@ -4,17 +4,15 @@ Forward: the layer itself. In its two modes one table makes outputs of two kinds
 two grids.
 """
 
-import keras
-
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.embedding import Embedding
 from kqat.lowering.registry import register
+from kqat.lowering.treatment import named
 
 _KEEP_DIMENSIONS = 5
-_CLASSES = [getattr(keras.layers, name) for name in ("ReversibleEmbedding",) if hasattr(keras.layers, name)]
 
 
-@register(*_CLASSES)
+@register(*named("ReversibleEmbedding"), treatment=lambda op: None)
 class ReversibleEmbedding(Embedding):
     """EMBEDDING_LOOKUP, or FULLY_CONNECTED and the soft cap of the logits."""
 

@@ -8,9 +8,10 @@ import numpy as np
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version, write_slice
+from kqat.lowering.treatment import PASSTHROUGH
 
 
-@register("ops.Roll")
+@register("ops.Roll", treatment=PASSTHROUGH)
 @register("ops.Roll", storage=16)
 class Roll(PassThrough):
     """STRIDED_SLICE twice and CONCATENATION, for each axis."""

@@ -12,6 +12,7 @@ from kqat.lowering.float_body import FloatBody
 from kqat.lowering.formula import Computed, Written
 from kqat.lowering.registry import WHOLE, register
 from kqat.lowering.rescale import require_no_activation
+from kqat.lowering.treatment import POSITIVE_SUM
 from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast
 
 
@@ -31,7 +32,7 @@ def _write(writer, x, axis: int, name: str):
     return out
 
 
-@register("ops.Cumsum")
+@register("ops.Cumsum", treatment=POSITIVE_SUM)
 @register("ops.Cumsum", storage=16)
 class Cumsum(FloatBody):
     """CUMSUM of whole numbers in float."""

@@ -11,6 +11,7 @@ from kqat.lowering.arguments import call, output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.treatment import PASSTHROUGH, named
 
 
 class PassThrough(Lowering):
@@ -42,11 +43,13 @@ def version(x, int16: int = 3) -> int:
     return 1 if x.grid is None else 2
 
 
+@register("ops.Copy", "ops.StopGradient")
 @register(
-    layers.Dropout, layers.SpatialDropout1D, layers.SpatialDropout2D, layers.SpatialDropout3D,
-    layers.GaussianNoise, layers.GaussianDropout, layers.AlphaDropout, layers.ActivityRegularization,
-    layers.Identity, "ops.Identity", "ops.Copy", "ops.StopGradient",
-)  # fmt: skip
+    *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
+    *named("AlphaDropout ActivityRegularization Identity"),
+    "ops.Identity",
+    treatment=PASSTHROUGH,
+)
 class Identity(PassThrough):
     """What does nothing at inference."""
 
@@ -59,7 +62,7 @@ class Identity(PassThrough):
         return inputs[0] if step.output is None else write_rescale(writer, inputs[0], step.output, name)
 
 
-@register(layers.Reshape, "ops.Reshape", "ops.Squeeze", "ops.ExpandDims", "ops.Ravel")
+@register(layers.Reshape, "ops.Reshape", "ops.Squeeze", "ops.ExpandDims", "ops.Ravel", treatment=PASSTHROUGH)
 class Reshape(PassThrough):
     """RESHAPE; the batch stays of any size."""
 
@@ -67,7 +70,7 @@ class Reshape(PassThrough):
         return writer.reshape(x, shape, name)
 
 
-@register(layers.Flatten)
+@register(layers.Flatten, treatment=PASSTHROUGH)
 class Flatten(Reshape):
     """RESHAPE to (batch, -1)."""
 
@@ -80,7 +83,7 @@ class Flatten(Reshape):
         return super().write(writer, step, x, shape, name)
 
 
-@register(layers.RepeatVector)
+@register(layers.RepeatVector, treatment=PASSTHROUGH)
 class RepeatVector(PassThrough):
     """RESHAPE to one row, then CONCATENATION of copies."""
 
@@ -116,7 +119,7 @@ def write_slice(writer, x, ranges, name):
     return out
 
 
-@register(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D)
+@register(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D, treatment=PASSTHROUGH)
 class Cropping(PassThrough):
     """STRIDED_SLICE of the spatial dimensions."""
 
@@ -132,7 +135,7 @@ class Cropping(PassThrough):
         return write_slice(writer, x, [None, *ranges, None], name)
 
 
-@register("ops.GetItem")
+@register("ops.GetItem", treatment=PASSTHROUGH)
 class GetItem(PassThrough):
     """STRIDED_SLICE, and a RESHAPE where an index is a number or `None`."""
 
@@ -182,7 +185,7 @@ def _range(part, size, name):
     return range(*part.indices(size))
 
 
-@register("ops.Split")
+@register("ops.Split", treatment=PASSTHROUGH)
 class Split(PassThrough):
     """One STRIDED_SLICE for each part."""
 

@@ -11,6 +11,7 @@ from kqat.lowering.base import Input
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.whole_arithmetic import write_pair
 from kqat.lowering.whole_numbers import output_spec, write_cast
 from kqat.ops.arrays import as_numpy
@@ -67,7 +68,7 @@ def _axis(op, rank: int) -> int:
     return op.axis % rank
 
 
-@register("ops.Take")
+@register("ops.Take", treatment=PASSTHROUGH)
 @register("ops.Take", storage=16)
 class Take(_Gathering):
     """GATHER along one axis."""
@@ -80,7 +81,7 @@ class Take(_Gathering):
         return {"axis": axis}, shape
 
 
-@register("ops.TakeAlongAxis")
+@register("ops.TakeAlongAxis", treatment=PASSTHROUGH)
 @register("ops.TakeAlongAxis", storage=16)
 class TakeAlongAxis(_Gathering):
     """GATHER along the last axis, for each place of those before it."""

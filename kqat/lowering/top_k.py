@@ -11,6 +11,7 @@ from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.whole_numbers import write_cast
 
 
@@ -47,7 +48,7 @@ class TopK(keras.layers.Layer):
         return {**super().get_config(), "k": self.k}
 
 
-@register(TopK)
+@register(TopK, treatment=PASSTHROUGH)
 class TopKLowering(PassThrough):
     """TOPK_V2 of real numbers, of levels, or of integers."""
 

@@ -4,6 +4,7 @@ import keras
 
 from kqat.lowering.registry import register
 from kqat.lowering.shape import Identity
+from kqat.lowering.treatment import PASSTHROUGH
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -51,4 +52,4 @@ class TrainingOnly(keras.layers.Layer):
         return cls(**{**config, "layer": layer})
 
 
-register(TrainingOnly)(Identity)
+register(TrainingOnly, treatment=PASSTHROUGH)(Identity)

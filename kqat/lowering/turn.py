@@ -11,6 +11,7 @@ from keras import layers
 
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.treatment import PASSTHROUGH
 
 _MOST = 6
 _MANY_DIMENSIONS, _INT16 = 4, 5  # versions: for more than four dimensions, and for int16
@@ -78,7 +79,7 @@ def _write_transpose(writer, x, axes, name: str):
     return out
 
 
-@register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis")
+@register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis", treatment=PASSTHROUGH)
 class Transpose(PassThrough):
     """TRANSPOSE."""
 

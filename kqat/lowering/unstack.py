@@ -8,11 +8,12 @@ from kqat.lowering.arguments import call
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.treatment import PASSTHROUGH
 
 _VERSIONS = {"int8": 2, "int16": 4}
 
 
-@register("ops.Unstack")
+@register("ops.Unstack", treatment=PASSTHROUGH)
 @register("ops.Unstack", storage=16)
 class Unstack(PassThrough):
     """UNPACK."""

@@ -11,12 +11,13 @@ from kqat.lowering.formula import Formula, count
 from kqat.lowering.pooling import reduced_axes
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
+from kqat.lowering.treatment import NONNEGATIVE
 from kqat.lowering.whole_sums import square_sum, whole_sum
 
 _SPAN = 255.0
 
 
-@register("ops.Var")
+@register("ops.Var", treatment=NONNEGATIVE)
 class Variance(Formula):
     """Of sums of whole numbers, which are exact."""
 
@@ -44,7 +45,7 @@ class Variance(Formula):
         return variance if grid is None else do.multiply(do.multiply(variance, grid.scale), grid.scale)
 
 
-@register("ops.Std")
+@register("ops.Std", treatment=NONNEGATIVE)
 class Deviation(Variance):
     """The root of the variance."""
 

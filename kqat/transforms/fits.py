@@ -3,7 +3,7 @@
 from kqat.core import families
 from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan
-from kqat.layers.registry import treatment_for
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.collecting import is_concatenation
 from kqat.transforms.graph import Graph, Node
 from kqat.transforms.insert import activation_quantizer, weight_quantizer

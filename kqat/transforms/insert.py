@@ -11,10 +11,10 @@ from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.named_outputs import functional_model
 from kqat.layers.quantized import Quantized
-from kqat.layers.registry import is_a
-from kqat.layers.treatments.shape import MAX_POOLING
 from kqat.lowering.base import Input
+from kqat.lowering.pooling import MAX_POOLING
 from kqat.lowering.requantization import Requantization
+from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused

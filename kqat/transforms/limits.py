@@ -5,7 +5,6 @@ import math
 import keras
 
 from kqat.core.errors import UnsupportedError
-from kqat.layers.registry import Treatment, treatment_for
 from kqat.lowering.contraction import contraction
 from kqat.lowering.einsum_dense import projection
 from kqat.lowering.float_body import FloatBody
@@ -15,6 +14,7 @@ from kqat.lowering.product import Product
 from kqat.lowering.recording import Masked, parameters
 from kqat.lowering.recurrent.layer import is_bounded
 from kqat.lowering.registry import has_float_outputs, lowering_for
+from kqat.lowering.treatment import Treatment, treatment_for
 from kqat.lowering.whole_sums import LARGEST_COUNT
 from kqat.transforms.collecting import is_concatenation
 from kqat.transforms.graph import Graph, Node, tensors_in

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from kqat.layers.activations import fused_activation
-from kqat.layers.registry import is_a, treatment_for
-from kqat.layers.treatments.shape import MAX_POOLING
+from kqat.lowering.activation_names import fused_activation
+from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.treatment import is_a, treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
 

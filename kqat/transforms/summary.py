@@ -10,8 +10,8 @@ from kqat.core.recognize import is_tf_keras
 from kqat.core.table import Tabular, TextTable
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
-from kqat.layers.registry import treatment_for
-from kqat.layers.treatments.shape import MAX_POOLING
+from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, trace
 from kqat.transforms.macs import macs
 from kqat.transforms.storage import FLOAT_BITS, input_bits, stored_weights, weight_bits

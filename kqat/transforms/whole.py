@@ -6,13 +6,13 @@ import keras
 import numpy as np
 
 from kqat.keras_private import maker_of
-from kqat.layers.registry import treatment_for
 from kqat.lowering.argmax import ArgMax, ArgMin
 from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.mirror_pad import MODES, MirrorPad
 from kqat.lowering.recurrent.state import State
 from kqat.lowering.top_k import TopK
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
 
 # Operations whose whole numbers are indices, or that say themselves what becomes of them.

@@ -5,8 +5,8 @@ import pytest
 from kqat import quantizers
 from kqat.core import families, observers
 from kqat.export.checks import run
-from kqat.layers import registry as treatments
 from kqat.lowering import registry as lowerings
+from kqat.lowering import treatment as treatments
 from kqat.targets import registry as targets
 
 REGISTRIES = {

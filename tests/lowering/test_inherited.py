@@ -5,9 +5,9 @@ import pytest
 from keras import layers as kl
 from keras.src.applications import convnext
 
-from kqat.layers.registry import _TREATMENTS, is_a, treatment_for
 from kqat.lowering.inherited import computes_own, is_own_layer, known_class
 from kqat.lowering.registry import _LOWERINGS, lowering_for
+from kqat.lowering.treatment import _TREATMENTS, is_a, treatment_for
 
 
 class Named(kl.Dense):

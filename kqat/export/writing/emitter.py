@@ -21,18 +21,18 @@ from kqat.export.writing.manual import (
 from kqat.export.writing.plan import Plan
 from kqat.export.writing.report import layer_line
 from kqat.export.writing.writer import Ref, Writer
-from kqat.layers.activations import own_activation
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
-from kqat.layers.registry import treatment_for
+from kqat.lowering.activation_names import own_activation
 from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
 from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.lowering.rescale import same_grid
+from kqat.lowering.treatment import treatment_for
 from kqat.quantizers.step import step_function
 from kqat.transforms.collecting import REASON, collecting
 from kqat.transforms.copying import linear_copy

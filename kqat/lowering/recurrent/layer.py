@@ -7,6 +7,7 @@ import keras
 from keras import layers
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.activation_names import activation_name
 from kqat.lowering.arguments import bind
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody
@@ -15,6 +16,7 @@ from kqat.lowering.recurrent.curves import CURVES, DIRECT
 from kqat.lowering.recurrent.evaluated import Evaluated
 from kqat.lowering.recurrent.written import Written
 from kqat.lowering.registry import register
+from kqat.lowering.treatment import Treatment
 
 
 def is_bounded(layer) -> bool:
@@ -25,6 +27,7 @@ def is_bounded(layer) -> bool:
 
 
 KERNELS = ("cell.kernel", "cell.recurrent_kernel")
+_NONNEGATIVE = ("relu", "sigmoid", "hard_sigmoid")
 
 
 def obstacle(layer) -> str | None:
@@ -86,7 +89,18 @@ class _Recurrence(FloatBody):
         raise NotImplementedError
 
 
-@register(layers.RNN, layers.LSTM, layers.GRU, layers.SimpleRNN)
+def _one_way(op) -> Treatment:
+    activation = getattr(op.cell, "activation", None)
+    nonnegative = isinstance(op, layers.SimpleRNN) and activation_name(activation) in _NONNEGATIVE
+    return Treatment("weighted", weights=dict.fromkeys(KERNELS, (1,)), nonnegative=nonnegative)
+
+
+def _both_ways(op) -> Treatment:
+    names = [f"{way}.{name}" for way in ("forward_layer", "backward_layer") for name in KERNELS]
+    return Treatment("weighted", weights=dict.fromkeys(names, (1,)))
+
+
+@register(layers.RNN, layers.LSTM, layers.GRU, layers.SimpleRNN, treatment=_one_way)
 class Recurrent(_Recurrence):
     """One way."""
 
@@ -96,7 +110,7 @@ class Recurrent(_Recurrence):
         return [output, *states] if step.op.return_state else output
 
 
-@register(layers.Bidirectional)
+@register(layers.Bidirectional, treatment=_both_ways)
 class Bidirectional(_Recurrence):
     """Both ways, merged."""
 

@@ -1,6 +1,6 @@
 """Where a model begins and ends: its first and last weighted layers."""
 
-from kqat.layers.registry import treatment_for
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor
 
 

@@ -2,10 +2,10 @@
 
 from kqat.core import families
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
-from kqat.layers.activations import fused_activation
-from kqat.layers.registry import treatment_for
+from kqat.lowering.activation_names import fused_activation
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.registry import needs_output
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Node, Tensor, unused
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, kind_of

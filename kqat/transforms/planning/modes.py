@@ -1,7 +1,7 @@
 """Decides which layers are quantized, which pass values on, and which stay in float."""
 
-from kqat.layers.registry import treatment_for
 from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.collecting import sharing
 from kqat.transforms.graph import Node, Tensor
 from kqat.transforms.limits import obstacle

@@ -3,8 +3,8 @@
 import keras
 import numpy as np
 
-from kqat.layers.activations import fused_activation, own_activation
-from kqat.layers.registry import treatment_for
+from kqat.lowering.activation_names import fused_activation, own_activation
+from kqat.lowering.treatment import treatment_for
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Node, Tensor
 from kqat.transforms.planning.draft import Draft

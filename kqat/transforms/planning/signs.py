@@ -6,10 +6,10 @@ signs, it keeps its numbers and a `SignInput` in front of these layers makes its
 would be turned into signs is left out: all of them would be +1.
 """
 
-from kqat.layers.activations import fused_activation, own_activation
-from kqat.layers.registry import treatment_for
 from kqat.layers.sign_input import SignInput
+from kqat.lowering.activation_names import fused_activation, own_activation
 from kqat.lowering.registry import lowering_for
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Node, Tensor
 from kqat.transforms.planning.draft import Draft
 

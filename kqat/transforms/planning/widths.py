@@ -6,7 +6,7 @@ model, and the first and the last weighted layer, have that of the boundary. A t
 the widest of these, unless a rule says it; a layer that reads it at fewer bits has it requantized.
 """
 
-from kqat.layers.registry import treatment_for
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Node, Tensor, tensors_in
 from kqat.transforms.limits import missing_width
 from kqat.transforms.planning import signs

@@ -12,6 +12,7 @@ from kqat.keras_private import layers_of, sliding_window_of
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
 from kqat.lowering.recording import has_mask
+from kqat.lowering.treatment import ARITHMETIC, treat
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights, linear_copy
 from kqat.transforms.graph import Graph, Node, Tensor
@@ -21,6 +22,8 @@ ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)
 _PLACES = ("query", "value", "key", "query_mask", "value_mask", "key_mask", "attention_mask")
 _PLACES_OF_OPERATION = ("query", "key", "value", "bias", "mask", "scale")
 _ROLES = {"query_mask": "query", "value_mask": "key", "key_mask": "key", "attention_mask": "attention"}
+# Whole it has no lowering: what is not split stays float, with the reason that `obstacle` gives.
+treat(*ATTENTION, "ops.DotProductAttention", treatment=ARITHMETIC)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field, replace
 
 import keras
 
-from kqat.layers.registry import treatment_for
 from kqat.layers.template import template_to_config
 from kqat.lowering.base import Input
+from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, unused
 
 

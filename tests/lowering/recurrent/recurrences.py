@@ -8,9 +8,9 @@ from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.export.writing.writer import Writer
-from kqat.layers.registry import treatment_for
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.registry import lowering_for
+from kqat.lowering.treatment import treatment_for
 from tests.lowering import harness
 from tests.lowering.harness import grid
 

@@ -7,10 +7,10 @@ from keras import layers as kl
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.layers.activations import activation_name, fused_activation, own_activation
-from kqat.layers.registry import treatment_for
+from kqat.lowering.activation_names import activation_name, fused_activation, own_activation
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from kqat.lowering.treatment import treatment_for
 from tests.transforms import zoo
 
 X = np.random.default_rng(0).normal(0, 3, size=(4, 6, 6, 4)).astype("float32")

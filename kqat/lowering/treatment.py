@@ -1,4 +1,4 @@
-"""How each layer type and `keras.ops` operation is treated: one registration a type."""
+"""How the plan sees each layer type and `keras.ops` operation: one registration a type."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -34,10 +34,31 @@ class Treatment:
     applies: Callable[[keras.Operation], bool] = lambda op: True
 
 
+# What most layers share.
+PASSTHROUGH = Treatment("passthrough", keeps_sign=True)
+ARITHMETIC = Treatment("arithmetic")
+NONNEGATIVE = Treatment("arithmetic", nonnegative=True)
+POSITIVE_SUM = Treatment("arithmetic", keeps_sign=True)
+PRODUCT = Treatment("arithmetic", keeps_sign=True, multiplies=True)
+MERGE = Treatment("arithmetic", keeps_sign=True, fuses=True)
+SIGMOID_RANGE = (0.0, 255.0 / 256.0)
+TANH_RANGE = (-1.0, 127.0 / 128.0)
+
+
+def weighted(*axes: int, attribute: str = "kernel") -> Treatment:
+    """Returns the treatment of a layer with one weight, whose `axes` keep a scale of their own."""
+    return Treatment("weighted", weights={attribute: axes}, fuses=attribute == "kernel")
+
+
+def named(names: str) -> tuple[type, ...]:
+    """Returns the Keras layer classes of these names that exist in the installed version."""
+    return tuple(getattr(keras.layers, name) for name in names.split() if hasattr(keras.layers, name))
+
+
 _TREATMENTS: dict[type | str, Treatment | Callable[[keras.Operation], Treatment | None]] = {}
 
 
-def register(*keys, treatment):
+def treat(*keys, treatment: Treatment | Callable[[keras.Operation], Treatment | None]) -> None:
     """Registers a treatment for layer classes, or for operations by class name (`"ops.Add"`).
 
     Args:
