@@ -6,7 +6,7 @@ from keras import ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
-from kqat.lowering.channelwise import affine_form
+from kqat.lowering.channelwise import affine_form, on_last_axis
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM, Treatment
@@ -33,6 +33,11 @@ class Affine(Lowering):
     With `y = a * x + b`, `Weights.values` is `sign(a) * 127` and `Weights.scale` is `|a| / 127`, both of
     shape `(channels,)`. A float one is written as MUL and ADD.
     """
+
+    def missing(self, node, graph):
+        if not isinstance(node.op, keras.layers.BatchNormalization) or on_last_axis(node, graph):
+            return None
+        return f"no integer kernel for axis={node.op.axis}"
 
     makes_signs = True
 

@@ -81,6 +81,31 @@ class Lowering:
         """Tells whether this very operation can be lowered; asked only of those that are registered."""
         return True
 
+    def missing(self, node, graph) -> str | None:
+        """Returns why a call of an operation with these options cannot be quantized, or `None`.
+
+        Args:
+            node: The call: `op`, `args`, `kwargs`, `inputs` and `outputs`.
+            graph: The graph that it is in: `specs` of its tensors, `consumers()`, `is_unread(tensor)`.
+        """
+        return None
+
+    def macs(self, op: keras.Operation, inputs, output) -> int | None:
+        """Returns the multiply-accumulates of a call for one sample: products that are summed up.
+
+        Args:
+            op: Layer or operation.
+            inputs: Shapes of its tensor inputs, without the batch; a size may be `None`.
+            output: Shape of its first output, the same.
+
+        Returns:
+            The number; `None` where it is not known.
+
+        Raises:
+            TypeError: A size that counts is `None`.
+        """
+        return 0
+
     def reads_values(self, op: keras.Operation) -> bool:
         """Tells whether it reads the values of its inputs, not just their sizes."""
         return True

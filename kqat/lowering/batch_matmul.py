@@ -13,6 +13,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.arguments import operands, output_shape, to_numpy
 from kqat.lowering.base import Input, Lowering
@@ -34,6 +35,22 @@ _PART = np.float32(1.0 / INT8_MAX)
 @register("ops.Matmul", "ops.Einsum", keras.layers.Dot, Product, treatment=PRODUCT)
 class BatchMatmul(Lowering):
     """Written as BATCH_MATMUL, where need be between TRANSPOSE and RESHAPE."""
+
+    def missing(self, node, graph):
+        tensors = [leaf for leaf in keras.tree.flatten((node.args, node.kwargs)) if leaf in node.inputs]
+        if len(tensors) != 2:
+            return "no integer kernel for products that are not of two activations"
+        try:
+            contraction(node.op, [graph.specs[tensor].shape for tensor in tensors])
+        except UnsupportedError:
+            return "no integer kernel for products that are no batched matrix product"
+        return None
+
+    def macs(self, op, inputs, output):
+        try:
+            return math.prod(output) * contraction(op, [(None, *shape) for shape in inputs]).terms
+        except UnsupportedError:
+            return None
 
     def forward(self, step, *inputs):
         left, right = (step.inputs[leaf.position] for leaf in operands(step))

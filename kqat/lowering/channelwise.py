@@ -37,6 +37,12 @@ def affine_form(op, *drift) -> Norm | None:
     return None if cls is None else _FORMS[cls](op, *drift)
 
 
+def on_last_axis(node, graph) -> bool:
+    """Tells whether a call of a layer with an `axis` works along the last axis of its input."""
+    axes = keras.tree.flatten(node.op.axis)
+    return len(axes) == 1 and axes[0] in (-1, len(graph.specs[node.inputs[0]].shape) - 1)
+
+
 def _per_channel(op, *numbers) -> Norm | None:
     """Returns numbers with the shape of the channels, or `None` where they differ along other axes."""
     shape = op.get_build_config()["input_shape"]

@@ -1,5 +1,7 @@
 """Conv2D and Conv1D: strides, dilation, groups, SAME, VALID and causal padding."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -23,6 +25,9 @@ _PAD_VERSION, _CONV_VERSION, _GROUPED_VERSION = 2, 3, 6
 @register(keras.layers.Conv1D, keras.layers.Conv2D, treatment=weighted(-1))
 class Conv(Lowering):
     """Written as CONV_2D; a 1-D convolution runs on one row, causal padding is a PAD before it."""
+
+    def macs(self, op, inputs, output):
+        return math.prod(output) * math.prod(op.kernel.shape[:-1])
 
     makes_signs = True
 

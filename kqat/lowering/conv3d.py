@@ -5,12 +5,15 @@ Forward, with input levels `d`, integer weights `w` and an integer bias `b`, all
     y   = clip(rint(activation(acc * (sx * sw)) * (1 / so)), qmin, qmax) * so
 """
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
 
 from kqat.lowering.base import BORDER, FLOAT, Lowering
 from kqat.lowering.border import quantize_forward, write_dequantize, write_quantize
+from kqat.lowering.conv_transpose import missing_transposed
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, accumulator_bound, to_levels
 from kqat.lowering.rescale import unfused
@@ -166,6 +169,13 @@ def _options(op) -> dict:
 class Conv3D(Convolution3D):
     """Written as CONV_3D."""
 
+    def missing(self, node, graph):
+        groups = node.op.groups
+        return f"no integer kernel for groups={groups} in three dimensions" if groups > 1 else None
+
+    def macs(self, op, inputs, output):
+        return math.prod(output) * math.prod(op.kernel.shape[:-1])
+
     def convolve(self, op, x, kernel):
         return ops.conv(x, kernel, op.strides, op.padding, "channels_last", op.dilation_rate)
 
@@ -179,6 +189,13 @@ class Conv3D(Convolution3D):
 @register(keras.layers.Conv3DTranspose, treatment=weighted(-2))
 class Conv3DTranspose(Convolution3D):
     """Written as CONV_3D_TRANSPOSE."""
+
+    def missing(self, node, graph):
+        return missing_transposed(node.op)
+
+    def macs(self, op, inputs, output):
+        """Each input value goes into one window of the output."""
+        return math.prod(inputs[0]) * math.prod(op.kernel.shape[:-1])
 
     weight_axis = -2
 

@@ -1,5 +1,7 @@
 """Conv2DTranspose and Conv1DTranspose."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -27,6 +29,13 @@ class ConvTranspose(Lowering):
 
     A 1-D one runs on one row.
     """
+
+    def missing(self, node, graph):
+        return missing_transposed(node.op)
+
+    def macs(self, op, inputs, output):
+        """Each input value goes into one window of the output."""
+        return math.prod(inputs[0]) * math.prod(op.kernel.shape[:-1])
 
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
@@ -111,3 +120,15 @@ def require_whole_strides(op, shape, output_shape):
             f"input size * strides, {expected}. Received: output_padding={op.output_padding}, output size "
             f"{tuple(output_shape[1:-1])}. Use output_padding=None or padding='valid'."
         )
+
+
+def missing_transposed(op) -> str | None:
+    """Returns which options of a transposed convolution no operator of the runtime has, or `None`."""
+    if {*keras.tree.flatten(op.dilation_rate)} != {1}:
+        return f"no integer kernel for dilation_rate={op.dilation_rate}"
+    given = op.output_padding
+    given = (given,) * len(op.strides) if isinstance(given, int) else given
+    whole = [stride - size % 2 for stride, size in zip(op.strides, op.kernel_size, strict=True)]
+    if given is not None and op.padding == "same" and [*given] != whole:
+        return f"no integer kernel for output_padding={op.output_padding} with padding='same'"
+    return None

@@ -1,5 +1,7 @@
 """Dense, on vectors and on the last axis of larger tensors."""
 
+import math
+
 import keras
 from keras import ops
 
@@ -15,6 +17,9 @@ _VERSION = 7
 @register(keras.layers.Dense, treatment=weighted(1))
 class Dense(Lowering):
     """Written as FULLY_CONNECTED, per channel."""
+
+    def macs(self, op, inputs, output):
+        return math.prod(output) * op.kernel.shape[0]
 
     makes_signs = True
 

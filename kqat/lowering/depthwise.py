@@ -1,5 +1,7 @@
 """DepthwiseConv2D and DepthwiseConv1D, with a depth multiplier."""
 
+import math
+
 import keras
 import numpy as np
 from keras import ops
@@ -24,6 +26,9 @@ _VERSION = 3
 @register(keras.layers.DepthwiseConv2D, treatment=weighted(2, 3))
 class Depthwise(Lowering):
     """Written as DEPTHWISE_CONV_2D; output channel `c * depth_multiplier + m` reads input channel `c`."""
+
+    def macs(self, op, inputs, output):
+        return math.prod(output) * math.prod(op.kernel.shape[:-2])
 
     makes_signs = True
 

@@ -86,6 +86,20 @@ def _treatment(op) -> Treatment:
 class EinsumDense(Lowering):
     """Written as FULLY_CONNECTED, per channel, where need be between TRANSPOSE and RESHAPE."""
 
+    def missing(self, node, graph):
+        shape = graph.specs[node.inputs[0]].shape
+        try:
+            projection(node.op, len(shape))
+        except UnsupportedError:
+            return f"no integer kernel for equation={node.op.equation!r}, bias_axes={node.op.bias_axes!r}"
+        return "no integer kernel for inputs of unknown size" if None in shape[1:] else None
+
+    def macs(self, op, inputs, output):
+        """Every input value meets the kernel's values along the axes that the input does not have."""
+        read, rest = op.equation.replace(" ", "").split(",")
+        sizes = zip(rest.split("->")[0], op.kernel.shape, strict=True)
+        return math.prod(inputs[0]) * math.prod(size for letter, size in sizes if letter not in read)
+
     def forward(self, step, x, wide=False):
         """See `Lowering.forward`; `wide` as in `requantize.accumulate`."""
         form = projection(step.op, len(x.shape))

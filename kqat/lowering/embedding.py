@@ -10,7 +10,7 @@ from keras import ops
 from kqat.lowering.base import Weights
 from kqat.lowering.float_body import FloatBody, weight, write_integers, write_weight
 from kqat.lowering.registry import register
-from kqat.lowering.treatment import Treatment, weighted
+from kqat.lowering.treatment import Treatment, treatment_for, weighted
 
 _VERSION = 4  # the first that knows one scale per row
 
@@ -27,6 +27,15 @@ class Embedding(FloatBody):
     rounded_inputs = 0  # ids
 
     reason = "the rows of the table have scales of their own"
+
+    def missing(self, node, graph):
+        """Ids that others read as values would have to lie on a grid."""
+        ids = node.inputs[0]
+        readers = [call.op for call in graph.consumers()[ids]]  # a comparison, as of a mask, makes no values
+        others = [op for op in readers if not isinstance(op, keras.layers.Embedding) and treatment_for(op)]
+        if others and "float" in str(graph.specs[ids].dtype):
+            return "no quantization by ids that are read as values as well"
+        return None
 
     def body(self, step, ids):
         ids = ops.cast(ids, "int32")  # cuts off what is behind the point, as CAST does

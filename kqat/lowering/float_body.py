@@ -32,14 +32,6 @@ class FloatBody(Lowering):
 
     reason = "the runtime has no integer kernel"
 
-    def missing(self, node) -> str | None:
-        """Returns why a call of an operation with these options has no such form, or `None`.
-
-        Args:
-            node: The call: `op`, `args`, `kwargs`, `inputs` and `outputs`.
-        """
-        return None
-
     def body(self, step: Step, *inputs):
         """Returns the float output for real inputs, computed as the written operators compute it.
 

@@ -14,11 +14,12 @@ import math
 import numpy as np
 from keras import layers
 
+from kqat.lowering.channelwise import on_last_axis
 from kqat.lowering.formula import Formula, count
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
-from kqat.lowering.whole_sums import square_sum, whole_sum, wide_square_sum
+from kqat.lowering.whole_sums import LARGEST_COUNT, square_sum, whole_sum, wide_square_sum
 
 _SPAN, _WIDE_SPAN = 255.0, 65535.0  # differences of two levels of 8 and of 16 bits
 
@@ -49,6 +50,18 @@ class Normalization(Formula):
         """Returns the shape in which gain and shift broadcast against the arranged input."""
         axes = self.axes(op, len(shape))
         return tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
+
+    def summed(self, op, shape) -> list[int | None]:
+        """Returns the sizes of the axes of the input that are summed over."""
+        return [shape[axis] for axis in _listed(op.axis)]
+
+    def missing(self, node, graph):
+        sizes = self.summed(node.op, graph.specs[node.inputs[0]].shape)
+        if None in sizes:
+            return "no exact form of sums over a batch, or over axes of unknown size"
+        if math.prod(sizes) > LARGEST_COUNT:
+            return f"no exact form of sums of {math.prod(sizes)} values, more than {LARGEST_COUNT}"
+        return None
 
     def epsilon(self, op) -> float:
         """Returns what is added to the variance."""
@@ -134,6 +147,14 @@ class WideRMSNormalization(RMSNormalization):
 @register(layers.GroupNormalization, treatment=ARITHMETIC)
 class GroupNormalization(Normalization):
     """Over groups of channels, the last axis, and all places of the image."""
+
+    def missing(self, node, graph):
+        if not on_last_axis(node, graph):
+            return f"no integer kernel for axis={node.op.axis}"
+        return super().missing(node, graph)
+
+    def summed(self, op, shape):
+        return [*shape[1:-1], shape[-1] // op.groups]
 
     def axes(self, op, rank):
         return [1, 3]

@@ -18,6 +18,10 @@ from kqat.lowering.treatment import PASSTHROUGH, named
 class Pad(PassThrough):
     """Padding of any dimension but the batch: with 0, or with what lies next to the border."""
 
+    def missing(self, node, graph):
+        value = node.kwargs.get("constant_values")
+        return "no quantization of padding with other values than 0" if value else None
+
     def forward(self, step, *inputs):
         _widths(step, len(inputs[0].shape))
         return super().forward(step, *inputs)

@@ -25,7 +25,7 @@ class Sum(Formula):
 
     bound = 255.0
 
-    def missing(self, node):
+    def missing(self, node, graph):
         axis = node.op.axis
         if axis is None or 0 in ([axis] if isinstance(axis, int) else axis):
             return "no kernel for sums over the batch"

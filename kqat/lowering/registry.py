@@ -87,6 +87,17 @@ def has_float_outputs(op: keras.Operation) -> bool:
     return found is not None and found.float_outputs
 
 
+def missing(node, graph) -> str | None:
+    """Returns what the lowering of a call's operation has no form for, or `None`, see `Lowering.missing`."""
+    found = _registered(node.op, 8)
+    return None if found is None else found.missing(node, graph)
+
+
+def known_lowering(op: keras.Operation) -> Lowering | None:
+    """Returns the lowering of an operation of Keras's, whether or not it has a form of this very one."""
+    return None if is_own_layer(op) else _registered(op, 8)
+
+
 def prepare(op: keras.Operation, args, kwargs) -> None:
     """Shows a symbolic call of a built operation to its lowering.
 

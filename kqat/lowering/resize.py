@@ -24,14 +24,18 @@ _METHODS = ("bilinear", "nearest")
 def _interpolation(op) -> str:
     """Returns the method of a layer or operation, after checking that there is a kernel for it."""
     require_channels_last(op)
-    flags = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
-    extras = [flag for flag in flags if getattr(op, flag, False)]
-    if op.interpolation not in _METHODS or extras:
+    if _extras(op) or op.interpolation not in _METHODS:
         raise UnsupportedError(
-            f"{op.name!r} cannot be lowered. Received: interpolation={op.interpolation!r}"
-            f"{''.join(f', {flag}=True' for flag in extras)}. Use one of {list(_METHODS)} and nothing else."
+            f"{op.name!r} cannot be lowered. Received: interpolation={op.interpolation!r}{_extras(op)}. "
+            f"Use one of {list(_METHODS)} and nothing else."
         )
     return op.interpolation
+
+
+def _extras(op) -> str:
+    """Returns the options of a resizing that no operator of the runtime has, for a message."""
+    flags = ("antialias", "crop_to_aspect_ratio", "pad_to_aspect_ratio")
+    return "".join(f", {flag}=True" for flag in flags if getattr(op, flag, False))
 
 
 def _source(size: int, target: int) -> np.ndarray:
@@ -73,6 +77,12 @@ def _bilinear_levels(levels, height: int, width: int):
     return ops.floor(ops.multiply(total, 1.0 / _ONE))
 
 
+def _missing_option(op) -> str | None:
+    if not _extras(op) and op.interpolation in _METHODS:
+        return None
+    return f"no integer kernel for interpolation={op.interpolation!r}{_extras(op)}"
+
+
 def _treatment(op) -> Treatment:
     """Bilinear weights are positive; those of smoother interpolations are not, and overshoot."""
     return POSITIVE_SUM if op.interpolation in ("nearest", "bilinear") else ARITHMETIC
@@ -82,6 +92,9 @@ def _treatment(op) -> Treatment:
 @register(layers.Resizing, treatment=_treatment)
 class Resize(Lowering):
     """RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR, then QUANTIZE where the output grid differs."""
+
+    def missing(self, node, graph):
+        return _missing_option(node.op)
 
     def forward(self, step, x):
         require_no_activation(step)
@@ -142,6 +155,9 @@ def _treatment_2d(op) -> Treatment:
 @register(layers.UpSampling2D, treatment=_treatment_2d)
 class UpSampling(Lowering):
     """Bilinear as a resize, nearest as repetition."""
+
+    def missing(self, node, graph):
+        return _missing_option(node.op)
 
     def forward(self, step, x):
         return self._by(step.op).forward(step, x)

@@ -21,7 +21,7 @@ _SPAN = 255.0
 class Variance(Formula):
     """Of sums of whole numbers, which are exact."""
 
-    def missing(self, node):
+    def missing(self, node, graph):
         axis = node.op.axis
         if axis is None or 0 in np.atleast_1d(axis):
             return "no kernel for a variance over the batch"

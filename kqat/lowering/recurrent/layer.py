@@ -3,6 +3,8 @@
 Written step by step. The arithmetic is float, and yet every bit is known: see `cells` and `curves`.
 """
 
+import math
+
 import keras
 from keras import layers
 
@@ -59,12 +61,22 @@ class _Recurrence(FloatBody):
     def needs_output(self, op):
         return not op.return_state  # of an encoder nothing but the states may be read
 
-    def missing(self, node):
+    def missing(self, node, graph):
         if getattr(node.op, "merge_mode", "") is None:
             return "no kernel for merge_mode=None, two outputs with a grid each"
         if _first_states(node.args, node.kwargs) is not None and len(node.inputs) < 2:
             return "no kernel for an initial state that is a constant"
+        if graph.is_unread(node.outputs[0]) and not is_bounded(node.op):
+            return "no grid for states that are not bounded by 1, of a layer whose output nobody reads"
         return obstacle(node.op)
+
+    def macs(self, op, inputs, output):
+        """Every step multiplies with the weights of the input and of the state."""
+        kernels = [
+            getattr(cell, name, None) for cell in _cells(op) for name in ("kernel", "recurrent_kernel")
+        ]
+        sizes = [None if kernel is None else math.prod(kernel.shape) for kernel in kernels]
+        return None if None in sizes else inputs[0][0] * sum(sizes)
 
     def body(self, step, *inputs):
         return self.compute(step, inputs, lambda path: Evaluated())
@@ -87,6 +99,12 @@ class _Recurrence(FloatBody):
             arithmetic: Function from the path of a layer on the operation to `Evaluated` or `Written`.
         """
         raise NotImplementedError
+
+
+def _cells(op) -> list:
+    if isinstance(op, layers.Bidirectional):
+        return [op.forward_layer.cell, op.backward_layer.cell]
+    return [op.cell]
 
 
 def _one_way(op) -> Treatment:

@@ -51,6 +51,26 @@ class Call:
         return {name: self[name] for name in _ROLES if self[name] is not None}
 
 
+def macs(op, inputs) -> int | None:
+    """Returns the multiply-accumulates of attention over one axis: projections, scores, and sums of values.
+
+    Args:
+        op: The layer.
+        inputs: Shapes of query, value and key, or of the query alone, without the batch.
+    """
+    query, value = inputs[0], inputs[1 if len(inputs) > 1 else 0]
+    if len(query) != 2 or len(value) != 2:
+        return None
+    inside = _inside(op).items()
+    kernels = {
+        name: layer.kernel.shape for name, layer in inside if isinstance(layer, keras.layers.EinsumDense)
+    }
+    places = {name: value[0] if name in ("key", "value") else query[0] for name in kernels}
+    projections = sum(places[name] * math.prod(shape) for name, shape in kernels.items())
+    heads, width = kernels["query"][1:]
+    return projections + query[0] * value[0] * heads * (width + kernels["value"][2])
+
+
 def _is_operation(op) -> bool:
     return type(op).__name__ == "DotProductAttention"
 
