@@ -11,7 +11,7 @@ import keras
 
 from kqat.core.errors import SimulationWarning
 from kqat.keras_private import call_of, maker_of
-from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.treatment import treatment_for
 
 

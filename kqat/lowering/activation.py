@@ -221,3 +221,13 @@ def _by_formula(step, rank: int) -> bool:
         return False
     kernel = kernel_for(step.op)
     return isinstance(kernel, Gather) and kernel.builtin is None
+
+
+@register(*ACTIVATIONS, storage=16)
+class WideActivation(ActivationFormula):
+    """Between 16-bit activations: any activation that has a formula."""
+
+    reason = "the runtime has no kernel between int16 tensors"
+
+    def serves(self, op):
+        return has_formula(op)

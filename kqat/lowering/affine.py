@@ -7,6 +7,7 @@ from keras import ops
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.base import Lowering
 from kqat.lowering.channelwise import affine_form, on_last_axis
+from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM, Treatment
@@ -124,3 +125,12 @@ def _coefficients(op):
     if op.center:
         offset = offset + array(op.beta)
     return factor.astype(np.float32), offset.astype(np.float32)
+
+
+@register(keras.layers.BatchNormalization, keras.layers.Rescaling, keras.layers.Normalization, storage=16)
+class WideAffine(Wide, Affine):
+    """A 1x1 DEPTHWISE_CONV_2D between 16-bit activations."""
+
+    def forward(self, step, x):
+        require_last_axis(step.op, len(x.shape))
+        return self.compute(step, x, ops.multiply, 1)

@@ -6,10 +6,10 @@ Forward: the operation itself, on real values.
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
-from kqat.lowering.pooling import require_channels_last
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like, version, write_slice
 from kqat.lowering.treatment import PASSTHROUGH
+from kqat.lowering.weighted import require_channels_last
 
 
 @register("ops.SpaceToDepth", treatment=PASSTHROUGH)

@@ -11,7 +11,7 @@ from kqat.lowering.shape import version
 from kqat.lowering.treatment import PASSTHROUGH
 
 
-@register(keras.layers.Concatenate, "ops.Concatenate", treatment=PASSTHROUGH)
+@register(keras.layers.Concatenate, "ops.Concatenate", treatment=PASSTHROUGH, storage=(8, 16))
 class Concatenate(Lowering):
     """An input that is not on the output grid is moved there first."""
 

@@ -7,17 +7,11 @@ import numpy as np
 from keras import ops
 
 from kqat.lowering.base import Lowering
+from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import weighted
-from kqat.lowering.weighted import (
-    flatten,
-    lift,
-    pair,
-    require_channels_last,
-    write_output,
-    write_parameters,
-)
+from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 
 _PAD_VERSION, _CONV_VERSION, _GROUPED_VERSION = 2, 3, 6
 
@@ -97,3 +91,21 @@ def _pad_left(writer, x, count, name):
     paddings = writer.constant(f"{name}/paddings", np.array([[0, 0], [count, 0], [0, 0]], np.int32))
     writer.operator("PAD", [x, paddings], [out], "PadOptions", _PAD_VERSION)
     return out
+
+
+@register(keras.layers.Conv1D, keras.layers.Conv2D, storage=16)
+class WideConv(Wide, Conv):
+    """CONV_2D between 16-bit activations."""
+
+    def forward(self, step, x):
+        op = step.op
+        require_channels_last(op)
+
+        def convolve(levels, values):
+            padding = op.padding
+            if padding == "causal":
+                before = op.dilation_rate[0] * (op.kernel_size[0] - 1)
+                levels, padding = ops.pad(levels, [(0, 0), (before, 0), (0, 0)]), "valid"
+            return ops.conv(levels, values, op.strides, padding, "channels_last", op.dilation_rate)
+
+        return self.compute(step, x, convolve, math.prod(step.weights.values.shape[:-1]))

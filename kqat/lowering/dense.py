@@ -6,6 +6,8 @@ import keras
 from keras import ops
 
 from kqat.lowering.base import Lowering
+from kqat.lowering.int16.rescale import multiply_double
+from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import weighted
@@ -45,3 +47,13 @@ class Dense(Lowering):
             )
 
         return write_output(writer, step, (*x.shape[:-1], weights.shape[0]), name, emit)
+
+
+@register(keras.layers.Dense, storage=16)
+class WideDense(Wide, Dense):
+    """Between 16-bit activations: multiplies its sums in double precision and rounds half away from 0."""
+
+    multiply = staticmethod(multiply_double)
+
+    def forward(self, step, x):
+        return self.compute(step, x, ops.matmul, step.weights.values.shape[0])

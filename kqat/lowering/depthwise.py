@@ -7,17 +7,11 @@ import numpy as np
 from keras import ops
 
 from kqat.lowering.base import Lowering
+from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
 from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import weighted
-from kqat.lowering.weighted import (
-    flatten,
-    lift,
-    pair,
-    require_channels_last,
-    write_output,
-    write_parameters,
-)
+from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 
 _VERSION = 3
 
@@ -88,3 +82,19 @@ def _one_row(op):
         return np.reshape(kernel, (1, *size, -1))
 
     return arrange
+
+
+@register(keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D, storage=16)
+class WideDepthwise(Wide, Depthwise):
+    """DEPTHWISE_CONV_2D between 16-bit activations."""
+
+    def forward(self, step, x):
+        op = step.op
+        require_channels_last(op)
+
+        def convolve(levels, values):
+            return ops.depthwise_conv(
+                levels, values, op.strides, op.padding, "channels_last", op.dilation_rate
+            )
+
+        return self.compute(step, x, convolve, math.prod(step.weights.values.shape[:-2]))

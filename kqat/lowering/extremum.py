@@ -17,8 +17,8 @@ from kqat.lowering.terms import broadcast
 from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH
 
 
-@register("ops.Maximum", "ops.Minimum", treatment=ARITHMETIC)
-@register(keras.layers.Maximum, keras.layers.Minimum, treatment=PASSTHROUGH)
+@register("ops.Maximum", "ops.Minimum", treatment=ARITHMETIC, storage=(8, 16))
+@register(keras.layers.Maximum, keras.layers.Minimum, treatment=PASSTHROUGH, storage=(8, 16))
 class Extremum(Lowering):
     """MAXIMUM or MINIMUM of operands on the output grid; an operand that is not is moved there first."""
 

@@ -11,12 +11,11 @@ it can add, and a product is rounded on the nearest grid that it can write; see 
 
 from dataclasses import replace
 
-import keras
 import numpy as np
 from keras import ops
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat.lowering.base import Lowering, Step
+from kqat.lowering.base import Step
 from kqat.lowering.reach import (
     SUM,
     moved_levels,
@@ -26,11 +25,9 @@ from kqat.lowering.reach import (
     within,
     write_moved,
 )
-from kqat.lowering.registry import register
-from kqat.lowering.requantize import bounds, to_levels
-from kqat.lowering.rescale import require_no_activation, same_grid, to_real
-from kqat.lowering.terms import Term, broadcast, fail_unless_two, read_terms, write_constant, write_terms
-from kqat.lowering.treatment import MERGE, POSITIVE_SUM, Treatment
+from kqat.lowering.requantize import bounds
+from kqat.lowering.rescale import same_grid, to_real
+from kqat.lowering.terms import Term, broadcast, write_constant
 from kqat.lowering.weighted import write_output
 from kqat.ops.arrays import as_numpy
 
@@ -152,96 +149,3 @@ def _write_operator(writer, kind, a: Term, b: Term, step: Step, name: str) -> Te
 
     shape = broadcast(a.value.shape, b.value.shape)
     return Term(write_output(writer, step, shape, name, emit), step.output)
-
-
-@register(keras.layers.Subtract, "ops.Subtract", treatment=Treatment("arithmetic", fuses=True))
-class Difference(Lowering):
-    """SUB of two tensors, or of a tensor and a constant."""
-
-    def forward(self, step, *inputs):
-        a, b = terms = read_terms(step, inputs)
-        fail_unless_two(step, terms)
-        return add_forward(a, b, step.output, step.activation, sign=-1.0)
-
-    def emit(self, writer, step, inputs, name):
-        a, b = terms = write_terms(writer, step, inputs, name)
-        fail_unless_two(step, terms)
-        return write_pair(writer, "SUB", a, b, step, name).value
-
-
-@register(keras.layers.Multiply, "ops.Multiply", treatment=MERGE)
-class Multiply(Lowering):
-    """MUL; of more than two operands a chain, whose partial products never saturate."""
-
-    def forward(self, step, *inputs):
-        first, *rest = terms = read_terms(step, inputs)
-        for count, term in enumerate(rest, 2):
-            last = count == len(terms)
-            grid = step.output if last else partial_product_grid(first, term)
-            y = multiply_forward(first, term, grid, step.activation if last else "linear")
-            first = Term(None if last else to_levels(y, grid), grid)
-        return y
-
-    def emit(self, writer, step, inputs, name):
-        first, *rest = terms = write_terms(writer, step, inputs, name)
-        for count, term in enumerate(rest, 2):
-            part, part_name = step, name
-            if count < len(terms):
-                grid = None if step.output is None else numpy_grid(partial_product_grid(first, term))
-                part, part_name = Step(step.op, step.inputs, grid), f"{name}/product{count}"
-            first = write_pair(writer, "MUL", first, term, part, part_name)
-        return first.value
-
-
-@register(keras.layers.Add, "ops.Add", treatment=MERGE)
-class Add(Lowering):
-    """ADD; of more than two operands a chain, whose partial sums never saturate."""
-
-    def forward(self, step, *inputs):
-        first, *rest = terms = read_terms(step, inputs)
-        for count, term in enumerate(rest, 2):
-            last = count == len(terms)
-            grid = step.output if last else partial_sum_grid(terms[:count])
-            y = add_forward(first, term, grid, step.activation if last else "linear")
-            first = Term(None if last else to_levels(y, grid), grid)
-        return y
-
-    def emit(self, writer, step, inputs, name):
-        first, *rest = terms = write_terms(writer, step, inputs, name)
-        for count, term in enumerate(rest, 2):
-            part, part_name = step, name
-            if count < len(terms):
-                grid = None if step.output is None else numpy_grid(partial_sum_grid(terms[:count]))
-                part, part_name = Step(step.op, step.inputs, grid), f"{name}/sum{count}"
-            first = write_pair(writer, "ADD", first, term, part, part_name)
-        return first.value
-
-
-@register(keras.layers.Average, treatment=POSITIVE_SUM)
-class Average(Add):
-    """The sum on a grid with steps of n output steps, times 1/n, which changes no level."""
-
-    def forward(self, step, *inputs):
-        require_no_activation(step)
-        total = _total(step)
-        levels = to_levels(super().forward(total, *inputs), total.output)
-        part = np.float32(1.0 / len(step.inputs))
-        return to_real(multiply_levels(levels, 1.0, total.output.scale, part, step.output.scale), step.output)
-
-    def emit(self, writer, step, inputs, name):
-        require_no_activation(step)
-        total = _total(step)
-        sums = Term(super().emit(writer, total, inputs, f"{name}/sum"), total.output)
-        part = np.float32(1.0 / len(inputs))
-        if step.output is None:
-            share = Term(writer.constant(f"{name}/share", part), None)
-        else:
-            share = Term(writer.constant(f"{name}/share", np.int8(1), part), Grid(part, 0, 1))
-        return write_pair(writer, "MUL", sums, share, step, name).value
-
-
-def _total(step: Step) -> Step:
-    grid = step.output
-    if grid is not None:
-        grid = Grid(grid.scale * np.float32(len(step.inputs)), grid.qmin, grid.qmax)
-    return Step(step.op, step.inputs, grid, "linear", None, step.args, step.kwargs)

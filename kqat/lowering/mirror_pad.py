@@ -52,8 +52,7 @@ class MirrorPad(keras.layers.Layer):
         return {**super().get_config(), "pad_width": self.pad_width, "mode": self.mode}
 
 
-@register(MirrorPad, treatment=PASSTHROUGH)
-@register(MirrorPad, storage=16)
+@register(MirrorPad, storage=(8, 16), treatment=PASSTHROUGH)
 class MirrorPadLowering(PassThrough):
     """MIRROR_PAD."""
 

@@ -13,8 +13,10 @@ from kqat.lowering.shape import PassThrough, like, version
 from kqat.lowering.treatment import PASSTHROUGH, named
 
 
-@register("ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode in ("constant", *MODES) else None)
-@register(*named("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), treatment=PASSTHROUGH)
+@register(
+    "ops.Pad", treatment=lambda op: PASSTHROUGH if op.mode in ("constant", *MODES) else None, storage=(8, 16)
+)
+@register(*named("ZeroPadding1D ZeroPadding2D ZeroPadding3D"), treatment=PASSTHROUGH, storage=(8, 16))
 class Pad(PassThrough):
     """Padding of any dimension but the batch: with 0, or with what lies next to the border."""
 

@@ -17,7 +17,7 @@ def _versions(x, int8: int, int16: int) -> int:
     return {"int8": int8, "int16": int16}.get(x.dtype, 1)
 
 
-@register("ops.Stack", treatment=PASSTHROUGH)
+@register("ops.Stack", treatment=PASSTHROUGH, storage=(8, 16))
 class Stack(PassThrough):
     """PACK of tensors on one grid."""
 
@@ -36,7 +36,7 @@ class Stack(PassThrough):
         return out
 
 
-@register("ops.Flip", treatment=PASSTHROUGH)
+@register("ops.Flip", treatment=PASSTHROUGH, storage=(8, 16))
 class Flip(PassThrough):
     """REVERSE_V2."""
 
@@ -50,7 +50,7 @@ class Flip(PassThrough):
         return x
 
 
-@register("ops.Tile", treatment=PASSTHROUGH)
+@register("ops.Tile", treatment=PASSTHROUGH, storage=(8, 16))
 class Tile(PassThrough):
     """TILE."""
 
@@ -59,7 +59,7 @@ class Tile(PassThrough):
         return _write_tile(writer, x, [1] * (len(shape) - len(repeats)) + [*repeats], shape, name)
 
 
-@register("ops.Repeat", treatment=PASSTHROUGH)
+@register("ops.Repeat", treatment=PASSTHROUGH, storage=(8, 16))
 class Repeat(PassThrough):
     """TILE along a new axis behind the repeated one."""
 

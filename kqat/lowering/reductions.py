@@ -1,17 +1,17 @@
-"""Sums and smallest values over axes.
+"""Sums, largest and smallest values over whole axes.
 
 Forward, with input levels `d`:
     sum:     `clip(rint((sum(d) * sx) * (1 / so)), qmin, qmax) * so`, sums of whole numbers being exact
     minimum: of the levels
 """
 
-from keras import ops
+from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
 from kqat.lowering.base import Lowering
 from kqat.lowering.formula import Formula, count
-from kqat.lowering.pooling import Max, reduced_axes, write_reduction
+from kqat.lowering.reduce import reduced_axes, write_reduction
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import like
@@ -53,12 +53,36 @@ class WideSum(Sum):
     bound = 32768.0
 
 
-@register("ops.Amax", treatment=PASSTHROUGH)
+@register(
+    layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max", treatment=PASSTHROUGH, storage=(8, 16)
+)
+class Max(Lowering):
+    """REDUCE_MAX."""
+
+    def forward(self, step, x):
+        require_no_activation(step)
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
+        return rescale(ops.max(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
+
+    def emit(self, writer, step, inputs, name):
+        require_no_activation(step)
+        (x,), shape = inputs, output_shape(step, inputs)
+        axes, keepdims = reduced_axes(step.op, len(x.shape))
+        y = write_reduction(writer, "REDUCE_MAX", x, like(writer, x, shape, name), axes, keepdims, name)
+        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+
+
+@register(layers.GlobalMaxPooling3D, treatment=PASSTHROUGH, storage=(8, 16))
+class Max3D(Max):
+    """REDUCE_MAX."""
+
+
+@register("ops.Amax", treatment=PASSTHROUGH, storage=(8, 16))
 class Amax(Max):
     """REDUCE_MAX under its other name."""
 
 
-@register("ops.Min", "ops.Amin", treatment=PASSTHROUGH)
+@register("ops.Min", "ops.Amin", treatment=PASSTHROUGH, storage=(8, 16))
 class Min(Lowering):
     """REDUCE_MIN."""
 

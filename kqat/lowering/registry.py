@@ -15,15 +15,15 @@ _LOWERINGS: dict[int, dict[type | str, Lowering]] = {8: {}, 16: {}, WHOLE: {}}
 _OWN: dict[int, Lowering] = {}  # of layers that a user wrote, unless they have one that is registered
 
 
-def register(*keys, storage: int = 8, treatment: Treatment | Callable | None = None):
+def register(*keys, storage: int | tuple[int, ...] = 8, treatment: Treatment | Callable | None = None):
     """Registers a `Lowering` class for layer classes, or for operations by class name (`"ops.Add"`).
 
     `keras.ops` operations have no public class; they are known by the name of their class.
 
     Args:
         *keys: Layer classes and names of operations.
-        storage: Width of the integer type of the tensors around the operation, 8 or 16; `WHOLE` where they
-            have no grid.
+        storage: Width of the integer type of the tensors around the operation, 8 or 16, or both; `WHOLE`
+            where they have no grid.
         treatment: How the plan treats them, see `treat`; without one they stay float.
     """
     if treatment is not None:
@@ -32,7 +32,8 @@ def register(*keys, storage: int = 8, treatment: Treatment | Callable | None = N
     def decorate(cls):
         instance = cls()
         for key in keys:
-            _LOWERINGS[storage][key] = instance
+            for width in (storage,) if isinstance(storage, int) else storage:
+                _LOWERINGS[width][key] = instance
         return cls
 
     return decorate

@@ -11,8 +11,7 @@ from kqat.lowering.shape import PassThrough, like, version, write_slice
 from kqat.lowering.treatment import PASSTHROUGH
 
 
-@register("ops.Roll", treatment=PASSTHROUGH)
-@register("ops.Roll", storage=16)
+@register("ops.Roll", storage=(8, 16), treatment=PASSTHROUGH)
 class Roll(PassThrough):
     """STRIDED_SLICE twice and CONCATENATION, for each axis."""
 

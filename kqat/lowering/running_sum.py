@@ -32,8 +32,7 @@ def _write(writer, x, axis: int, name: str):
     return out
 
 
-@register("ops.Cumsum", treatment=POSITIVE_SUM)
-@register("ops.Cumsum", storage=16)
+@register("ops.Cumsum", storage=(8, 16), treatment=POSITIVE_SUM)
 class Cumsum(FloatBody):
     """CUMSUM of whole numbers in float."""
 

@@ -43,12 +43,13 @@ def version(x, int16: int = 3) -> int:
     return 1 if x.grid is None else 2
 
 
-@register("ops.Copy", "ops.StopGradient")
+@register("ops.Copy", "ops.StopGradient", storage=(8, 16))
 @register(
     *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
     *named("AlphaDropout ActivityRegularization Identity"),
     "ops.Identity",
     treatment=PASSTHROUGH,
+    storage=(8, 16),
 )
 class Identity(PassThrough):
     """What does nothing at inference."""
@@ -62,7 +63,15 @@ class Identity(PassThrough):
         return inputs[0] if step.output is None else write_rescale(writer, inputs[0], step.output, name)
 
 
-@register(layers.Reshape, "ops.Reshape", "ops.Squeeze", "ops.ExpandDims", "ops.Ravel", treatment=PASSTHROUGH)
+@register(
+    layers.Reshape,
+    "ops.Reshape",
+    "ops.Squeeze",
+    "ops.ExpandDims",
+    "ops.Ravel",
+    treatment=PASSTHROUGH,
+    storage=(8, 16),
+)
 class Reshape(PassThrough):
     """RESHAPE; the batch stays of any size."""
 
@@ -70,7 +79,7 @@ class Reshape(PassThrough):
         return writer.reshape(x, shape, name)
 
 
-@register(layers.Flatten, treatment=PASSTHROUGH)
+@register(layers.Flatten, treatment=PASSTHROUGH, storage=(8, 16))
 class Flatten(Reshape):
     """RESHAPE to (batch, -1)."""
 
@@ -83,7 +92,7 @@ class Flatten(Reshape):
         return super().write(writer, step, x, shape, name)
 
 
-@register(layers.RepeatVector, treatment=PASSTHROUGH)
+@register(layers.RepeatVector, treatment=PASSTHROUGH, storage=(8, 16))
 class RepeatVector(PassThrough):
     """RESHAPE to one row, then CONCATENATION of copies."""
 
@@ -119,7 +128,7 @@ def write_slice(writer, x, ranges, name):
     return out
 
 
-@register(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D, treatment=PASSTHROUGH)
+@register(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D, treatment=PASSTHROUGH, storage=(8, 16))
 class Cropping(PassThrough):
     """STRIDED_SLICE of the spatial dimensions."""
 
@@ -135,7 +144,7 @@ class Cropping(PassThrough):
         return write_slice(writer, x, [None, *ranges, None], name)
 
 
-@register("ops.GetItem", treatment=PASSTHROUGH)
+@register("ops.GetItem", treatment=PASSTHROUGH, storage=(8, 16))
 class GetItem(PassThrough):
     """STRIDED_SLICE, and a RESHAPE where an index is a number or `None`."""
 
@@ -185,7 +194,7 @@ def _range(part, size, name):
     return range(*part.indices(size))
 
 
-@register("ops.Split", treatment=PASSTHROUGH)
+@register("ops.Split", treatment=PASSTHROUGH, storage=(8, 16))
 class Split(PassThrough):
     """One STRIDED_SLICE for each part."""
 

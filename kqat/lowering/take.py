@@ -68,8 +68,7 @@ def _axis(op, rank: int) -> int:
     return op.axis % rank
 
 
-@register("ops.Take", treatment=PASSTHROUGH)
-@register("ops.Take", storage=16)
+@register("ops.Take", storage=(8, 16), treatment=PASSTHROUGH)
 class Take(_Gathering):
     """GATHER along one axis."""
 
@@ -81,8 +80,7 @@ class Take(_Gathering):
         return {"axis": axis}, shape
 
 
-@register("ops.TakeAlongAxis", treatment=PASSTHROUGH)
-@register("ops.TakeAlongAxis", storage=16)
+@register("ops.TakeAlongAxis", storage=(8, 16), treatment=PASSTHROUGH)
 class TakeAlongAxis(_Gathering):
     """GATHER along the last axis, for each place of those before it."""
 

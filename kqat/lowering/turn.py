@@ -79,7 +79,9 @@ def _write_transpose(writer, x, axes, name: str):
     return out
 
 
-@register(layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis", treatment=PASSTHROUGH)
+@register(
+    layers.Permute, "ops.Transpose", "ops.Swapaxes", "ops.Moveaxis", treatment=PASSTHROUGH, storage=(8, 16)
+)
 class Transpose(PassThrough):
     """TRANSPOSE."""
 

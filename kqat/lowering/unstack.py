@@ -13,8 +13,7 @@ from kqat.lowering.treatment import PASSTHROUGH
 _VERSIONS = {"int8": 2, "int16": 4}
 
 
-@register("ops.Unstack", treatment=PASSTHROUGH)
-@register("ops.Unstack", storage=16)
+@register("ops.Unstack", storage=(8, 16), treatment=PASSTHROUGH)
 class Unstack(PassThrough):
     """UNPACK."""
 

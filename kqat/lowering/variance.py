@@ -8,7 +8,7 @@ Forward, with input levels `d`, n of them in a group:
 import numpy as np
 
 from kqat.lowering.formula import Formula, count
-from kqat.lowering.pooling import reduced_axes
+from kqat.lowering.reduce import reduced_axes
 from kqat.lowering.registry import register
 from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.treatment import NONNEGATIVE

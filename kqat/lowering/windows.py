@@ -1,11 +1,14 @@
-"""Writes pooling windows over images, in operators that XNNPACK takes.
+"""Pooling windows over images, written in operators that XNNPACK takes.
 
 It has no maximum of windows with gaps between them. Then the windows at all pixels are pooled, and a copying
 convolution takes those that count; see `subsample`.
 """
 
+from keras import ops
+
 from kqat.lowering.shape import like, version
 from kqat.lowering.subsample import write_subsampled
+from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 
 
 def total_margin(side: int, size: int, stride: int) -> int:
@@ -55,3 +58,49 @@ def _write_pool(writer, kind, x, shape, window, name):
         filterHeight=height, filterWidth=width, strideH=down, strideW=right,
     )  # fmt: skip
     return out
+
+
+class Window:
+    """Pool size, strides and padding of a layer or operation, over (rows, columns).
+
+    Args:
+        op: The layer or operation.
+        rank: Number of dimensions of its input: a sequence is an image of one row.
+    """
+
+    def __init__(self, op, rank: int):
+        require_channels_last(op)
+        self.lifted = rank == 3
+        self.size = self._pair(op.pool_size)
+        self.strides = self.size if op.strides is None else self._pair(op.strides)
+        self.padding = op.padding
+
+    def _pair(self, value):
+        return (value, value) if isinstance(value, int) and not self.lifted else pair(value)
+
+    def margins(self, shape) -> list[tuple[int, int]]:
+        """Returns how many rows and columns of padding go before and after an image of `shape`."""
+        if self.padding == "valid":
+            return [(0, 0), (0, 0)]
+        totals = map(total_margin, shape, self.size, self.strides)
+        return [(total // 2, total - total // 2) for total in totals]
+
+    def is_image(self, shape) -> bool:
+        """Whether one window covers a whole image of `shape`: then the mean needs no rounding of its own."""
+        return tuple(shape) == tuple(self.size) and not any(map(sum, self.margins(shape)))
+
+    def sums(self, x):
+        """Returns the sum of whole numbers `x` over each window, padding counted as 0."""
+        count = self.size[0] * self.size[1]
+        padded = ops.pad(x, [(0, 0), *self.margins(x.shape[1:3]), (0, 0)])
+        means = ops.average_pool(padded, self.size, self.strides, "valid", "channels_last")
+        return ops.round(ops.multiply(means, float(count)))
+
+    def write(self, writer, kind, x, shape, name):
+        """Appends the pooling operator; the output has the grid and zero point of `x`."""
+        window = self.size, self.strides, self.padding
+        if not self.lifted:
+            return write_windows(writer, kind, x, shape, window, name)
+        row = (shape[0], 1, *shape[1:])
+        out = write_windows(writer, kind, lift(writer, x, name), row, window, f"{name}/pooled")
+        return flatten(writer, out, name)

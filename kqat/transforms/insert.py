@@ -12,7 +12,7 @@ from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.named_outputs import functional_model
 from kqat.layers.quantized import Quantized
 from kqat.lowering.base import Input
-from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.requantization import Requantization
 from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy

@@ -10,7 +10,7 @@ from kqat.core.recognize import is_tf_keras
 from kqat.core.table import Tabular, TextTable
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
-from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, trace
 from kqat.transforms.macs import macs

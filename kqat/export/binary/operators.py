@@ -57,7 +57,7 @@ def write_reals(writer: Writer, bits: Bits, shape, name: str) -> Ref:
 
 
 def write_max_pool(writer: Writer, bits: Bits, window, name: str) -> Bits:
-    """Writes the maximum of signs over windows (`lowering.pooling.Window`)."""
+    """Writes the maximum of signs over windows (`lowering.windows.Window`)."""
     x = bits.ref
     (height, width), (down, right) = window.size, window.strides
     sides = zip(x.shape[1:3], window.size, window.strides, strict=True)

@@ -3,7 +3,7 @@
 from keras import layers
 
 from kqat.layers.placed import placed_quantizer
-from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.quantizers.base import Quantizer
 from kqat.quantizers.step import StepFunction, step_function
 from kqat.transforms.graph import Graph, Tensor

@@ -15,7 +15,7 @@ from keras import layers, ops
 from kqat.export.binary.placed import is_sign_layer
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.layers.rprelu import RPReLU
-from kqat.lowering.pooling import MAX_POOLING
+from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.training_only import TrainingOnly
 from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy

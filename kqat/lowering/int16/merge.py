@@ -9,7 +9,6 @@ ADD itself rounds differently in its vector instructions than in the scalar rest
 the scales are too far apart for these, the arithmetic is float; see `int16.far_apart`.
 """
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -20,9 +19,7 @@ from kqat.lowering.int16.border import INT16_MAX, full_grid, require_ratio, wide
 from kqat.lowering.int16.factor import factor
 from kqat.lowering.int16.far_apart import float_forward, in_reach, write_float
 from kqat.lowering.int16.rescale import multiply_32
-from kqat.lowering.int16.weighted import to_real
-from kqat.lowering.merge import Term, broadcast, fail_unless_two
-from kqat.lowering.registry import register
+from kqat.lowering.merge import Term, broadcast
 from kqat.lowering.requantize import to_levels
 from kqat.lowering.weighted import write_output
 from kqat.ops.arrays import as_numpy
@@ -175,55 +172,6 @@ def partial_grid(terms) -> Grid:
     return full_grid(ops.multiply(largest, float(np.float32(len(terms) / INT16_MAX))))
 
 
-@register(keras.layers.Add, "ops.Add", storage=16)
-class Add(Chain):
-    """SUB of negatives, in a chain whose partial sums never saturate."""
-
-    kind, float_kind = "SUB", "ADD"
-    partial = staticmethod(partial_grid)
-
-    def exact(self, step, *inputs):
-        first, *rest = terms = read_terms(step, inputs)
-        for count, term in enumerate(rest, 2):
-            last = count == len(terms)
-            grid = step.output if last else partial_grid(terms[:count])
-            scales = first.grid.scale, term.grid.scale, grid.scale
-            levels = subtract_levels(first.value, negative(term.value), *scales)
-            if last:
-                return to_real(levels, grid, step.activation)
-            first = Term(ops.clip(levels, -INT16_MAX - 1, INT16_MAX), grid)
-        raise AssertionError("an addition has two operands or more")
-
-    def write_exact(self, writer, step, inputs, name):
-        first, *rest = terms = write_terms(writer, step, inputs, name, negate_rest=True)
-        for count, term in enumerate(rest, 2):
-            part, part_name = step, name
-            if count < len(terms):
-                grid = full_grid(np.float32(as_numpy(partial_grid(terms[:count]).scale)))
-                part, part_name = Step(step.op, step.inputs, grid), f"{name}/sum{count}"
-            first = write_pair(writer, "SUB", first, term, part, part_name)
-        return first.value
-
-
-@register(keras.layers.Subtract, "ops.Subtract", storage=16)
-class Difference(Chain):
-    """SUB of two tensors, or of a tensor and a constant."""
-
-    kind = float_kind = "SUB"
-    partial = staticmethod(partial_grid)
-
-    def exact(self, step, *inputs):
-        a, b = terms = read_terms(step, inputs)
-        fail_unless_two(step, terms)
-        levels = subtract_levels(a.value, b.value, a.grid.scale, b.grid.scale, step.output.scale)
-        return to_real(levels, step.output, step.activation)
-
-    def write_exact(self, writer, step, inputs, name):
-        a, b = terms = write_terms(writer, step, inputs, name)
-        fail_unless_two(step, terms)
-        return write_pair(writer, "SUB", a, b, step, name).value
-
-
 def partial_product_grid(a: Term, b: Term) -> Grid:
     """Returns an int16 grid on which the product of two operands cannot saturate."""
     tops = [ops.multiply(ops.maximum(t.grid.qmax, ops.negative(t.grid.qmin)), t.grid.scale) for t in (a, b)]
@@ -236,32 +184,3 @@ def partial_product_of(terms) -> Grid:
     for term in terms[1:]:
         grid = partial_product_grid(Term(None, grid), term)
     return grid
-
-
-@register(keras.layers.Multiply, "ops.Multiply", storage=16)
-class Multiply(Chain):
-    """MUL, in a chain whose partial products never saturate."""
-
-    kind = float_kind = "MUL"
-    partial = staticmethod(partial_product_of)
-
-    def exact(self, step, *inputs):
-        first, *rest = terms = read_terms(step, inputs)
-        for count, term in enumerate(rest, 2):
-            last = count == len(terms)
-            grid = step.output if last else partial_product_grid(first, term)
-            levels = multiply_levels(first.value, term.value, first.grid.scale, term.grid.scale, grid.scale)
-            if last:
-                return to_real(levels, grid, step.activation)
-            first = Term(ops.clip(levels, -INT16_MAX - 1, INT16_MAX), grid)
-        raise AssertionError("a product has two operands or more")
-
-    def write_exact(self, writer, step, inputs, name):
-        first, *rest = terms = write_terms(writer, step, inputs, name)
-        for count, term in enumerate(rest, 2):
-            part, part_name = step, name
-            if count < len(terms):
-                grid = full_grid(np.float32(as_numpy(partial_product_grid(first, term).scale)))
-                part, part_name = Step(step.op, step.inputs, grid), f"{name}/product{count}"
-            first = write_pair(writer, "MUL", first, term, part, part_name)
-        return first.value
