@@ -4,10 +4,10 @@ from operator import attrgetter
 
 from keras import ops
 
+from kqat.lowering.arithmetic.fold import Norm, fold
+from kqat.lowering.arithmetic.signs import fold_signs
 from kqat.lowering.base import Weights
 from kqat.lowering.channelwise import affine_form
-from kqat.lowering.fold import Norm, fold
-from kqat.lowering.signs import fold_signs
 
 PRODUCT_LEVELS = 127.0
 

@@ -14,8 +14,8 @@ from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
 from kqat.layers.template import Placement, plain_template, shape_to_build
 from kqat.layers.wiring import Grids
-from kqat.lowering.accumulator import exact_forward
-from kqat.lowering.activation_names import clamp_of
+from kqat.lowering.activations.names import clamp_of
+from kqat.lowering.arithmetic.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer

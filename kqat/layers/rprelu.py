@@ -3,8 +3,8 @@
 import keras
 from keras import ops
 
+from kqat.lowering.activations.shifted_prelu import ShiftedPReLU
 from kqat.lowering.registry import register
-from kqat.lowering.shifted_prelu import ShiftedPReLU
 
 
 @keras.saving.register_keras_serializable(package="kqat")

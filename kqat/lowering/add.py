@@ -4,15 +4,15 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.arithmetic.int16 import merge as wide
+from kqat.lowering.arithmetic.int16.border import INT16_MAX, full_grid
+from kqat.lowering.arithmetic.int16.weighted import to_real as wide_to_real
+from kqat.lowering.arithmetic.merge import add_forward, partial_sum_grid, write_pair
+from kqat.lowering.arithmetic.reach import numpy_grid
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.terms import Term, read_terms, write_terms
 from kqat.lowering.base import Lowering, Step
-from kqat.lowering.int16 import merge as wide
-from kqat.lowering.int16.border import INT16_MAX, full_grid
-from kqat.lowering.int16.weighted import to_real as wide_to_real
-from kqat.lowering.merge import add_forward, partial_sum_grid, write_pair
-from kqat.lowering.reach import numpy_grid
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.terms import Term, read_terms, write_terms
 from kqat.lowering.treatment import MERGE
 from kqat.ops.arrays import as_numpy
 

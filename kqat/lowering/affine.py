@@ -5,11 +5,11 @@ import numpy as np
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.int16.weighted import Wide
+from kqat.lowering.arithmetic.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.base import Lowering
 from kqat.lowering.channelwise import affine_form, on_last_axis
-from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import FUSED, fused_activation, write_integers, write_output
 from kqat.ops.arrays import as_numpy

@@ -10,8 +10,8 @@ import numpy as np
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.border import write_dequantize
 from kqat.lowering.base import BORDER
-from kqat.lowering.border import write_dequantize
 from kqat.lowering.registry import register
 from kqat.lowering.whole_numbers import Whole, write_cast
 

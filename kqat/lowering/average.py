@@ -5,12 +5,12 @@ import numpy as np
 
 from kqat.core.grid import Grid
 from kqat.lowering.add import Add
+from kqat.lowering.arithmetic.merge import multiply_levels, write_pair
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import require_no_activation, to_real
+from kqat.lowering.arithmetic.terms import Term
 from kqat.lowering.base import Step
-from kqat.lowering.merge import multiply_levels, write_pair
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import require_no_activation, to_real
-from kqat.lowering.terms import Term
 from kqat.lowering.treatment import POSITIVE_SUM
 
 

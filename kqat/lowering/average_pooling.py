@@ -13,17 +13,13 @@ import numpy as np
 from keras import layers, ops
 
 from kqat.lowering.arguments import output_shape
-from kqat.lowering.base import Lowering
-from kqat.lowering.formula import Formula
-from kqat.lowering.int16.border import widen, write_wide
-from kqat.lowering.int16.means import in_reach, mean_of, require_count, scale_multiplier
-from kqat.lowering.int16.rescale import multiply_32
-from kqat.lowering.int16.weighted import to_real as wide_to_real
-from kqat.lowering.mean import mean_forward, write_mean
-from kqat.lowering.reach import numpy_grid
-from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import (
+from kqat.lowering.arithmetic.int16.border import widen, write_wide
+from kqat.lowering.arithmetic.int16.means import in_reach, mean_of, require_count, scale_multiplier
+from kqat.lowering.arithmetic.int16.rescale import multiply_32
+from kqat.lowering.arithmetic.int16.weighted import to_real as wide_to_real
+from kqat.lowering.arithmetic.reach import numpy_grid
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import (
     require_no_activation,
     rescale,
     same_grid,
@@ -32,11 +28,15 @@ from kqat.lowering.rescale import (
     write_move,
     write_rescale,
 )
+from kqat.lowering.arithmetic.whole_sums import halves
+from kqat.lowering.arithmetic.windows import Window
+from kqat.lowering.arithmetic.windows3d import ByRank, Window3D
+from kqat.lowering.base import Lowering
+from kqat.lowering.formula import Formula
+from kqat.lowering.mean import mean_forward, write_mean
+from kqat.lowering.registry import register
 from kqat.lowering.treatment import POSITIVE_SUM
 from kqat.lowering.weighted import pair
-from kqat.lowering.whole_sums import halves
-from kqat.lowering.windows import Window
-from kqat.lowering.windows3d import ByRank, Window3D
 from kqat.ops.arrays import as_numpy
 
 _BYTE = 256.0

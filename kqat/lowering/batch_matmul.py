@@ -16,12 +16,12 @@ from keras import ops
 from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.arguments import operands, output_shape, to_numpy
+from kqat.lowering.arithmetic.contraction import Contraction, contraction
+from kqat.lowering.arithmetic.requantize import EXACT_FLOAT32, accumulate, to_levels
+from kqat.lowering.arithmetic.rescale import check_ratio, rescale, to_real, write_move, write_rescale
 from kqat.lowering.base import Input, Lowering
-from kqat.lowering.contraction import Contraction, contraction
 from kqat.lowering.product import Product
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, to_levels
-from kqat.lowering.rescale import check_ratio, rescale, to_real, write_move, write_rescale
 from kqat.lowering.shape import version
 from kqat.lowering.treatment import PRODUCT
 from kqat.lowering.turn import write_turned

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from kqat.lowering.fold import Norm
+from kqat.lowering.arithmetic.fold import Norm
 from kqat.lowering.inherited import known_class
 from kqat.ops.arrays import as_numpy
 

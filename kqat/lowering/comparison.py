@@ -5,7 +5,7 @@ Forward: the operation itself. Real numbers on grids are compared as the real nu
 
 import keras
 
-from kqat.lowering.reduce import reduced_axes, write_reduction
+from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
 from kqat.lowering.registry import register
 from kqat.lowering.whole_numbers import Whole, result_type, write_cast, write_operand
 

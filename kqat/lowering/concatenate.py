@@ -4,9 +4,9 @@ import keras
 from keras import ops
 
 from kqat.lowering.arguments import output_shape
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_aligned
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation, rescale, write_aligned
 from kqat.lowering.shape import version
 from kqat.lowering.treatment import PASSTHROUGH
 

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from kqat.lowering.broadcast import write_repeated
+from kqat.lowering.arithmetic.broadcast import write_repeated
 from kqat.lowering.float_body import FloatBody
+from kqat.lowering.recording.sizes import example_shape, filled, merged_shape
 from kqat.lowering.registry import register
-from kqat.lowering.sizes import example_shape, filled, merged_shape
 from kqat.lowering.treatment import ARITHMETIC
 
 

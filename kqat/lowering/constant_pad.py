@@ -7,10 +7,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.shape import version
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
 

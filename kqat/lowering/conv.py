@@ -6,10 +6,10 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.arithmetic.int16.weighted import Wide
+from kqat.lowering.arithmetic.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.base import Lowering
-from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.arithmetic.border import quantize_forward, write_dequantize, write_quantize
+from kqat.lowering.arithmetic.requantize import EXACT_FLOAT32, accumulate, accumulator_bound, to_levels
+from kqat.lowering.arithmetic.rescale import unfused
 from kqat.lowering.base import BORDER, FLOAT, Lowering
-from kqat.lowering.border import quantize_forward, write_dequantize, write_quantize
 from kqat.lowering.conv_transpose import missing_transposed
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import EXACT_FLOAT32, accumulate, accumulator_bound, to_levels
-from kqat.lowering.rescale import unfused
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import fused_activation, require_channels_last
 from kqat.ops.arrays import as_numpy

@@ -12,11 +12,11 @@ import numpy as np
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.int16.weighted import Wide
+from kqat.lowering.arithmetic.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.base import Lowering
-from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.pad import write_pad
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 

@@ -5,11 +5,11 @@ import math
 import keras
 from keras import ops
 
+from kqat.lowering.arithmetic.int16.rescale import multiply_double
+from kqat.lowering.arithmetic.int16.weighted import Wide
+from kqat.lowering.arithmetic.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.base import Lowering
-from kqat.lowering.int16.rescale import multiply_double
-from kqat.lowering.int16.weighted import Wide
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import write_output, write_parameters
 

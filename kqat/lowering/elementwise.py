@@ -9,12 +9,12 @@ Forward:
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.activations.table import Gather
 from kqat.lowering.arguments import call, operands, output_shape, to_numpy
+from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.base import Input, Lowering
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation
-from kqat.lowering.table import Gather
 from kqat.lowering.treatment import ARITHMETIC, NONNEGATIVE, POSITIVE_SUM
 
 # By class name, with the operator that computes them in float.

@@ -8,12 +8,12 @@ import numpy as np
 from keras import ops
 
 from kqat.lowering.arguments import operands, to_numpy
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_aligned
+from kqat.lowering.arithmetic.terms import broadcast
 from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_aligned
 from kqat.lowering.shape import version
-from kqat.lowering.terms import broadcast
 from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH
 
 

@@ -14,8 +14,8 @@ from keras import ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import to_numpy
+from kqat.lowering.arithmetic.border import quantize_forward, write_dequantize, write_quantize
 from kqat.lowering.base import BORDER, FLOAT, Lowering, Step, Weights
-from kqat.lowering.border import quantize_forward, write_dequantize, write_quantize
 
 _DEQUANTIZE_VERSION = 5  # the first that knows one scale per channel
 

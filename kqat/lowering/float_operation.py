@@ -3,10 +3,10 @@
 import keras
 from keras import ops
 
+from kqat.lowering.arithmetic.rescale import unfused
 from kqat.lowering.base import Input, Step
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import lowering_for
-from kqat.lowering.rescale import unfused
 
 
 def compute_operation(operation, args, kwargs):

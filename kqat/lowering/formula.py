@@ -9,10 +9,10 @@ import math
 import numpy as np
 from keras import ops
 
+from kqat.lowering.arithmetic.merge import broadcast
+from kqat.lowering.arithmetic.rescale import unfused
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody, weight, write_weight
-from kqat.lowering.merge import broadcast
-from kqat.lowering.rescale import unfused
 from kqat.ops.reciprocal import reciprocal
 from kqat.ops.square_root import square_root
 

@@ -6,13 +6,13 @@ Forward: the largest level.
 from keras import layers
 
 from kqat.lowering.arguments import output_shape
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.arithmetic.windows import Window, write_windows
+from kqat.lowering.arithmetic.windows3d import ByRank, Window3D
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.treatment import PASSTHROUGH, named
 from kqat.lowering.weighted import require_channels_last
-from kqat.lowering.windows import Window, write_windows
-from kqat.lowering.windows3d import ByRank, Window3D
 
 # Rounding commutes with the maximum, so the quantizer of a layer may stand behind the pooling of its output.
 MAX_POOLING = named(

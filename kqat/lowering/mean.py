@@ -11,16 +11,14 @@ from keras import layers, ops
 
 from kqat.core.grid import INT8_MAX
 from kqat.lowering.arguments import output_shape
-from kqat.lowering.base import Lowering
-from kqat.lowering.int16.border import widen, write_wide
-from kqat.lowering.int16.means import in_reach, require_count, scale_multiplier, shared
-from kqat.lowering.int16.rescale import multiply_32
-from kqat.lowering.int16.weighted import to_real as wide_to_real
-from kqat.lowering.reach import numpy_grid
-from kqat.lowering.reduce import reduced_axes, write_reduction
-from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import (
+from kqat.lowering.arithmetic.int16.border import widen, write_wide
+from kqat.lowering.arithmetic.int16.means import in_reach, require_count, scale_multiplier, shared
+from kqat.lowering.arithmetic.int16.rescale import multiply_32
+from kqat.lowering.arithmetic.int16.weighted import to_real as wide_to_real
+from kqat.lowering.arithmetic.reach import numpy_grid
+from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import (
     require_no_activation,
     rescale,
     to_real,
@@ -29,6 +27,8 @@ from kqat.lowering.rescale import (
     write_move,
     write_rescale,
 )
+from kqat.lowering.base import Lowering
+from kqat.lowering.registry import register
 from kqat.lowering.treatment import POSITIVE_SUM
 from kqat.ops.arrays import as_numpy
 

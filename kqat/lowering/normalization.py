@@ -14,12 +14,12 @@ import math
 import numpy as np
 from keras import layers
 
+from kqat.lowering.arithmetic.rescale import require_no_activation
+from kqat.lowering.arithmetic.whole_sums import LARGEST_COUNT, square_sum, whole_sum, wide_square_sum
 from kqat.lowering.channelwise import on_last_axis
 from kqat.lowering.formula import Formula, count
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
-from kqat.lowering.whole_sums import LARGEST_COUNT, square_sum, whole_sum, wide_square_sum
 
 _SPAN, _WIDE_SPAN = 255.0, 65535.0  # differences of two levels of 8 and of 16 bits
 

@@ -13,7 +13,7 @@ from keras import ops
 
 from kqat.lowering.float_body import FloatBody, weight, write_weight
 from kqat.lowering.float_operation import compute_operation, write_operation
-from kqat.lowering.recording import Closed, own_variables, parameters, record_inference
+from kqat.lowering.recording.calls import Closed, own_variables, parameters, record_inference
 from kqat.lowering.registry import lowering_for, register_own
 
 

@@ -18,14 +18,14 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.activations.exponential import exp
+from kqat.lowering.activations.softmax import PROBABILITY, Softmax
+from kqat.lowering.activations.table import take
+from kqat.lowering.arithmetic.border import write_quantize
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import rescale, same_grid, to_real, write_rescale
 from kqat.lowering.base import BORDER, FLOAT, Lowering
-from kqat.lowering.border import write_quantize
-from kqat.lowering.exponential import exp
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import rescale, same_grid, to_real, write_rescale
-from kqat.lowering.softmax import PROBABILITY, Softmax
-from kqat.lowering.table import take
 from kqat.lowering.treatment import SIGMOID_RANGE, Treatment
 from kqat.ops.arrays import as_numpy
 from kqat.ops.reciprocal import reciprocal

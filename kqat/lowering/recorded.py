@@ -11,12 +11,12 @@ from keras import ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import to_numpy
+from kqat.lowering.arithmetic.broadcast import target_shape, write_repeated
+from kqat.lowering.arithmetic.rescale import unfused
 from kqat.lowering.base import Input, Step
-from kqat.lowering.broadcast import target_shape, write_repeated
 from kqat.lowering.float_body import FloatBody
+from kqat.lowering.recording.sizes import example_shape, filled, merged_shape
 from kqat.lowering.registry import lowering_for, register
-from kqat.lowering.rescale import unfused
-from kqat.lowering.sizes import example_shape, filled, merged_shape
 from kqat.lowering.treatment import ARITHMETIC, Treatment
 
 

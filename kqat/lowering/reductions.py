@@ -9,14 +9,14 @@ from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
+from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.arithmetic.whole_sums import LARGEST_COUNT, whole_sum
 from kqat.lowering.base import Lowering
 from kqat.lowering.formula import Formula, count
-from kqat.lowering.reduce import reduced_axes, write_reduction
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import like
 from kqat.lowering.treatment import PASSTHROUGH, POSITIVE_SUM
-from kqat.lowering.whole_sums import LARGEST_COUNT, whole_sum
 
 
 @register("ops.Sum", treatment=POSITIVE_SUM)

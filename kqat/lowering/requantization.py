@@ -3,12 +3,12 @@
 import keras
 import numpy as np
 
+from kqat.lowering.arithmetic.border import quantize_forward
+from kqat.lowering.arithmetic.reach import moved_levels, write_moved
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import to_real, write_rescale, write_whole
 from kqat.lowering.base import Lowering
-from kqat.lowering.border import quantize_forward
-from kqat.lowering.reach import moved_levels, write_moved
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import to_real, write_rescale, write_whole
 from kqat.lowering.treatment import POSITIVE_SUM
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.shape import PassThrough, like, version
 from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import require_channels_last

@@ -8,9 +8,9 @@ from keras import layers
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call, output_shape
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.treatment import PASSTHROUGH, named
 
 

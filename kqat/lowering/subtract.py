@@ -2,12 +2,12 @@
 
 import keras
 
+from kqat.lowering.arithmetic.int16 import merge as wide
+from kqat.lowering.arithmetic.int16.weighted import to_real as wide_to_real
+from kqat.lowering.arithmetic.merge import add_forward, write_pair
+from kqat.lowering.arithmetic.terms import fail_unless_two, read_terms, write_terms
 from kqat.lowering.base import Lowering
-from kqat.lowering.int16 import merge as wide
-from kqat.lowering.int16.weighted import to_real as wide_to_real
-from kqat.lowering.merge import add_forward, write_pair
 from kqat.lowering.registry import register
-from kqat.lowering.terms import fail_unless_two, read_terms, write_terms
 from kqat.lowering.treatment import Treatment
 
 

@@ -7,9 +7,9 @@ import keras
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.base import Input
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.whole_arithmetic import write_pair

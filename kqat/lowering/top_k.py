@@ -8,8 +8,8 @@ import numpy as np
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.whole_numbers import write_cast

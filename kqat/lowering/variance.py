@@ -7,12 +7,12 @@ Forward, with input levels `d`, n of them in a group:
 
 import numpy as np
 
+from kqat.lowering.arithmetic.reduce import reduced_axes
+from kqat.lowering.arithmetic.rescale import require_no_activation
+from kqat.lowering.arithmetic.whole_sums import square_sum, whole_sum
 from kqat.lowering.formula import Formula, count
-from kqat.lowering.reduce import reduced_axes
 from kqat.lowering.registry import register
-from kqat.lowering.rescale import require_no_activation
 from kqat.lowering.treatment import NONNEGATIVE
-from kqat.lowering.whole_sums import square_sum, whole_sum
 
 _SPAN = 255.0
 

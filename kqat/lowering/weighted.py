@@ -7,9 +7,9 @@ import numpy as np
 
 from kqat.core.errors import UnsupportedError
 from kqat.core.grid import INT8_MAX
+from kqat.lowering.arithmetic.int16.border import is_wide, require_sums, write_wide
+from kqat.lowering.arithmetic.signs import odd_bias, sums_are_even, write_signs
 from kqat.lowering.base import Step
-from kqat.lowering.int16.border import is_wide, require_sums, write_wide
-from kqat.lowering.signs import odd_bias, sums_are_even, write_signs
 from kqat.ops.arrays import as_numpy
 
 FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}

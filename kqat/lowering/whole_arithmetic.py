@@ -6,9 +6,9 @@ Forward: the operation itself, in the type that Keras computes in.
 import keras
 import numpy as np
 
-from kqat.lowering.reduce import reduced_axes, write_reduction
+from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
+from kqat.lowering.arithmetic.terms import broadcast
 from kqat.lowering.registry import WHOLE, register
-from kqat.lowering.terms import broadcast
 from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast, write_operand
 from kqat.ops.arrays import as_numpy
 

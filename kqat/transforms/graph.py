@@ -9,7 +9,7 @@ import keras
 
 from kqat.core.errors import TraceError
 from kqat.keras_private import last_call_of, maker_of
-from kqat.lowering.recording import Closed, DoesNothing, calls_in_order, own_variables, parameters
+from kqat.lowering.recording.calls import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.copying import linear_copy

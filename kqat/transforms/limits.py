@@ -1,7 +1,7 @@
 """Options and calls without an integer kernel, of layer types that have one."""
 
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recording import Masked, parameters
+from kqat.lowering.recording.calls import Masked, parameters
 from kqat.lowering.registry import has_float_outputs, lowering_for, missing
 from kqat.lowering.treatment import Treatment
 from kqat.transforms.collecting import is_concatenation

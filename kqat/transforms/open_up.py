@@ -2,9 +2,9 @@
 
 import keras
 
-from kqat.lowering.activation_names import ACTIVATED, is_custom_function
+from kqat.lowering.activations.names import ACTIVATED, is_custom_function
 from kqat.lowering.inherited import is_own_layer
-from kqat.lowering.recording import Closed, Masked, has_mask, parameters, record_layer
+from kqat.lowering.recording.calls import Closed, Masked, has_mask, parameters, record_layer
 from kqat.lowering.treatment import is_registered
 from kqat.transforms.record import record_call
 

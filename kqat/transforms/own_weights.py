@@ -6,7 +6,7 @@ from kqat.core.errors import TraceError
 from kqat.lowering.constant import Constant
 from kqat.lowering.linear import Linear
 from kqat.lowering.recorded import Recorded
-from kqat.lowering.sizes import located
+from kqat.lowering.recording.sizes import located
 
 
 class Homes:

@@ -8,7 +8,7 @@ import keras
 from kqat.core.errors import TraceError
 from kqat.keras_private import Calls, maker_of
 from kqat.lowering.inherited import is_users
-from kqat.lowering.recording import (
+from kqat.lowering.recording.calls import (
     Recording,
     calls_in_order,
     needs_sizes,
@@ -18,7 +18,7 @@ from kqat.lowering.recording import (
     symbolic_in,
     with_inputs,
 )
-from kqat.lowering.sized_recording import NotRecordable, record_sized
+from kqat.lowering.recording.sized import NotRecordable, record_sized
 
 
 @contextmanager

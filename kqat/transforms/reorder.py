@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import keras
 
-from kqat.lowering.activation_names import fused_activation
+from kqat.lowering.activations.names import fused_activation
 from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.treatment import is_a, treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in

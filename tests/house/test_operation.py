@@ -6,8 +6,8 @@ from keras import layers as kl
 from keras import ops
 
 import kqat
+from kqat.lowering.activations.table import Gather
 from kqat.lowering.base import Lowering
-from kqat.lowering.table import Gather
 from tests.exactness import assert_exact, branches, images
 
 

@@ -8,8 +8,8 @@ from keras import ops
 
 import kqat
 from kqat.core.errors import PlanError
+from kqat.lowering.arithmetic.rescale import to_real
 from kqat.lowering.base import Lowering
-from kqat.lowering.rescale import to_real
 from tests.eager import EAGERLY
 
 SIZE = 6

@@ -5,8 +5,8 @@ import pytest
 from keras import layers, ops
 
 from kqat.errors import UnsupportedError
+from kqat.lowering.arithmetic.contraction import contraction
 from kqat.lowering.base import Input, Step
-from kqat.lowering.contraction import contraction
 from kqat.lowering.registry import lowering_for
 from tests.few import few_on_jax
 from tests.lowering.harness import grid, keras_levels, runtime_levels, samples, write

@@ -11,10 +11,10 @@ from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.errors import UnsupportedError
+from kqat.lowering.arithmetic.requantize import EXACT_FLOAT32, accumulator_bound
 from kqat.lowering.base import Step, Weights
 from kqat.lowering.conv import Conv
 from kqat.lowering.registry import lowering_for
-from kqat.lowering.requantize import EXACT_FLOAT32, accumulator_bound
 from tests.lowering import harness
 
 LOWERING = Conv()

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+from kqat.lowering.arithmetic.requantize import EXACT_FLOAT32
 from kqat.lowering.base import Step
 from kqat.lowering.conv3d import Conv3D, Conv3DTranspose
-from kqat.lowering.requantize import EXACT_FLOAT32
 from tests.few import few_on_jax
 from tests.lowering import harness
 from tests.lowering.parity import compiled, optimized

@@ -9,7 +9,7 @@ from keras import layers
 
 from kqat.core.grid import Grid
 from kqat.errors import UnsupportedError
-from kqat.lowering import whole_sums
+from kqat.lowering.arithmetic import whole_sums
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
 from tests.few import few_on_jax

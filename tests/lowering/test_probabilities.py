@@ -6,10 +6,10 @@ import pytest
 from keras import ops
 
 from kqat.layers.fake_quant import FakeQuant  # noqa: F401 - registers every lowering
+from kqat.lowering.activations.softmax import PROBABILITY
 from kqat.lowering.base import Input, Step
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.registry import lowering_for
-from kqat.lowering.softmax import PROBABILITY
 from tests.lowering.harness import grid, keras_levels, samples, tensors, write
 from tests.lowering.harness import run as run_file
 from tests.lowering.parity import check, compiled, optimized

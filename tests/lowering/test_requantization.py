@@ -10,7 +10,7 @@ from kqat.lowering.registry import lowering_for
 from kqat.lowering.requantization import Requantization
 from tests.lowering import harness
 from tests.lowering.harness import grid, keras_levels
-from tests.lowering.int16 import wide
+from tests.lowering.arithmetic.int16 import wide
 from tests.lowering.parity import check, every_level, is_delegated
 
 

@@ -7,7 +7,7 @@ from keras import layers as kl
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.lowering.activation_names import activation_name, fused_activation, own_activation
+from kqat.lowering.activations.names import activation_name, fused_activation, own_activation
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.treatment import treatment_for

@@ -12,7 +12,7 @@ from kqat.core import integer_windows as windows
 from kqat.core.grid import Grid
 from kqat.core.integer_functions import PROBABILITY, SIGNED_UNIT
 from kqat.export.writing.writer import Writer
-from kqat.lowering import border
+from kqat.lowering.arithmetic import border
 from tests.lowering.harness import run
 from tests.lowering.parity import record
 from tests.parity.three_ways import (

@@ -8,8 +8,8 @@ from keras import layers, ops
 
 from kqat.core import integer_products as products
 from kqat.core.grid import Grid
+from kqat.lowering.arithmetic.fold import Norm, fold
 from kqat.lowering.base import Input, Weights
-from kqat.lowering.fold import Norm, fold
 from tests.lowering.parity import record
 from tests.parity.three_ways import EXAMPLES, SIMPLE, agree, grids, levels_of, target_for
 

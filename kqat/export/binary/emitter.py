@@ -28,9 +28,9 @@ from kqat.export.writing.emitter import Emitter, places
 from kqat.export.writing.manual import write_activation
 from kqat.export.writing.report import LayerLine, layer_line
 from kqat.export.writing.writer import Ref
+from kqat.lowering.arithmetic.windows import Window
 from kqat.lowering.base import BINARY, FLOAT, Step
 from kqat.lowering.treatment import is_a
-from kqat.lowering.windows import Window
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Graph, Node, Tensor
 from kqat_runtime.running.lce_reference import words

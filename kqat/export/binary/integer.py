@@ -7,8 +7,8 @@ from kqat.export.binary.operators import Bits, Filters, write_convolution
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, geometry
 from kqat.export.binary.tail import Comparison
 from kqat.layers.quantized import Quantized
+from kqat.lowering.arithmetic.requantize import bounds
 from kqat.lowering.base import Step
-from kqat.lowering.requantize import bounds
 from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Graph, Node
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from kqat.export.binary.recognize import BinaryLayer
 from kqat.export.writing.writer import Ref, Writer
-from kqat.lowering.signs import SIGNS
+from kqat.lowering.arithmetic.signs import SIGNS
 from kqat_runtime.running.lce_reference import pack_signs, words
 
 QUANTIZE, DEQUANTIZE, BCONV, BMAXPOOL = "LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d"

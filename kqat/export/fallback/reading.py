@@ -12,7 +12,7 @@ from kqat.export.fallback.rewrites import rewritten
 from kqat.export.fallback.travel import portable
 from kqat.layers.quantized import Quantized
 from kqat.lowering.base import Input
-from kqat.lowering.recording import Closed, calls_in_order, parameters, record_constants
+from kqat.lowering.recording.calls import Closed, calls_in_order, parameters, record_constants
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.record import restored
 

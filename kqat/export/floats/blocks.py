@@ -9,9 +9,9 @@ import numpy as np
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.quantized import Quantized
-from kqat.lowering.activation_names import fused_activation, own_activation
+from kqat.lowering.activations.names import fused_activation, own_activation
+from kqat.lowering.arithmetic.fold import Norm
 from kqat.lowering.base import Input
-from kqat.lowering.fold import Norm
 from kqat.lowering.treatment import treatment_for
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer

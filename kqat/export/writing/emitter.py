@@ -25,13 +25,13 @@ from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
-from kqat.lowering.activation_names import own_activation
+from kqat.lowering.activations.names import own_activation
+from kqat.lowering.arithmetic.border import write_dequantize, write_quantize, write_requantize
+from kqat.lowering.arithmetic.int16.border import is_wide
+from kqat.lowering.arithmetic.rescale import same_grid
 from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
-from kqat.lowering.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.float_body import FloatBody
-from kqat.lowering.int16.border import is_wide
 from kqat.lowering.registry import WHOLE, lowering_for
-from kqat.lowering.rescale import same_grid
 from kqat.lowering.treatment import treatment_for
 from kqat.quantizers.step import step_function
 from kqat.transforms.collecting import REASON, collecting

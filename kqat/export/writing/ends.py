@@ -4,7 +4,7 @@ from kqat.core.grid import INT8_MAX, Grid
 from kqat.export.writing.arrays import to_numpy_grid
 from kqat.export.writing.writer import Ref, Writer, default_zero_point
 from kqat.layers.fake_quant import FakeQuant
-from kqat.lowering.rescale import same_grid
+from kqat.lowering.arithmetic.rescale import same_grid
 
 TYPES = ("float32", "int8", "uint8")
 _VERSION, _UNSIGNED = 1, 128  # QUANTIZE between 8-bit types; code of uint8 less that of int8

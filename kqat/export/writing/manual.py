@@ -13,7 +13,7 @@ import numpy as np
 
 from kqat.core.errors import UnsupportedError
 from kqat.export.writing.arrays import to_numpy_grid
-from kqat.lowering.border import write_dequantize, write_quantize
+from kqat.lowering.arithmetic.border import write_dequantize, write_quantize
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers.step import StepFunction, step_function
 from kqat.transforms.copying import clone_layer

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from kqat.core.note import Note
+from kqat.lowering.arithmetic.signs import are_signs
 from kqat.lowering.base import Weights
-from kqat.lowering.signs import are_signs
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from typing import Any
 import keras
 import numpy as np
 
+from kqat.lowering.arithmetic.requantize import EXACT_FLOAT32
 from kqat.lowering.base import Weights
 from kqat.lowering.recurrent.curves import CURVES, Curves
-from kqat.lowering.requantize import EXACT_FLOAT32
 
 _FINEST = 14
 _LARGEST_STATE = 8.0  # of those that a layer is given, where its own are at most 1

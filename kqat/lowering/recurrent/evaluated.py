@@ -3,10 +3,10 @@
 import numpy as np
 from keras import ops
 
+from kqat.lowering.activations.table import take
+from kqat.lowering.arithmetic.requantize import to_levels
+from kqat.lowering.arithmetic.rescale import unfused
 from kqat.lowering.recurrent.curves import UNIT
-from kqat.lowering.requantize import to_levels
-from kqat.lowering.rescale import unfused
-from kqat.lowering.table import take
 from kqat.ops.reciprocal import reciprocal
 
 

@@ -9,7 +9,7 @@ import keras
 from keras import layers
 
 from kqat.core.errors import UnsupportedError
-from kqat.lowering.activation_names import activation_name
+from kqat.lowering.activations.names import activation_name
 from kqat.lowering.arguments import bind
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody

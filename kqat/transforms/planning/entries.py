@@ -2,7 +2,7 @@
 
 from kqat.core import families
 from kqat.core.spec import LayerPlan, TensorPlan, WeightPlan
-from kqat.lowering.activation_names import fused_activation
+from kqat.lowering.activations.names import fused_activation
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.registry import needs_output
 from kqat.lowering.treatment import treatment_for

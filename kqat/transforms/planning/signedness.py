@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 
-from kqat.lowering.activation_names import fused_activation, own_activation
+from kqat.lowering.activations.names import fused_activation, own_activation
 from kqat.lowering.treatment import treatment_for
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.graph import Node, Tensor

@@ -7,7 +7,7 @@ would be turned into signs is left out: all of them would be +1.
 """
 
 from kqat.layers.sign_input import SignInput
-from kqat.lowering.activation_names import fused_activation, own_activation
+from kqat.lowering.activations.names import fused_activation, own_activation
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.treatment import treatment_for
 from kqat.transforms.graph import Node, Tensor

@@ -11,7 +11,7 @@ import numpy as np
 from kqat.keras_private import layers_of, sliding_window_of
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
-from kqat.lowering.recording import has_mask
+from kqat.lowering.recording.calls import has_mask
 from kqat.lowering.treatment import ARITHMETIC, treat
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights, linear_copy

@@ -2,7 +2,7 @@
 
 import keras
 
-from kqat.lowering.activation_names import ACTIVATED, activation_name
+from kqat.lowering.activations.names import ACTIVATED, activation_name
 from kqat.transforms.copying import linear_copy
 from kqat.transforms.graph import Graph, Node
 from kqat.transforms.repeated import repeated

@@ -1,0 +1,1 @@
+"""What lowerings compute with and write: rounding, rescaling, borders, sums, windows."""

@@ -1,0 +1,79 @@
+"""The borders between float and integers, and between two grids: QUANTIZE and DEQUANTIZE.
+
+Forward:
+    quantize:   `clip(rint(x * (1 / s)), qmin, qmax) * s`
+    requantize: `clip(floor((level * rint(256 * (sx / so)) + 128) / 256), qmin, qmax) * so`
+
+The second one is the runtime's fixed-point arithmetic: it is not the nearest level in every case.
+"""
+
+import numpy as np
+from keras import ops
+
+from kqat.core.grid import Grid
+from kqat.lowering.arithmetic.int16.border import write_wide
+from kqat.lowering.arithmetic.requantize import to_levels
+
+_QUANTIZE_VERSION, _REQUANTIZE_VERSION, _DEQUANTIZE_VERSION = 1, 2, 2
+_INT16_DEQUANTIZE_VERSION = 3
+_FRACTION = 256.0
+_LOWEST_RATIO, _HIGHEST_RATIO = 2.0**-8, 2.0**7
+
+
+def quantize_forward(x, grid: Grid):
+    """Returns float `x` on `grid`, as the runtime's float QUANTIZE does."""
+    return _to_real(to_levels(x, grid), grid)
+
+
+def requantize_forward(x, source: Grid, target: Grid):
+    """Returns `x`, real values on `source`, on `target`, as the runtime's int8 QUANTIZE does."""
+    levels = to_levels(x, source)
+    factor = ops.round(ops.multiply(ops.divide(source.scale, target.scale), _FRACTION))
+    scaled = ops.add(ops.multiply(levels, factor), _FRACTION / 2)
+    return _to_real(ops.floor(ops.multiply(scaled, 1.0 / _FRACTION)), target)
+
+
+def _to_real(levels, grid):
+    return ops.multiply(ops.minimum(ops.maximum(levels, grid.qmin), grid.qmax), grid.scale)
+
+
+def write_quantize(writer, x, grid: Grid, name: str):
+    """Writes a float tensor onto `grid`; grids narrower than 8 bits saturate at both ends."""
+    version = _QUANTIZE_VERSION if grid.storage_bits == 8 else _REQUANTIZE_VERSION
+
+    def emit(out):
+        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version)
+
+    if grid.storage_bits == 16:
+        return write_wide(writer, name, x.shape, grid, "linear", emit)
+    return writer.quantized_output(name, x.shape, grid, "linear", emit)
+
+
+def write_requantize(writer, x, grid: Grid, name: str):
+    """Writes an integer tensor onto another grid; between int8 and int16 through float, which is exact.
+
+    Raises:
+        ValueError: The ratio of the scales is one that the runtime cannot do.
+    """
+    if 16 in (x.grid.storage_bits, grid.storage_bits):
+        return write_quantize(writer, write_dequantize(writer, x, f"{name}/float"), grid, name)
+    ratio = float(np.float32(x.grid.scale) / np.float32(grid.scale))
+    if not _LOWEST_RATIO <= ratio <= _HIGHEST_RATIO:
+        raise ValueError(
+            f"Tensor {x.name!r} cannot change its scale this much. Received: {float(x.grid.scale):.6g} to "
+            f"{float(grid.scale):.6g}. Use a ratio from 1/256 to 128."
+        )
+
+    def emit(out):
+        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", _REQUANTIZE_VERSION)
+
+    unsigned = float(x.grid.qmin) == 0
+    return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
+
+
+def write_dequantize(writer, x, name: str):
+    """Writes an int8 or int16 tensor as float32."""
+    out = writer.activation(name, x.shape)
+    version = _INT16_DEQUANTIZE_VERSION if x.dtype == "int16" else _DEQUANTIZE_VERSION
+    writer.operator("DEQUANTIZE", [x], [out], "DequantizeOptions", version)
+    return out
