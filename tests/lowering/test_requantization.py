@@ -9,8 +9,8 @@ from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.requantization import Requantization
 from tests.lowering import harness
-from tests.lowering.harness import grid, keras_levels
 from tests.lowering.arithmetic.int16 import wide
+from tests.lowering.harness import grid, keras_levels
 from tests.lowering.parity import check, every_level, is_delegated
 
 
