@@ -143,7 +143,7 @@ def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
     return found
 
 
-def strip_fake_quant(model):
+def strip_fake_quant(model: keras.Model) -> keras.Model:
     """Returns the float model that is left when all quantization is taken out.
 
     Args:

@@ -5,10 +5,13 @@ from functools import partial
 import keras
 
 from kqat.core.keras_file import stored_numbers
+from kqat.core.types import PathLike
 from kqat.layers.revived import require_finite, revived
 
 
-def load_model(path, custom_objects=None, compile=True, safe_mode=True) -> keras.Model:
+def load_model(
+    path: PathLike, custom_objects: dict | None = None, compile: bool = True, safe_mode: bool = True
+) -> keras.Model:
     """Returns the model that `model.save(path)` wrote, quantized layers included.
 
     The file may be of unknown origin: what it asks for is checked before Keras reads it, in a process of its

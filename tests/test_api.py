@@ -1,5 +1,7 @@
 """`quantize` and `plan` on random graphs, and what they refuse."""
 
+import inspect
+
 import keras
 import numpy as np
 import pytest
@@ -127,3 +129,25 @@ def test_things_that_are_no_model(thing):
 def test_unknown_option():
     with pytest.raises(TypeError, match="wheights"):
         kqat.plan(zoo.STRUCTURES["sequential"](), wheights=3)
+
+
+def public_functions():
+    for name in kqat.__all__:
+        thing = getattr(kqat, name)
+        inside = {key: getattr(thing, key) for key in getattr(thing, "__all__", ())}
+        for key, one in {name: thing, **{f"{name}.{key}": value for key, value in inside.items()}}.items():
+            if inspect.isfunction(one):
+                yield key, one
+            elif inspect.isclass(one) and "__init__" in vars(one):
+                yield key, one.__init__
+
+
+def test_every_argument_of_the_public_interface_has_a_type():
+    free = ("self", "args", "kwargs", "options", "defaults")
+    missing = [
+        f"{name}({parameter.name})"
+        for name, function in public_functions()
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.annotation is parameter.empty and parameter.name not in free
+    ]
+    assert not missing

@@ -1,5 +1,7 @@
 """The verb."""
 
+from typing import Any
+
 import keras
 
 from kqat import layers
@@ -14,7 +16,7 @@ from kqat_runtime.optional import require
 LIBRARIES = ("keras", "tf_keras")
 
 
-def convert(model, to: str, custom_objects: dict | None = None):
+def convert(model: Any, to: str, custom_objects: dict | None = None) -> Any:
     """Returns a model of one Keras version as one of the other: architecture and weights.
 
     Nested models are flattened. The result is not compiled. Layers of larq become those of kqat with the same

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import keras
 
+from kqat.core.types import PathLike
 from kqat.keras_private import set_initial_epoch
 from kqat_runtime.files.atomic import move_into_place
 from kqat_runtime.files.drafts import draft_folder
@@ -39,7 +40,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         >>> backup = BackupAndRestore("backup")
     """
 
-    def __init__(self, backup_dir, delete_checkpoint=True, verbose=0):
+    def __init__(self, backup_dir: PathLike, delete_checkpoint: bool = True, verbose: int = 0):
         super().__init__()
         if not backup_dir:
             raise ValueError(f"Backups need a folder. Received: backup_dir={backup_dir!r}. Use a path.")

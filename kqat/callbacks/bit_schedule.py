@@ -43,7 +43,9 @@ class BitSchedule(keras.callbacks.Callback):
         Zhuang, Shen, Tan, Liu, Reid, "Towards Effective Low-bitwidth Convolutional Neural Networks", 2018.
     """
 
-    def __init__(self, schedule, select: Any = None, keep_limits=False, verbose=0):
+    def __init__(
+        self, schedule: Mapping[int, int], select: Any = None, keep_limits: bool = False, verbose: int = 0
+    ):
         super().__init__()
         if not isinstance(schedule, Mapping) or not schedule:
             raise ValueError(

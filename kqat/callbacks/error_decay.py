@@ -30,7 +30,7 @@ class ErrorDecay(keras.callbacks.Callback):
         Neural Networks", 2020.
     """
 
-    def __init__(self, epochs, first=0.1, last=10.0):
+    def __init__(self, epochs: int, first: float = 0.1, last: float = 10.0):
         super().__init__()
         if not (epochs > 0 and first > 0 and last > 0):
             raise ValueError(

@@ -36,10 +36,10 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         self,
         schedule: Callable,
         hyperparameter: str,
-        optimizer=None,
-        update_freq="epoch",
-        verbose=0,
-        log_name=None,
+        optimizer: keras.optimizers.Optimizer | None = None,
+        update_freq: str = "epoch",
+        verbose: int = 0,
+        log_name: str | None = None,
     ):
         super().__init__()
         if update_freq not in FREQUENCIES:

@@ -1,6 +1,7 @@
 """What quantization does to each tensor, in the logs of a training."""
 
 import contextlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from kqat.callbacks.base import places_of
 from kqat.callbacks.event_file import EventFile
 from kqat.core.grid import Grid
+from kqat.core.types import PathLike
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers.find import Place, layers_of
 
@@ -41,7 +43,7 @@ class QuantizationMonitor(keras.callbacks.Callback):
         >>> monitor = QuantizationMonitor(log_dir="logs")
     """
 
-    def __init__(self, log_dir=None, data=None, per_layer=False):
+    def __init__(self, log_dir: PathLike | None = None, data: Any = None, per_layer: bool = False):
         super().__init__()
         self.log_dir = log_dir
         self.data = data
@@ -68,7 +70,7 @@ class QuantizationMonitor(keras.callbacks.Callback):
             self._events = None
 
 
-def measure(model: keras.Model, data=None) -> dict[str, float]:
+def measure(model: keras.Model, data: Any = None) -> dict[str, float]:
     """Returns scale, clip rate and SQNR of the quantizers of a model, by the keys of the monitor.
 
     Args:

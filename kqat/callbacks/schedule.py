@@ -43,7 +43,14 @@ class QuantizationSchedule(keras.callbacks.Callback):
         Krishnamoorthi, "Quantizing deep convolutional networks for efficient inference", 2018.
     """
 
-    def __init__(self, start=0, freeze_ranges=None, freeze_batchnorm=None, unit="epoch", verbose=0):
+    def __init__(
+        self,
+        start: int = 0,
+        freeze_ranges: int | None = None,
+        freeze_batchnorm: int | None = None,
+        unit: str = "epoch",
+        verbose: int = 0,
+    ):
         super().__init__()
         self.start = check_count(start, "start")
         self.freeze_ranges = None if freeze_ranges is None else check_count(freeze_ranges, "freeze_ranges")

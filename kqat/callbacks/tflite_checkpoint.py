@@ -4,13 +4,16 @@ import difflib
 import os
 import re
 import warnings
+from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import keras
 
 from kqat.core.checks import nearest
 from kqat.core.errors import ExportError
+from kqat.core.types import PathLike
 from kqat_runtime.files.atomic import final_target, move_into_place
 from kqat_runtime.files.drafts import draft_folder
 
@@ -60,16 +63,16 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
 
     def __init__(
         self,
-        path,
-        monitor="val_accuracy",
-        mode="auto",
-        verify_data=None,
-        save_best_only=True,
-        min_agreement=None,
-        verbose=0,
-        initial_value_threshold=None,
-        export=None,
-        verify=None,
+        path: PathLike,
+        monitor: str = "val_accuracy",
+        mode: str = "auto",
+        verify_data: Any = None,
+        save_best_only: bool = True,
+        min_agreement: float | None = None,
+        verbose: int = 0,
+        initial_value_threshold: float | None = None,
+        export: Callable | None = None,
+        verify: Callable | None = None,
     ):
         super().__init__()
         self.path = os.fspath(path)

@@ -3,6 +3,8 @@
 Threads: may share an object; it holds numbers that nothing changes.
 """
 
+from typing import Any
+
 import keras
 
 from kqat.constraints.weight_clip import WeightClip
@@ -12,7 +14,7 @@ __all__ = ["WeightClip", "get"]
 NAMES = {"weight_clip": WeightClip, "WeightClip": WeightClip}
 
 
-def get(identifier):
+def get(identifier: Any) -> keras.constraints.Constraint | None:
     """Returns a constraint: one of kqat's by name or by larq's configuration of it, else what Keras returns.
 
     Args:

@@ -24,7 +24,7 @@ class WeightClip(keras.constraints.Constraint):
         Propagations", 2015.
     """
 
-    def __init__(self, clip_value=1.0):
+    def __init__(self, clip_value: float = 1.0):
         if not clip_value > 0:
             raise ValueError(
                 f"Weights need room to change sign. Received: clip_value={clip_value}. Use a positive number."

@@ -7,6 +7,7 @@ from kqat import quantizers
 from kqat.keras_private import maker_of
 from kqat.layers.quantized import Quantized
 from kqat.layers.wiring import Makers, producer
+from kqat.quantizers.base import QuantizerLike
 from kqat.quantizers.readiness import warn_unless_ready
 
 
@@ -44,13 +45,13 @@ class FakeQuant(keras.layers.Layer):
 
     def __init__(
         self,
-        min=None,
-        max=None,
-        bits=8,
-        narrow_range=False,
-        quantizer=None,
-        in_training=True,
-        makers=None,
+        min: float | None = None,
+        max: float | None = None,
+        bits: int = 8,
+        narrow_range: bool = False,
+        quantizer: QuantizerLike = None,
+        in_training: bool = True,
+        makers: list[str | None] | None = None,
         **kwargs,
     ):
         # What comes in is rounded as it is: cast to fewer bits first, it would round to other levels.

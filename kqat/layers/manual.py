@@ -1,5 +1,6 @@
 """What the layers with quantizers chosen by hand have in common."""
 
+from collections.abc import Sequence
 from contextvars import ContextVar
 from threading import Lock
 from typing import Any
@@ -10,6 +11,7 @@ import keras
 from kqat import constraints, quantizers
 from kqat.layers.substitute import call_with
 from kqat.ops.arrays import as_numpy
+from kqat.quantizers.base import QuantizerLike
 
 # Every layer whose weights exist, for looking at all of them at once.
 _BUILT: WeakSet = WeakSet()
@@ -51,12 +53,12 @@ class ManualQuantization(keras.layers.Layer):
     def __init__(
         self,
         *args,
-        kernel_quantizer=None,
-        depthwise_quantizer=None,
-        pointwise_quantizer=None,
-        input_quantizer=None,
-        bits=8,
-        metrics=None,
+        kernel_quantizer: QuantizerLike = None,
+        depthwise_quantizer: QuantizerLike = None,
+        pointwise_quantizer: QuantizerLike = None,
+        input_quantizer: QuantizerLike = None,
+        bits: int = 8,
+        metrics: Sequence[str] | None = None,
         **kwargs,
     ):
         chosen = {

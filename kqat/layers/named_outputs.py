@@ -1,5 +1,7 @@
 """A functional model whose outputs are called otherwise than the layers that make them."""
 
+from typing import Any
+
 import keras
 
 
@@ -34,7 +36,7 @@ class NamedOutputs(keras.Model):
         return model
 
 
-def functional_model(inputs, outputs, name: str, output_names: list[str] | None) -> keras.Model:
+def functional_model(inputs: Any, outputs: Any, name: str, output_names: list[str] | None) -> keras.Model:
     """Returns a functional model with outputs of given names.
 
     Args:

@@ -30,7 +30,7 @@ class PadValues(keras.layers.Layer):
     bias: Any
     activation: Any
 
-    def __init__(self, *args, pad_values=0.0, **kwargs):
+    def __init__(self, *args, pad_values: float = 0.0, **kwargs):
         super().__init__(*args, **kwargs)
         self.pad_values = float(pad_values)
         if self.padding == "causal" and self.pad_values:

@@ -4,6 +4,7 @@ import keras
 
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.pad_values import PaddedConv, PaddedDepthwiseConv, PaddedSeparableConv
+from kqat.quantizers.base import QuantizerLike
 
 SEPARABLE = {"depthwise_kernel": (-2, -1), "pointwise_kernel": (-1,)}
 
@@ -49,7 +50,7 @@ class QuantDepthwiseConv2D(ManualQuantization, PaddedDepthwiseConv, keras.layers
     float_class = keras.layers.DepthwiseConv2D
     weight_axes = {"kernel": (2, 3)}
 
-    def __init__(self, *args, depthwise_quantizer=None, **kwargs):
+    def __init__(self, *args, depthwise_quantizer: QuantizerLike = None, **kwargs):
         if depthwise_quantizer is not None:
             kwargs["kernel_quantizer"] = depthwise_quantizer
         super().__init__(*args, **kwargs)

@@ -1,6 +1,8 @@
 """The wrapper that makes one layer of a model quantized: its training form and its integer form."""
 
+from collections.abc import Mapping
 from operator import attrgetter
+from typing import Any
 
 import keras
 from keras import ops
@@ -46,14 +48,14 @@ class Quantized(keras.layers.Layer):
 
     def __init__(
         self,
-        operation,
-        weight_quantizers=None,
-        batchnorm=None,
-        activation=None,
-        template=None,
-        origin=None,
-        activation_replaced=False,
-        grids=None,
+        operation: keras.Operation,
+        weight_quantizers: Mapping[str, Any] | None = None,
+        batchnorm: keras.layers.BatchNormalization | None = None,
+        activation: keras.Operation | None = None,
+        template: tuple | None = None,
+        origin: dict | None = None,
+        activation_replaced: bool = False,
+        grids: dict | None = None,
         **kwargs,
     ):
         kwargs.setdefault("name", operation.name)

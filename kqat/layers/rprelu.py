@@ -1,5 +1,7 @@
 """The activation of ReActNet."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -22,7 +24,7 @@ class RPReLU(keras.layers.Layer):
         Activation Functions", 2020.
     """
 
-    def __init__(self, slope_initializer=None, **kwargs):
+    def __init__(self, slope_initializer: Any = None, **kwargs):
         super().__init__(**kwargs)
         start = keras.initializers.Constant(0.25) if slope_initializer is None else slope_initializer
         self.slope_initializer = keras.initializers.get(start)

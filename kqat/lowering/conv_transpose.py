@@ -145,9 +145,9 @@ class Turned(Lowering):
         shape = op.compute_output_shape(x.shape)
         require_whole_strides(op, x.shape, shape)
         if len(x.shape) == 4:
-            return _write(writer, step, x, shape, name)
+            return _write_turned(writer, step, x, shape, name)
         row = (shape[0], 1, *shape[1:])
-        return flatten(writer, _write(writer, step, lift(writer, x, name), row, f"{name}/row"), name)
+        return flatten(writer, _write_turned(writer, step, lift(writer, x, name), row, f"{name}/row"), name)
 
 
 @register(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, storage=16)
@@ -167,13 +167,13 @@ class WideConvTranspose(Wide, Turned):
         return self.compute(step, x, convolve, math.prod(window) * channels)
 
 
-def _write(writer, step, x, shape, name):
+def _write_turned(writer, step, x, shape, name):
     op = step.op
     strides, sizes = pair(op.strides), pair(op.kernel_size)
     x = _spread(writer, x, strides, f"{name}/spread")
     pads = [_ends(op, *each) for each in zip(strides, sizes, x.shape[1:3], shape[1:3], strict=True)]
     x = write_pad(writer, x, [(0, 0), *pads, (0, 0)], f"{name}/padded")
-    weights, bias = write_parameters(writer, step, _ohwi, 0, name)
+    weights, bias = write_parameters(writer, step, _turned_kernel, 0, name)
 
     def emit(out, fused):
         writer.operator(
@@ -207,6 +207,6 @@ def _ends(op, stride: int, size: int, spread: int, output: int) -> tuple[int, in
     return before, output + size - 1 - spread - before
 
 
-def _ohwi(kernel):
+def _turned_kernel(kernel):
     kernel = kernel[np.newaxis] if kernel.ndim == 3 else kernel
     return np.ascontiguousarray(kernel[::-1, ::-1].transpose(2, 0, 1, 3))

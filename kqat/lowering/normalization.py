@@ -10,6 +10,7 @@ The result does not depend on the input scale, so it is computed with whole numb
 """
 
 import math
+from typing import Any
 
 import numpy as np
 from keras import layers
@@ -51,8 +52,8 @@ class Normalization(Formula):
         axes = self.axes(op, len(shape))
         return tuple(size if axis in axes else 1 for axis, size in enumerate(shape))
 
-    def summed(self, op, shape) -> list[int | None]:
-        """Returns the sizes of the axes of the input that are summed over."""
+    def summed(self, op, shape) -> list[Any]:
+        """Returns the sizes of the axes of the input that are summed over, `None` for one that is unknown."""
         return [shape[axis] for axis in _listed(op.axis)]
 
     def missing(self, node, graph):

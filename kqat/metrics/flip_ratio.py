@@ -27,7 +27,7 @@ class FlipRatio(keras.metrics.Metric):
         0.75
     """
 
-    def __init__(self, values_dtype="int8", name="flip_ratio", dtype=None):
+    def __init__(self, values_dtype: str = "int8", name: str = "flip_ratio", dtype: str | None = None):
         super().__init__(name=name, dtype=dtype)
         self.values_dtype = keras.backend.standardize_dtype(values_dtype)
         self.previous = None

@@ -34,7 +34,7 @@ class Bop(keras.optimizers.Optimizer):
         Binarized Neural Network Optimization", 2019.
     """
 
-    def __init__(self, threshold=1e-8, gamma=1e-4, name="Bop", **kwargs):
+    def __init__(self, threshold: float = 1e-8, gamma: float = 1e-4, name: str = "Bop", **kwargs):
         super().__init__(learning_rate=1.0, name=name, **kwargs)
         self.threshold = self._hyperparameter("threshold", threshold)
         self.gamma = self._hyperparameter("gamma", gamma)

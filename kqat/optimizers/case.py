@@ -1,6 +1,7 @@
 """One optimizer for these variables, another for those."""
 
 import warnings
+from collections.abc import Callable, Sequence
 
 import keras
 
@@ -29,7 +30,11 @@ class CaseOptimizer(keras.optimizers.Optimizer):
     """
 
     def __init__(
-        self, *predicate_optimizer_pairs, default_optimizer=None, assignment=None, name="case_optimizer"
+        self,
+        *predicate_optimizer_pairs: tuple[Callable, keras.optimizers.Optimizer],
+        default_optimizer: keras.optimizers.Optimizer | None = None,
+        assignment: Sequence[int | None] | None = None,
+        name: str = "case_optimizer",
     ):
         super().__init__(learning_rate=0.0, name=name)
         self.predicates = [_checked(pair) for pair in predicate_optimizer_pairs]
@@ -150,7 +155,7 @@ class _Cases:
     Paths do not serve: those of a loaded model lack its name.
     """
 
-    def __init__(self, assignment=None):
+    def __init__(self, assignment: Sequence[int | None] | None = None):
         self.loaded: list[int | None] | None = None if assignment is None else list(assignment)
         self.variables: list = []
         self.numbers: dict[int, int | None] = {}

@@ -4,13 +4,15 @@ Threads: may call a built quantizer in inference; training and calibration chang
 """
 
 import inspect
+from typing import Any
 
 import keras
 
 from kqat.core import families
 from kqat.core.checks import nearest
+from kqat.core.types import Axis
 from kqat.quantizers.approx_sign import ApproxSign
-from kqat.quantizers.base import Quantizer
+from kqat.quantizers.base import Quantizer, QuantizerLike
 from kqat.quantizers.dorefa import DoReFa
 from kqat.quantizers.estimator import Estimator
 from kqat.quantizers.fixed import FixedRange
@@ -84,7 +86,7 @@ FIRST_UNLEARNED_BITS = 8
 WIDEST_ASYMMETRIC_BITS = 8
 
 
-def get(identifier, **defaults) -> Quantizer | None:
+def get(identifier: QuantizerLike, **defaults: Any) -> Quantizer | None:
     """Returns a quantizer.
 
     Args:
@@ -184,7 +186,7 @@ def deserialize(config: dict | None) -> Quantizer | None:
     return _named(config["class_name"])(**kept)
 
 
-def auto_weight(bits: int, axis=None) -> Quantizer:
+def auto_weight(bits: int, axis: Axis = None) -> Quantizer:
     """Returns the default weight quantizer: sign for 1 bit, learned below 8 bits, else min-max."""
     if bits == 1:
         return Sign(axis=axis)

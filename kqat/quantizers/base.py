@@ -1,6 +1,7 @@
 """The quantizer contract: a Keras layer that owns a grid."""
 
 import math
+from typing import TypeAlias
 
 import keras
 import numpy as np
@@ -9,6 +10,7 @@ from keras import ops
 from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
+from kqat.core.types import Axis
 from kqat.ops.arrays import as_numpy
 from kqat.ops.fake_quant import fake_quant, round_to_grid
 from kqat.quantizers.readiness import Watch, warn_unless_ready
@@ -50,7 +52,14 @@ class Quantizer(keras.layers.Layer):
     finds_sign = False  # whether signed=None lets data decide how many levels lie below 0
     wide = True  # whether a grid of 16 bits is one that the runtime's int16 kernels compute with
 
-    def __init__(self, bits=8, axis=None, signed=None, narrow_range=False, **kwargs):
+    def __init__(
+        self,
+        bits: int = 8,
+        axis: Axis = None,
+        signed: bool | None = None,
+        narrow_range: bool = False,
+        **kwargs,
+    ):
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.supports_masking = True
         self.bits = self.planned_bits = self._checked_bits(bits)  # a BitSchedule changes the first
@@ -221,6 +230,8 @@ class Quantizer(keras.layers.Layer):
 
 
 LOWEST_RATIO = 2.0**-10
+# What `quantizers.get` makes a quantizer of.
+QuantizerLike: TypeAlias = Quantizer | type[Quantizer] | dict | str | None
 
 
 def _output_dtype(x) -> str:

@@ -1,5 +1,7 @@
 """The quantizers of DoReFa-Net: `k` bits on [0, 1] and on [-1, 1]."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -39,7 +41,9 @@ class DoReFa(Estimator):
 
     lowest_bits, highest_bits = 1, HIGHEST_BITS
 
-    def __init__(self, k_bit=2, mode="activations", metrics=None, **kwargs):
+    def __init__(
+        self, k_bit: int = 2, mode: str = "activations", metrics: Sequence[str] | None = None, **kwargs
+    ):
         if mode not in MODES:
             raise ValueError(f"Unknown mode. Received: mode={mode!r}. Use one of {MODES}.")
         super().__init__(bits=k_bit, metrics=metrics, **kwargs)

@@ -1,6 +1,6 @@
 """What the quantizers of binary and ternary networks share."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from keras import ops
 
@@ -30,7 +30,7 @@ class Estimator(Quantizer):
 
     lowest_bits = highest_bits = 1
 
-    def __init__(self, metrics=None, **kwargs):
+    def __init__(self, metrics: Sequence[str] | None = None, **kwargs):
         kwargs = {"bits": self.lowest_bits, **kwargs}
         super().__init__(signed=True, narrow_range=True, **kwargs)
         self.quantizer_metrics, self.flips = (), None

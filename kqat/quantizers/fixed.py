@@ -26,7 +26,9 @@ class FixedRange(Quantizer):
         ValueError: If the range is empty or does not contain 0.
     """
 
-    def __init__(self, min=-6.0, max=6.0, bits=8, narrow_range=False, **kwargs):
+    def __init__(
+        self, min: float = -6.0, max: float = 6.0, bits: int = 8, narrow_range: bool = False, **kwargs
+    ):
         if not min <= 0 <= max or min == max:
             raise ValueError(
                 "The range must contain 0 and must not be empty. "

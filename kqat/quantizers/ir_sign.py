@@ -1,12 +1,14 @@
 """The sign as IR-Net trains it: balanced weights, and a gradient that sharpens."""
 
 import math
+from collections.abc import Sequence
 
 import keras
 from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
+from kqat.core.types import Axis
 from kqat.ops.estimators import error_decay_sign, signs
 from kqat.ops.ranges import per_axis
 from kqat.quantizers.estimator import Estimator
@@ -40,7 +42,9 @@ class IRSign(Estimator):
         Neural Networks", 2020.
     """
 
-    def __init__(self, axis=None, t=FIRST_STEEPNESS, metrics=None, **kwargs):
+    def __init__(
+        self, axis: Axis = None, t: float = FIRST_STEEPNESS, metrics: Sequence[str] | None = None, **kwargs
+    ):
         super().__init__(axis=axis, metrics=metrics, **kwargs)
         if not t > 0:
             raise ValueError(f"A steepness is positive. Received: t={t}. Use 0.1 to 10.")

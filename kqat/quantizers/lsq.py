@@ -9,6 +9,7 @@ from keras import ops
 from kqat.core import reference
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
+from kqat.core.types import Axis
 from kqat.ops.arrays import as_numpy
 from kqat.ops.fake_quant import learned_fake_quant
 from kqat.ops.ranges import all_finite, per_axis, safe_scale
@@ -47,7 +48,14 @@ class LSQ(Quantizer):
     finds_sign = True
     needs_calibration = True
 
-    def __init__(self, bits=4, axis=None, signed=None, narrow_range=False, **kwargs):
+    def __init__(
+        self,
+        bits: int = 4,
+        axis: Axis = None,
+        signed: bool | None = None,
+        narrow_range: bool = False,
+        **kwargs,
+    ):
         self.of_weights = axis is not None or narrow_range
         if signed is None and self.of_weights:
             signed = True

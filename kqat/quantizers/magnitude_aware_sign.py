@@ -1,5 +1,7 @@
 """The sign, scaled to the mean magnitude of each output channel."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -27,7 +29,7 @@ class MagnitudeAwareSign(Estimator):
         Representational Capability and Advanced Training Algorithm", 2018.
     """
 
-    def __init__(self, clip_value=1.0, metrics=None, **kwargs):
+    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs):
         super().__init__(metrics=metrics, **kwargs)
         self.clip_value = clip_value
 

@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.core.types import Axis
 from kqat.ops.fake_quant import covering_fake_quant
 from kqat.ops.ranges import per_axis, safe_scale
 from kqat.ops.reciprocal import reciprocal
@@ -29,7 +30,7 @@ class MinMax(Quantizer):
     lowest_bits = 2
     lowest_bits_advice = "For 1 bit use kqat.quantizers.Sign."
 
-    def __init__(self, bits=8, axis=None, narrow_range=True, **kwargs):
+    def __init__(self, bits: int = 8, axis: Axis = None, narrow_range: bool = True, **kwargs):
         super().__init__(bits=bits, axis=axis, signed=True, narrow_range=narrow_range, **kwargs)
 
     def grid(self, x=None) -> Grid:

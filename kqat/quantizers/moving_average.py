@@ -62,7 +62,14 @@ class MovingAverage(Quantizer):
     finds_sign = True
     needs_calibration = True
 
-    def __init__(self, bits=8, decay=0.99, signed=None, symmetric=False, **kwargs):
+    def __init__(
+        self,
+        bits: int = 8,
+        decay: float = 0.99,
+        signed: bool | None = None,
+        symmetric: bool = False,
+        **kwargs,
+    ):
         self.lowest_bits = 2 if symmetric else 1
         super().__init__(bits=bits, signed=signed, narrow_range=symmetric, **kwargs)
         self.symmetric = bool(symmetric)

@@ -1,5 +1,7 @@
 """Marks weights that an optimizer keeps on their grid itself."""
 
+from collections.abc import Sequence
+
 import keras
 
 from kqat.core.checks import HIGHEST_BITS
@@ -24,7 +26,7 @@ class NoOp(Estimator):
 
     lowest_bits, highest_bits = 1, HIGHEST_BITS
 
-    def __init__(self, precision, metrics=None, **kwargs):
+    def __init__(self, precision: int, metrics: Sequence[str] | None = None, **kwargs):
         super().__init__(bits=precision, metrics=metrics, **kwargs)
 
     def grid(self, x=None):

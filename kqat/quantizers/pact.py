@@ -40,7 +40,7 @@ class PACT(Quantizer):
     wide = False  # its grid leaves out the lowest value of int16
     needs_calibration = True
 
-    def __init__(self, bits=4, signed=False, **kwargs):
+    def __init__(self, bits: int = 4, signed: bool | None = False, **kwargs):
         self.lowest_bits = 2 if signed else 1
         super().__init__(bits=bits, signed=bool(signed), narrow_range=True, **kwargs)
         self.base = self._state("base", DEFAULT_ALPHA)

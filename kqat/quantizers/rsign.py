@@ -1,9 +1,12 @@
 """The sign with a threshold that learns."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
 from kqat.core.checks import check_axis
+from kqat.core.types import Axis
 from kqat.ops.estimators import approx_sign, signs
 from kqat.quantizers.estimator import Estimator
 
@@ -26,7 +29,7 @@ class RSign(Estimator):
         Activation Functions", 2020.
     """
 
-    def __init__(self, axis=(-1,), metrics=None, **kwargs):
+    def __init__(self, axis: Axis = (-1,), metrics: Sequence[str] | None = None, **kwargs):
         super().__init__(metrics=metrics, **kwargs)
         self.axis = check_axis(axis)
 

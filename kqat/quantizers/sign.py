@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.core.types import Axis
 from kqat.ops.ranges import per_axis, safe_scale
 from kqat.ops.sign import sign
 from kqat.quantizers.base import Quantizer
@@ -37,7 +38,7 @@ class Sign(Quantizer):
 
     highest_bits = 1
 
-    def __init__(self, bits=1, axis=None, scaled=True, **kwargs):
+    def __init__(self, bits: int = 1, axis: Axis = None, scaled: bool = True, **kwargs):
         super().__init__(bits=bits, axis=axis, signed=True, narrow_range=True, **kwargs)
         self.scaled = bool(scaled)
 

@@ -1,5 +1,7 @@
 """The unit step with a clipped straight-through gradient."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -21,7 +23,7 @@ class SteHeaviside(Estimator):
         **kwargs: `name` and `trainable`.
     """
 
-    def __init__(self, clip_value=1.0, metrics=None, **kwargs):
+    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs):
         super().__init__(metrics=metrics, **kwargs)
         self.clip_value = clip_value
 

@@ -1,5 +1,7 @@
 """The sign with a clipped straight-through gradient."""
 
+from collections.abc import Sequence
+
 import keras
 
 from kqat.ops.estimators import ste_sign
@@ -22,7 +24,7 @@ class SteSign(Estimator):
         Courbariaux, Hubara, Soudry, El-Yaniv, Bengio, "Binarized Neural Networks", 2016.
     """
 
-    def __init__(self, clip_value=1.0, metrics=None, **kwargs):
+    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs):
         super().__init__(metrics=metrics, **kwargs)
         self.clip_value = clip_value
 

@@ -1,5 +1,7 @@
 """Three levels: the sign of what is not small."""
 
+from collections.abc import Sequence
+
 import keras
 from keras import ops
 
@@ -30,7 +32,12 @@ class SteTern(Estimator):
     lowest_bits = highest_bits = 2
 
     def __init__(
-        self, threshold_value=0.05, ternary_weight_networks=False, clip_value=1.0, metrics=None, **kwargs
+        self,
+        threshold_value: float = 0.05,
+        ternary_weight_networks: bool = False,
+        clip_value: float = 1.0,
+        metrics: Sequence[str] | None = None,
+        **kwargs,
     ):
         super().__init__(metrics=metrics, **kwargs)
         self.threshold_value = threshold_value

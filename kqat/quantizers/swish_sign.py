@@ -1,5 +1,7 @@
 """The sign with the gradient of a sign-like swish."""
 
+from collections.abc import Sequence
+
 import keras
 
 from kqat.ops.estimators import swish_sign
@@ -22,7 +24,7 @@ class SwishSign(Estimator):
         Darabi, Belbahri, Courbariaux, Partovi Nia, "BNN+: Improved Binary Network Training", 2018.
     """
 
-    def __init__(self, beta=5.0, metrics=None, **kwargs):
+    def __init__(self, beta: float = 5.0, metrics: Sequence[str] | None = None, **kwargs):
         super().__init__(metrics=metrics, **kwargs)
         self.beta = beta
 

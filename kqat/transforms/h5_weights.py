@@ -7,12 +7,13 @@ import numpy as np
 
 from kqat.core.alone import changes
 from kqat.core.errors import ConversionError
+from kqat.core.types import PathLike
 from kqat.layers.manual import ManualQuantization
 from kqat_runtime.processes.h5_file import H5Error, read_h5_weights
 
 
 @changes(0, "model")
-def load_h5_weights(model: keras.Model, path, isolated: bool = True) -> None:
+def load_h5_weights(model: keras.Model, path: PathLike, isolated: bool = True) -> None:
     """Gives a model the weights of an `.h5` file that a model of the same layers in tf_keras or larq wrote.
 
     Layers are matched by name where the file's names are all in the model, else in order.

@@ -1,6 +1,7 @@
 """Reopens a finished file and checks that the runtime takes it as it was meant."""
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ai_edge_litert import schema_py_generated as schema
@@ -38,7 +39,12 @@ def summarize(content: bytes) -> Summary:
     return Summary(operators, types(graph.inputs), types(graph.outputs))
 
 
-def check_file(content: bytes, operators=None, inputs=None, outputs=None) -> Summary:
+def check_file(
+    content: bytes,
+    operators: Mapping[str, int] | None = None,
+    inputs: Sequence[str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Summary:
     """Loads a file into the default interpreter and compares it with what was meant to be written.
 
     Args:

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 # One pair for each axis. Two recordings with other sizes tell what depends on them; primes, which of them.
 _PRIMES = ((113, 131, 151, 173, 193, 223), (127, 139, 157, 181, 199, 227))
@@ -57,7 +58,7 @@ def located(setting, positions: Mapping[int, int]):
     return setting
 
 
-def filled(setting, shapes):
+def filled(setting, shapes) -> Any:
     """Returns a setting in JSON form with the numbers in place.
 
     Args:

@@ -72,11 +72,11 @@ class _Recurrence(FloatBody):
 
     def macs(self, op, inputs, output):
         """Every step multiplies with the weights of the input and of the state."""
-        kernels = [
-            getattr(cell, name, None) for cell in _cells(op) for name in ("kernel", "recurrent_kernel")
-        ]
-        sizes = [None if kernel is None else math.prod(kernel.shape) for kernel in kernels]
-        return None if None in sizes else inputs[0][0] * sum(sizes)
+        cells = _cells(op)
+        if any(type(cell) not in CELLS for cell in cells):
+            return None
+        kernels = [kernel for cell in cells for kernel in (cell.kernel, cell.recurrent_kernel)]
+        return inputs[0][0] * sum(int(math.prod(kernel.shape)) for kernel in kernels)
 
     def body(self, step, *inputs):
         return self.compute(step, inputs, lambda path: Evaluated())
