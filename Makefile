@@ -9,6 +9,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 LARQ ?= .venv-larq
+OLDEST ?= .venv-oldest
+OLDEST_PYTHON ?= $(shell python3.10 --version >/dev/null 2>&1 && echo python3.10 || echo $(PYTHON))
 DATA ?= digits
 ARGS ?=
 
@@ -31,7 +33,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types unit backends larq examples docs random-graphs cpp cpp-sanitize cpp-aarch64 clean
+.PHONY: help demo test check lint types unit backends oldest larq examples docs random-graphs cpp cpp-sanitize cpp-aarch64 clean
 
 help:
 	@sed -n 's/^#   //p' Makefile
@@ -52,7 +54,7 @@ $(VENV)/.dev: pyproject.toml $(CONSTRAINTS) | $(BIN)/python
 demo: $(VENV)/.demo
 	$(BIN)/python -m examples.demo --data $(DATA) $(ARGS)
 
-test: lint types unit backends larq examples docs
+test: lint types unit backends oldest larq examples docs
 
 check: lint
 	KERAS_BACKEND=tensorflow $(PYTEST) $(BOTH) -m 'not slow' $(QUICK)
@@ -77,6 +79,18 @@ random-graphs: $(VENV)/.dev
 backends: $(VENV)/.dev
 	KERAS_BACKEND=jax $(PYTEST) $(BOTH) -m 'not once and not repeats' $(AGNOSTIC)
 	KERAS_BACKEND=torch $(PYTEST) $(BOTH) -m 'not once' $(AGNOSTIC)
+
+# Keras, NumPy and Python as old as they may be: what kqat uses of Keras without a promise, what is added from outside,
+# what is saved. Old versions warn of what newer ones of their dependencies took away.
+$(OLDEST)/.done: pyproject.toml requirements/oldest.txt
+	$(OLDEST_PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --disable-pip-version-check --quiet -c requirements/oldest.txt \
+		-e '.[jax]' pytest hypothesis
+	@touch $@
+
+oldest: $(OLDEST)/.done
+	KERAS_BACKEND=jax $(OLDEST)/bin/python -m pytest -W ignore::DeprecationWarning \
+		tests/test_keras_private.py tests/house tests/layers/test_quantized.py tests/test_saving.py
 
 # larq needs NumPy 1, which JAX and others do not work with: an environment of its own.
 $(LARQ)/.done: pyproject.toml requirements/larq.txt
@@ -122,4 +136,4 @@ cpp-aarch64: build/wheel-aarch64/ai_edge_litert
 	ctest --test-dir build/aarch64 --output-on-failure -R '^(flatbuffer|packing|parity)$$'
 
 clean:
-	rm -rf $(VENV) $(LARQ) build dist site demo .jax_cache
+	rm -rf $(VENV) $(LARQ) $(OLDEST) build dist site demo .jax_cache

@@ -115,7 +115,7 @@ def get(identifier: QuantizerLike, **defaults: Any) -> Quantizer | None:
 def takes(quantizer: str | type[Quantizer], argument: str) -> bool:
     """Tells whether a quantizer, by name or class, has an argument."""
     cls = _named(quantizer) if isinstance(quantizer, str) else quantizer
-    return argument in inspect.signature(cls).parameters
+    return argument in inspect.signature(cls.__init__).parameters  # that of the class may be Keras's own
 
 
 def register(name: str):
