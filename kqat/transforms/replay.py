@@ -8,6 +8,8 @@ from kqat.transforms.reorder import behind_pooling, is_behind_pooling, movable
 from kqat.transforms.signs import sign_readers, with_sign_inputs
 from kqat.transforms.splitting.split import split
 
+_WIDTH = 8  # of both by default
+
 
 def replayed(graph: Graph, recipe: Plan, options: dict):
     """Returns the split graph of a model, the plan, and the origins of split layers.
@@ -25,6 +27,7 @@ def replayed(graph: Graph, recipe: Plan, options: dict):
         for key in ("include", "exclude", "weight_bits", "activation_bits", "move_batchnorm")
         if options.get(key) is not None
     }
+    extra |= {key for key in ("stream_bits", "boundary_bits") if options.get(key, _WIDTH) != _WIDTH}
     if extra:
         raise PlanError(
             f"A plan decides everything. Received: recipe=Plan together with {sorted(extra)}. "

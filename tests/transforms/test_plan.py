@@ -179,6 +179,8 @@ def test_plan_with_further_arguments():
     model = tower()
     with pytest.raises(PlanError, match=r"A plan decides everything.*\['exclude'\]"):
         kqat.quantize(model, recipe=kqat.plan(model), exclude="a")
+    with pytest.raises(PlanError, match=r"A plan decides everything.*\['boundary_bits', 'stream_bits'\]"):
+        kqat.quantize(model, recipe=kqat.plan(model), stream_bits=4, boundary_bits=4)
 
 
 def test_access_and_print():
