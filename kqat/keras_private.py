@@ -45,6 +45,8 @@ def calls_inside(model: Any) -> list[Any]:
 
     Relies on `_nodes_by_depth`, of a Sequential on that of `_functional`.
     """
+    if not isinstance(model, keras.Model):
+        return []  # one of tf_keras has records of another kind
     by_depth = getattr(getattr(model, "_functional", None) or model, "_nodes_by_depth", {})
     return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
 

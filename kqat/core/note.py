@@ -11,6 +11,8 @@ class Note(str):
             a layer with quantizers of its own, `"weights"` for weights of few bits in a float kernel,
             `"type"` for an input or output that keeps its type; `""` for anything else.
 
+    Threads: may share it; nothing changes it.
+
     Example:
         >>> note = Note.of("head", "float", "float")
         >>> note, note.layer

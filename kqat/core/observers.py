@@ -3,6 +3,8 @@
 An observer sees batches through `update` and answers `range`. The range always contains 0, and on a
 symmetric grid its two ends are the grid's lowest and highest level, so that `(high - low) / levels` is the
 step.
+
+Threads: an observer belongs to one of them.
 """
 
 from collections.abc import Callable

@@ -37,7 +37,8 @@ class BatchMatmul(Lowering):
     """Written as BATCH_MATMUL, where need be between TRANSPOSE and RESHAPE."""
 
     def missing(self, node, graph):
-        tensors = [leaf for leaf in keras.tree.flatten((node.args, node.kwargs)) if leaf in node.inputs]
+        leaves = keras.tree.flatten((node.args, node.kwargs))
+        tensors = [leaf for leaf in leaves if any(leaf is tensor for tensor in node.inputs)]
         if len(tensors) != 2:
             return "no integer kernel for products that are not of two activations"
         try:
