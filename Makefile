@@ -38,7 +38,7 @@ export TF_ENABLE_ONEDNN_OPTS ?= 0
 help:
 	@sed -n 's/^#   //p' Makefile
 
-# One environment, two depths: the demo needs no test tools. Each stamp is older than pyproject.toml
+# One environment: `demo` needs a part of what `dev` does. Each stamp is older than pyproject.toml
 # exactly when the environment has to be brought up to date.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)

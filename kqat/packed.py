@@ -82,7 +82,7 @@ def load_packed(
 
     Args:
         path: The file.
-        custom_objects: Further classes of the user's own, by name.
+        custom_objects: Further custom classes, by name.
         compile: Whether to compile the model as it was; its optimizer starts anew.
         safe_mode: Whether to refuse configurations that run arbitrary code.
 

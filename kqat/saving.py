@@ -19,7 +19,7 @@ def load_model(
 
     Args:
         path: A `.keras` file.
-        custom_objects: Further classes of the user's own, by name.
+        custom_objects: Further custom classes, by name.
         compile: Whether to restore optimizer, loss and metrics.
         safe_mode: Whether to refuse configurations that run arbitrary code.
 

@@ -16,7 +16,7 @@ def read_keras(model: keras.Model) -> Record:
     Raises:
         TraceError: Its calls cannot be recorded.
     """
-    graph = trace(model, opens=lambda op: False)  # layers of the user's own have counterparts of theirs
+    graph = trace(model, opens=lambda op: False)  # custom layers have counterparts of theirs
     places = {tensor: Place(tensor.id) for tensor in graph.specs}
     ports = {tensor: _port(graph, tensor, name) for tensor, name in graph.input_names.items()}
     record = Record(graph.name, _mapped(graph.inputs, ports), _mapped(graph.outputs, places))

@@ -41,7 +41,7 @@ class _Raised:
     def leave(self) -> None:
         with self._lock:
             self._open -= 1
-            # Where somebody else has set another limit meanwhile, theirs stays.
+            # Where other code has set another limit meanwhile, theirs stays.
             if self._open == 0 and sys.getrecursionlimit() == self._during:
                 sys.setrecursionlimit(self._before)
 

@@ -13,7 +13,7 @@ class Drift:
     """The drift of a layer's output, before BatchNorm and activation, channel by channel.
 
     BatchNorm computes as if its moving statistics had drifted along, a bias takes the mean back: in
-    inference the output has the statistics that the float model's has. The user's own variables stay as
+    inference the output has the statistics that the float model's has. The user's variables stay as
     they are.
 
     Args:

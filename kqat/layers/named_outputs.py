@@ -1,4 +1,4 @@
-"""A functional model whose outputs are called otherwise than the layers that make them."""
+"""A functional model whose outputs have other names than the layers that make them."""
 
 from typing import Any
 

@@ -8,7 +8,7 @@ def load_model(path, custom_objects: dict | None = None, compile: bool = True):
 
     Args:
         path: Path of the file.
-        custom_objects: Classes and functions of the user's own, by name.
+        custom_objects: Custom classes and functions, by name.
         compile: Whether to compile it as it was.
     """
     from kqat.legacy.tfmot import config, input_range, quantizers  # noqa: F401  (registers their classes)

@@ -1,4 +1,4 @@
-"""A product of a tensor with a matrix that a user's own layer holds: a Dense without bias."""
+"""A product of a tensor with a matrix that a custom layer holds: a Dense without bias."""
 
 import keras
 

@@ -1,4 +1,4 @@
-"""A layer of the user's own as one piece: its whole call in float, between exact borders.
+"""A custom layer as one piece: its whole call in float, between exact borders.
 
 Forward: `clip(rint(call(x) * (1 / so)), qmin, qmax) * so`
 

@@ -1,4 +1,4 @@
-"""A layer of the user's own that hands its input on in inference, such as stochastic depth."""
+"""A custom layer that hands its input on in inference, such as stochastic depth."""
 
 import keras
 

@@ -76,7 +76,7 @@ NAMES = {
     "swish_sign": SwishSign,
 }
 _OWN = frozenset(NAMES)
-# Not to be had by name alone: the precision is for the user to say. Larq's files name the class.
+# No short name: the precision is required. Files of Larq name the class.
 _CLASSES = {cls.__name__.lower(): cls for cls in (*NAMES.values(), NoOp)}
 # What Larq's configurations hold for every Keras layer, and kqat's quantizers do not take.
 _LARQ_EXTRAS = ("dtype",)

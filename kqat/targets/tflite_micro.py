@@ -2,8 +2,8 @@
 
 The operators of `tensorflow/lite/micro/micro_mutable_op_resolver.h` in tensorflow/tflite-micro, and
 their types as tried with the Python package tflite-micro 0.dev20261023 on a file for each operator that
-kqat writes. Its kernels round otherwise than XNNPACK's: in those files 0 to 5 % of the values behind one int8
-convolution or dense layer were one step off; the int16 kernels, dense layers aside, gave equal bits.
+kqat writes. Its kernels round differently from XNNPACK's: in those files 0 to 5 % of the values behind one
+int8 convolution or dense layer were one step off; the int16 kernels, dense layers aside, gave equal bits.
 """
 
 from kqat.targets.target import Target
@@ -35,6 +35,6 @@ TFLITE_MICRO = Target(
     kernels=_KERNELS,
     remedies=_REMEDIES,
     packed=dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D"), frozenset({3, 4})),  # weights per channel, INT4
-    notes=("tflite-micro rounds otherwise than the model: results may be a few steps off",),
+    notes=("tflite-micro rounds differently from the model: results may be a few steps off",),
     source="micro_mutable_op_resolver.h, and a file for each operator on tflite-micro 0.dev20261023",
 )

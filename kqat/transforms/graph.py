@@ -34,7 +34,7 @@ class Node:
     """One call of one operation.
 
     Args:
-        op: The user's own layer or `keras.ops` operation (never modified).
+        op: The user's layer or `keras.ops` operation (never modified).
         path: Name with the names of the enclosing models in front, `"backbone/conv1"`.
         args: Positional call arguments, tensors replaced by `Tensor`.
         kwargs: Keyword call arguments, same convention.
@@ -69,8 +69,8 @@ class Graph:
         names: Name of each path in a flat model.
         wholes: For the parts of a layer that was split, by path: the call that the user wrote.
         owners: Operation of each path.
-        closed: Why a layer of the user's own is kept as it is, by path.
-        homes: Layers that hold weights of the user's own layers.
+        closed: Why a custom layer is kept as it is, by path.
+        homes: Layers that hold weights of custom layers.
         stand_ins: Layers around those that do nothing in inference, by path.
         linear: Layers without their custom activation, by path.
     """
@@ -285,7 +285,7 @@ def _append_bound(graph: Graph, record, bound: dict, frame: Frame) -> None:
 
 
 def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
-    """Appends the calls inside of a nested model, or of a layer of the user's own, in place of its call.
+    """Appends the calls inside of a nested model, or of a custom layer, in place of its call.
 
     Returns its outputs, flat; `None` for an operation that has nothing inside.
     """

@@ -25,7 +25,7 @@ def macs(op: keras.Operation, inputs: Sequence[Shape], output: Shape) -> int | N
 
     Returns:
         The number, or `None` where it is not known: a size is dynamic, or kqat does not know what the
-        layer multiplies (the user's own layers with weights).
+        layer multiplies (custom layers with weights).
     """
     try:
         return _macs(op, [tuple(shape)[1:] for shape in inputs], tuple(output)[1:])

@@ -1,4 +1,4 @@
-"""Opens layers of the user's own: their call is recorded, and what happens in it joins the graph."""
+"""Opens custom layers: their call is recorded, and what happens in it joins the graph."""
 
 import keras
 

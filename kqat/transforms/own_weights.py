@@ -1,4 +1,4 @@
-"""Weights that a layer of the user's own computes with directly get a layer that holds them."""
+"""Weights that a custom layer computes with directly get a layer that holds them."""
 
 import keras
 

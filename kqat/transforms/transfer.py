@@ -1,4 +1,4 @@
-"""Carries trained weights back into the user's own model object."""
+"""Carries trained weights back into the user's model."""
 
 import keras
 

@@ -21,7 +21,7 @@ except ImportError:  # Windows: drafts that a killed process leaves stay
 
 _PREFIX, _SUFFIX = ".kqat-", ".part"
 _OPEN = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-# What may lie at the name of a draft by somebody else's doing is neither followed nor waited for.
+# What may lie at the name of a draft by the doing of others is neither followed nor waited for.
 _LOOK = os.O_RDONLY | _OPEN | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 
 

@@ -134,7 +134,7 @@ class Child:
         if self._errors is not None:
             self._errors.seek(0)
             said = self._errors.read(2**16).decode(errors="replace").strip().splitlines()
-        return f"{what}, with the last words: {said[-1][:300] if said else 'none'}"
+        return f"{what}, with the last line of stderr: {said[-1][:300] if said else 'none'}"
 
 
 def _kill_overdue(process: subprocess.Popen, overdue: threading.Event) -> None:

@@ -154,7 +154,7 @@ def test_packing_that_loses_something_is_an_error(monkeypatch):
 def test_micro_files_are_plain_files_with_a_note(q):
     micro = kqat.export_tflite(q, io="int8", target="tflite-micro")
     assert micro.content == kqat.export_tflite(q, io="int8").content
-    assert any("tflite-micro rounds otherwise" in note for note in micro.report.notes)
+    assert any("tflite-micro rounds differently" in note for note in micro.report.notes)
 
 
 def test_micro_packs_what_has_a_kernel_there():

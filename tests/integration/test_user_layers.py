@@ -1,4 +1,4 @@
-"""Layers of the user's own, registered nowhere: opened, trained, stripped, saved, and exact in their file."""
+"""Custom layers, registered nowhere: opened, trained, stripped, saved, and exact in their file."""
 
 import keras
 import numpy as np

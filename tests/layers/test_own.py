@@ -1,4 +1,4 @@
-"""`kqat.register`: how layers of the user's own are treated in one piece."""
+"""`kqat.register`: how custom layers are treated in one piece."""
 
 import keras
 import numpy as np

@@ -22,7 +22,7 @@ DELEGATED = {
 
 
 def check_delegation(file: Opened, plan: Plan) -> list[str]:
-    """Loads the file; returns what there is to note about how it will run.
+    """Loads the file; returns notes about how it will run.
 
     Raises:
         ExportError: The runtime refuses the file, or XNNPACK leaves a layer that it should take.

@@ -98,5 +98,6 @@ def fail(layer: str, problem: str, expected: Any, received: Any) -> None:
     """Raises the error of a check that a file does not pass."""
     raise ExportError(
         f"Layer '{layer}' was not written as planned: {problem}. Received: {received}, not {expected}. "
-        "This is a fault of kqat, not of the model; leave the layer in float until it is repaired."
+        "This is a bug in kqat, not in the model: please report it, and leave the layer in float until it is "
+        "fixed."
     )

@@ -49,7 +49,7 @@ def check_export(content: bytes, plan: Plan) -> tuple[Opened, list[str]]:
         plan: What was to be written.
 
     Returns:
-        The opened file, and what there is to note about how it will run.
+        The opened file, and notes about how it will run.
 
     Raises:
         ExportError: Something is not as planned; the message names the layer.

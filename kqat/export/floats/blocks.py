@@ -28,7 +28,7 @@ KERNELS = (
 
 @dataclass(frozen=True)
 class Block:
-    """One operation of the file to be, in float.
+    """One operation of the output file, in float.
 
     Args:
         op: The layer or operation; of a layer with weights its own BatchNorm and ReLU are in `norm` and

@@ -10,7 +10,7 @@ FORMS = ("exact", "packed")
 
 
 def pack(content: bytes, widths: dict[int, int], plan: Plan, target: Target) -> tuple[bytes, list[str]]:
-    """Returns the packed file and what there is to note.
+    """Returns the packed file and notes.
 
     Args:
         content: The exact file, already checked.

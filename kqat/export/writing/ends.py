@@ -64,7 +64,7 @@ def write_graph_input(
 
 
 def write_graph_output(writer: Writer, ref: Ref, io: str) -> tuple[Ref, list[str]]:
-    """Returns the graph output for a tensor in the type `io`, and what there is to note."""
+    """Returns the graph output for a tensor in the type `io`, and notes."""
     if ref.grid is None:
         return ref, [f"output '{ref.name}' stays {ref.dtype}: it has no grid"]
     if ref.grid.storage_bits != 8:

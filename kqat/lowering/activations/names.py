@@ -19,7 +19,7 @@ def is_custom_function(function) -> bool:
 
 
 def activation_name(function) -> str:
-    """Returns Keras's name of an activation function, or the full name of a user's own."""
+    """Returns Keras's name of an activation function, or the full name of a custom one."""
     if function is None:
         return "linear"
     name = getattr(function, "__name__", type(function).__name__)

@@ -14,7 +14,7 @@ from kqat.lowering.recording.sized import NotRecordable, record_sized
 
 
 class Closed(Exception):
-    """Why a layer of the user's own is kept whole."""
+    """Why a custom layer is kept whole."""
 
 
 class DoesNothing(Closed):
