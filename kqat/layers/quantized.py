@@ -65,7 +65,8 @@ class Quantized(keras.layers.Layer):
         self.batchnorm = batchnorm
         self.activation = activation
         self.activation_replaced = bool(activation_replaced)
-        self.__dict__.update(_template=template, _origin=origin, _binding=Binding(grids), _look=None)
+        self.__dict__.update(_template=template, _origin=origin, _binding=Binding(grids))
+        self.__dict__.update(_look=None, _look_before=None)
         self.__dict__["rehearsal"] = Rehearsal()
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
@@ -128,6 +129,8 @@ class Quantized(keras.layers.Layer):
             inputs: Tensors as the wrapped layer takes them; a flat list where there is a `template`.
             training: Whether to compute with batch statistics and trainable quantizers.
         """
+        if self._look_before is not None:
+            self._look_before(self, inputs)
         if self._look is not None:
             self._look(self, self._linear_output(inputs))
         if training or self.observing or not self.is_integer:
@@ -203,6 +206,10 @@ class Quantized(keras.layers.Layer):
         A drift that `look` sets takes effect in the same call. `None` ends it. Acts on eager calls only.
         """
         self.__dict__["_look"] = look
+
+    def read_with(self, look) -> None:
+        """Lets `look(self, inputs)` see what the layer reads; `None` ends it. Acts on eager calls only."""
+        self.__dict__["_look_before"] = look
 
     @property
     def fused_activation(self) -> str:

@@ -1,0 +1,62 @@
+"""Calibration data that never ends: mixtures of samples, and what the float model makes of them."""
+
+import keras
+import numpy as np
+
+from kqat.ops.arrays import as_numpy
+
+
+class Mixtures(keras.utils.PyDataset):
+    """Batches of mixed samples, with the outputs of the float model as what is to be learned.
+
+    A few hundred samples are learned by heart; there is no end of their mixtures, and the float model says
+    what each is to become.
+
+    Forward: `x = share * a + (1 - share) * b`, of two samples, `share` uniform in [0, 1]. Inputs that are
+        no real numbers, such as ids, are not mixed.
+
+    Args:
+        batches: Inputs of the model, batch by batch.
+        teacher: Float model of the same inputs, in a list; its outputs become the targets.
+        size: Samples in a batch.
+        seed: Of the order and of the mixtures.
+
+    References:
+        Zhang, Cisse, Dauphin, Lopez-Paz, "mixup: Beyond Empirical Risk Minimization", 2018.
+        Beyer, Zhai, Royer, Markeeva, Anil, Kolesnikov, "Knowledge distillation: A good teacher is patient and
+        consistent", 2022.
+    """
+
+    def __init__(self, batches, teacher: keras.Model, size: int, seed: int = 0):
+        super().__init__()
+        leaves = [[as_numpy(leaf) for leaf in keras.tree.flatten(batch)] for batch in batches]
+        self._structure, self._leaves = (
+            batches[0],
+            [np.concatenate(parts) for parts in zip(*leaves, strict=True)],
+        )
+        self._teacher, self._seed, self._epoch = teacher, seed, 0
+        self.samples = len(self._leaves[0])
+        self._size = min(size, self.samples)
+
+    def __len__(self):
+        return self.samples // self._size
+
+    def __getitem__(self, index):
+        order = np.random.default_rng((self._seed, self._epoch)).permutation(self.samples)
+        rng = np.random.default_rng((self._seed, self._epoch, index))
+        rows = order[index * self._size : (index + 1) * self._size]
+        others, shares = rng.permutation(self.samples)[: self._size], rng.random(self._size, np.float32)
+        mixed = [_mixed(leaf[rows], leaf[others], shares) for leaf in self._leaves]
+        targets = self._teacher.predict_on_batch(mixed)
+        return mixed, tuple(keras.tree.flatten(targets))
+
+    def on_epoch_end(self):
+        """Mixes anew in the next epoch."""
+        self._epoch += 1
+
+
+def _mixed(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    if not np.issubdtype(a.dtype, np.floating):
+        return a
+    shares = shares.reshape(-1, *[1] * (a.ndim - 1)).astype(a.dtype)
+    return shares * a + (1 - shares) * b
