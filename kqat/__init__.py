@@ -12,6 +12,7 @@ from kqat import (
     layers,
     metrics,
     optimizers,
+    ptq,
     quantizers,
     runtime,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "metrics",
     "optimizers",
     "plan",
+    "ptq",
     "quantize",
     "quantized_scope",
     "quantizers",

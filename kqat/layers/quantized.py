@@ -70,6 +70,7 @@ class Quantized(keras.layers.Layer):
         self.__dict__["rehearsal"] = Rehearsal()
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
+        self.simulating = False  # while roundings are learned, inference has gradients
 
     # Building a model.
 
@@ -133,7 +134,7 @@ class Quantized(keras.layers.Layer):
             self._look_before(self, inputs)
         if self._look is not None:
             self._look(self, self._linear_output(inputs))
-        if training or self.observing or not self.is_integer:
+        if training or self.observing or self.simulating or not self.is_integer:
             output = self._simulate(inputs, training)
             if training and self.is_integer and self._binding.is_next:
                 compute = lambda: first_output(self._compute(inputs))  # noqa: E731

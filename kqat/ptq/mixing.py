@@ -17,7 +17,7 @@ class Mixtures(keras.utils.PyDataset):
 
     Args:
         batches: Inputs of the model, batch by batch.
-        teacher: Float model of the same inputs, in a list; its outputs become the targets.
+        teacher: Float model that takes its inputs as `alone_or_tuple`; its outputs become the targets.
         size: Samples in a batch.
         seed: Of the order and of the mixtures.
 
@@ -47,12 +47,17 @@ class Mixtures(keras.utils.PyDataset):
         rows = order[index * self._size : (index + 1) * self._size]
         others, shares = rng.permutation(self.samples)[: self._size], rng.random(self._size, np.float32)
         mixed = [_mixed(leaf[rows], leaf[others], shares) for leaf in self._leaves]
-        targets = self._teacher.predict_on_batch(mixed)
-        return mixed, tuple(keras.tree.flatten(targets))
+        x = alone_or_tuple(mixed)
+        return x, alone_or_tuple(keras.tree.flatten(self._teacher.predict_on_batch(x)))
 
     def on_epoch_end(self):
         """Mixes anew in the next epoch."""
         self._epoch += 1
+
+
+def alone_or_tuple(parts):
+    """Returns the only one of some parts, or all in a tuple: what every trainer takes."""
+    return parts[0] if len(parts) == 1 else tuple(parts)
 
 
 def _mixed(a: np.ndarray, b: np.ndarray, shares: np.ndarray) -> np.ndarray:

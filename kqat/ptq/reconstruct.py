@@ -7,16 +7,16 @@ import numpy as np
 from keras import ops
 
 from kqat.ops.arrays import as_numpy
-from kqat.ptq.mixing import Mixtures
+from kqat.ptq.mixing import Mixtures, alone_or_tuple
 from kqat.ptq.registry import step
-from kqat.ptq.retune import Affine, Retuning, affine_variables
+from kqat.ptq.retune import Affine, affine_variables, retune
 from kqat.ptq.work import NARROW, Work
 from kqat.transforms.batches import show
 from kqat.transforms.observing import quantized_layers
 from kqat.transforms.strip import float_twin
 
 EPOCHS = {"balanced": 8, "thorough": 32}
-BATCH, RATE = 32, 1e-3
+BATCH, RATE = 32, 0.01
 SPREAD_BATCHES = 4  # of which the variance of each tensor is taken
 
 
@@ -47,20 +47,36 @@ def reconstruct(work: Work) -> bool:
     with _restored(work.model):
         _start_at_levels(weights)
         with _trained_only(work, weights):
-            _fit(student, data, _spreads(teacher, work.batches), len(pairs), work)
+            _fit(student, data, _spreads(teacher, work.batches), len(pairs), _rate(weights), work)
         levels = [as_numpy(w.quantizer.to_levels(ops.convert_to_tensor(w.variable))) for w in weights]
-        trained = {layer: Affine.of(layer) for layer in work.correction.layers}
+        trained = [(layer, Affine.of(layer)) for layer in work.layers if layer.drift is not None]
     for weight, chosen in zip(weights, levels, strict=True):
         weight.quantizer.set_levels(weight.values, chosen)
-    _retune(work, trained)
+    for layer, affine in trained:
+        retune(layer, affine)
     return True
+
+
+class _Student(keras.Model):
+    """Trains a model as it is in inference: no statistics of batches, nothing dropped at random."""
+
+    def __init__(self, inner):
+        super().__init__(name="student")
+        self.inner = inner
+
+    def call(self, inputs, training=False):
+        """Returns what the model computes in inference."""
+        return self.inner(inputs, training=False)
 
 
 def _with_places(model, twin, pairs) -> tuple[keras.Model, keras.Model]:
     """Returns both models with the tensors of the places, and then their outputs, as outputs."""
-    student = keras.Model(model.inputs, [ours for ours, _ in pairs] + list(model.outputs))
-    teacher = keras.Model(twin.inputs, [theirs for _, theirs in pairs] + list(twin.outputs))
-    return student, teacher
+    ours, theirs = [one for one, _ in pairs], [one for _, one in pairs]
+    student, teacher = (
+        keras.Model(alone_or_tuple(whole.inputs), alone_or_tuple([*places, *whole.outputs]))
+        for whole, places in ((model, ours), (twin, theirs))
+    )
+    return _Student(student), teacher
 
 
 @contextlib.contextmanager
@@ -92,37 +108,40 @@ def _start_at_levels(weights) -> None:
 
 @contextlib.contextmanager
 def _trained_only(work: Work, weights):
-    """Lets `fit` train what can be told by quantizers and drifts, on ranges that stand still.
+    """Lets `fit` train what can be told by quantizers and drifts, through the simulation of the arithmetic.
 
     Tensors of 8 bits and more are not rounded meanwhile: it would cost time and change next to nothing.
     """
     fake_quants, _ = quantized_layers(work.model)
     trained = {id(v) for v in _learnable(work, weights, fake_quants)}
     others = [v for v in work.model.trainable_variables if id(v) not in trained]
-    wide = [f for f in fake_quants if f.quantizer.bits >= NARROW and f.in_training]
-    frozen = [(f.quantizer.frozen, np.array(as_numpy(f.quantizer.frozen))) for f in fake_quants]
     try:
         for variable in others:
             variable.trainable = False
+        for layer in work.layers:
+            layer.simulating = True
         for fake_quant in fake_quants:
-            fake_quant.quantizer.set_frozen(True)
-        for fake_quant in wide:
-            fake_quant.in_training = False
+            fake_quant.observe_with(_rounded)
         yield
     finally:
         for variable in others:
             variable.trainable = True
-        for variable, value in frozen:
-            variable.assign(value)
-        for fake_quant in wide:
-            fake_quant.in_training = True
+        for layer in work.layers:
+            layer.simulating = False
+        for fake_quant in fake_quants:
+            fake_quant.observe_with(None)
+
+
+def _rounded(fake_quant, x):
+    return x if fake_quant.quantizer.bits >= NARROW else fake_quant.quantizer(x)
 
 
 def _learnable(work: Work, weights, fake_quants):
     """Yields the variables that may be trained."""
     for weight in weights:
         yield weight.variable
-        yield from weight.quantizer.trainable_variables
+        if work.free_scales:
+            yield from weight.quantizer.trainable_variables
     for fake_quant in fake_quants:
         yield from fake_quant.quantizer.trainable_variables
     for layer in work.layers:
@@ -140,15 +159,20 @@ def _spreads(teacher, batches) -> list[float]:
 
 
 def _arrays(batch):
-    return [as_numpy(leaf) for leaf in keras.tree.flatten(batch)]
+    return alone_or_tuple([as_numpy(leaf) for leaf in keras.tree.flatten(batch)])
 
 
-def _fit(student, data, spreads, places: int, work: Work) -> None:
+def _rate(weights) -> float:
+    """Returns the learning rate at the start: a share of a step, so that it fits every width."""
+    return RATE * float(np.exp(np.mean([np.mean(np.log(weight.scale)) for weight in weights])))
+
+
+def _fit(student, data, spreads, places: int, rate: float, work: Work) -> None:
     """Trains the student on the teacher's tensors."""
     epochs = EPOCHS.get(work.effort, min(EPOCHS.values()))
-    rate = keras.optimizers.schedules.CosineDecay(RATE, epochs * len(data))
+    schedule = keras.optimizers.schedules.CosineDecay(rate, epochs * len(data))
     student.compile(
-        keras.optimizers.Adam(rate),
+        keras.optimizers.Adam(schedule),
         loss=[_error(spread) for spread in spreads],
         loss_weights=[1.0 / max(places, 1)] * places + [1.0] * (len(spreads) - places),
         jit_compile=keras.backend.backend() == "jax",  # elsewhere it takes longer to compile than to train
@@ -159,11 +183,3 @@ def _fit(student, data, spreads, places: int, work: Work) -> None:
 
 def _error(spread: float):
     return lambda target, output: ops.mean(ops.square(target - output)) / spread
-
-
-def _retune(work: Work, trained: dict) -> None:
-    """Gives the layers the trained gains and offsets, one behind the other."""
-    retuning = Retuning(work.correction, trained)
-    with retuning.applied():
-        for batch in work.batches:
-            work.model(batch, training=False)

@@ -6,7 +6,6 @@ import keras
 import numpy as np
 
 from kqat.ops.arrays import as_numpy
-from kqat.ptq.correct import Correction
 
 SMALLEST_SHARE = 1 / 16  # of its gain that a channel keeps
 
@@ -28,7 +27,7 @@ class Affine:
         """Returns what a `Quantized` layer with a drift has now."""
         norm = layer.batchnorm
         if norm is None:
-            return cls(None, _array(layer.bias_tensor()))
+            return cls(None, _array(layer.operation.bias))
         zeros = np.zeros(tuple(norm.moving_mean.shape))
         gain = _array(norm.gamma) if norm.scale else zeros + 1.0
         return cls(gain, _array(norm.beta) if norm.center else zeros)
@@ -39,50 +38,35 @@ def affine_variables(layer) -> list[keras.Variable]:
     norm = layer.batchnorm
     if norm is None:
         return [layer.operation.bias]
-    return [
-        v for v in (norm.gamma if norm.scale else None, norm.beta if norm.center else None) if v is not None
-    ]
+    return [*([norm.gamma] if norm.scale else []), *([norm.beta] if norm.center else [])]
 
 
-class Retuning(Correction):
-    """Corrects means and variances, and gives layers trained gains and offsets in place of the user's.
+def retune(layer, trained: Affine) -> None:
+    """Lets a layer compute as with a trained gain and offset, and leaves the user's own as they are.
 
-    The user's variables stay; the drift of the moving statistics says the same.
+    The drift of the moving statistics says the same.
 
-    Forward: with the drifts `m` and `v` of the correction, moving statistics `M` and `V`, the user's
-        `gamma` and `beta` and the trained `gamma'` and `beta'`:
+    Forward: with the drifts `m` and `v`, moving statistics `M` and `V`, the user's `gamma` and `beta` and the
+        trained `gamma'` and `beta'`:
         `variance drift = (V + epsilon + v) * (gamma / gamma')^2 - (V + epsilon)`,
-        `mean drift = m + (beta - beta') * sqrt(V + epsilon + v) / gamma'`; without BatchNorm `bias - bias'`.
+        `mean drift = m + (beta - beta') * sqrt(V + epsilon + v) / gamma'`; without BatchNorm
+        `m + bias - bias'`. A gain that is 0 stays, one that training turned around becomes a small one.
 
     Args:
-        seen: Correction that has seen the float model on the batches to come; its layers have the user's
-            variables again.
-        trained: `Affine` that each layer is to have.
+        layer: `Quantized` layer with a drift, with the user's variables.
+        trained: What it is to have.
     """
-
-    def __init__(self, seen: Correction, trained: dict):
-        super().__init__(seen.layers)
-        self._seen, self._trained = seen._seen, trained
-
-    def _correct(self, layer, output):
-        if layer.batchnorm is None:
-            layer.drift.set(_array(layer.operation.bias) - self._trained[layer].shift)
-            return
-        super()._correct(layer, output)
-        layer.drift.set(*_moved(layer, Affine.of(layer), self._trained[layer]))
-
-
-def _moved(layer, own: Affine, trained: Affine):
-    """Returns the drifts of a layer with BatchNorm, of which the correction has set the first part."""
-    mean, norm = _array(layer.mean_drift), layer.batchnorm
-    variance = _array(norm.moving_variance) + norm.epsilon
-    corrected = variance + _array(layer.variance_drift)
+    own, mean = Affine.of(layer), _array(layer.mean_drift)
+    if own.gain is None or trained.gain is None:
+        layer.drift.set(mean + own.shift - trained.shift)
+        return
+    variance = _array(layer.batchnorm.moving_variance) + layer.batchnorm.epsilon
+    before = variance + _array(layer.variance_drift)
     alive = own.gain != 0
-    share = np.where(alive, trained.gain / np.where(alive, own.gain, 1.0), 1.0)
-    gain = own.gain * np.maximum(share, SMALLEST_SHARE)
-    shift = np.where(alive, (own.shift - trained.shift) / np.where(alive, gain, 1.0), 0.0)
-    moved = corrected * np.where(alive, own.gain / np.where(alive, gain, 1.0), 1.0) ** 2
-    return mean + shift * np.sqrt(corrected), moved - variance
+    divisor = np.where(alive, own.gain, 1.0)
+    share = np.where(alive, np.maximum(trained.gain / divisor, SMALLEST_SHARE), 1.0)
+    shift = np.where(alive, (own.shift - trained.shift) / (divisor * share), 0.0)
+    layer.drift.set(mean + shift * np.sqrt(before), before / share**2 - variance)
 
 
 def _array(variable) -> np.ndarray:

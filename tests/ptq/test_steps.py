@@ -1,5 +1,7 @@
 """The ladder: steps by name, kept only where they pay; and what the steps that come with kqat promise."""
 
+from importlib import import_module
+
 import keras
 import numpy as np
 import pytest
@@ -8,7 +10,8 @@ from keras import ops
 
 import kqat
 from kqat import ptq
-from kqat.ptq import reconstruct, registry
+from kqat.ptq import registry
+from kqat.ptq.retune import SMALLEST_SHARE, Affine, retune
 from tests.transforms import zoo
 
 RNG = np.random.default_rng(0)
@@ -32,7 +35,7 @@ def model():
 
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
-    monkeypatch.setattr(reconstruct, "EPOCHS", {"balanced": 2, "thorough": 4})
+    monkeypatch.setattr(import_module("kqat.ptq.reconstruct"), "EPOCHS", {"balanced": 2, "thorough": 4})
 
 
 @pytest.fixture
@@ -133,9 +136,13 @@ def test_8_bits_have_nothing_to_choose(model):
 # What the steps do.
 
 
-@pytest.mark.parametrize("effort", [["gptq"], ["reconstruct"], "balanced"], ids=str)
-def test_outputs_come_nearer_and_the_weights_stay(effort, model):
-    plain, q = calibrated(model, []), calibrated(model, effort)
+@pytest.mark.parametrize(
+    ("effort", "settings"),
+    [(["gptq"], {}), (["reconstruct"], {"bits": (4, 2), "observer": "minmax"}), ("balanced", {})],
+    ids=["gptq", "reconstruct", "balanced"],
+)
+def test_outputs_come_nearer_and_the_weights_stay(effort, settings, model):
+    plain, q = calibrated(model, [], **settings), calibrated(model, effort, **settings)
     assert error(q, model) < error(plain, model)
     for ours, theirs in zip(kqat.strip_fake_quant(q).weights, model.weights, strict=True):
         np.testing.assert_array_equal(ops.convert_to_numpy(ours), ops.convert_to_numpy(theirs))
@@ -154,7 +161,24 @@ def test_explicit_observers_keep_the_steps_of_weights(model):
 
 
 def test_a_seed_repeats_what_was_learned(model):
-    runs = [calibrated(model, ["reconstruct"], seed=seed) for seed in (1, 1, 2)]
+    settings = {"bits": (4, 2), "observer": "minmax"}
+    runs = [calibrated(model, ["reconstruct"], seed=seed, **settings) for seed in (1, 1, 2)]
     first, second, other = (state(q) for q in runs)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
     assert not all(np.array_equal(a, b) for a, b in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("gain", [0.5, 1.7, -0.3])
+def test_drifts_say_what_training_made_of_batchnorm(gain, model):
+    q = calibrated(model, [])
+    layer = next(one for one in q.layers if getattr(one, "batchnorm", None) is not None)
+    layer.simulating = True
+    own, x = Affine.of(layer), ops.convert_to_tensor(IMAGES[:8])
+    trained = Affine(own.gain * gain, own.shift + 0.3)
+    layer.activation, before = None, layer.activation
+    plain = ops.convert_to_numpy(layer(x))
+    retune(layer, trained)
+    moved = ops.convert_to_numpy(layer(x))
+    layer.activation = before
+    expected = (plain - own.shift) * max(gain, SMALLEST_SHARE) + own.shift + 0.3
+    np.testing.assert_allclose(moved, expected, rtol=1e-4, atol=1e-4)  # float32, other orders of steps
