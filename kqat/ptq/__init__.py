@@ -1,6 +1,9 @@
 """Post-training quantization: one algorithm a file, and the ladder that `kqat.calibrate` climbs.
 
-`step` registers a further algorithm, `Work` is what it works on. What comes with kqat: `gptq`, `reconstruct`.
+`step` registers a further algorithm, `Work` is what it works on. What comes with kqat:
+`gptq`, `reconstruct`.
+
+Threads: steps are registered while no other thread calibrates.
 """
 
 from kqat.ptq import gptq as _gptq  # noqa: F401  (registers)

@@ -1,6 +1,7 @@
 """Second moments of what weighted layers read, collected while a model runs."""
 
 import contextlib
+from typing import Any
 
 import keras
 import numpy as np
@@ -19,7 +20,9 @@ class InputMoments:
 
     def __init__(self, product: Product, seed: int = 0):
         self.product = product
-        self.count, self.sums, self.squares = 0, 0.0, 0.0
+        self.count: int = 0
+        self.sums: Any = 0.0
+        self.squares: Any = 0.0
         self._rng = np.random.default_rng(seed)
 
     def add(self, x) -> None:
