@@ -2,11 +2,11 @@
 
 import numpy as np
 
-from kqat.core.gptq import gptq, output_error
+from kqat.core.gptq import gptq, inverse_factor, output_error
 from kqat.ptq.registry import step
 from kqat.ptq.work import Weight, Work
 
-FACTORS = (1.0, 0.7, 0.8, 0.9, 1.1, 1.2, 1.35, 1.5)
+SHARES = (1.0, 0.7, 0.8, 0.9, 1.1, 1.2, 1.35, 1.5)
 
 
 @step("gptq", effort="fast")
@@ -24,28 +24,27 @@ def choose_roundings(work: Work) -> bool:
         Frantar, Ashkboos, Hoefler, Alistarh, "GPTQ: Accurate Post-Training Quantization for Generative
         Pre-trained Transformers", 2023.
     """
-    found = [weight for weight in work.weights() if weight.layer in set(work.moments)]
+    usable = {layer for layer in work.moments if work.moments[layer].is_finite}
+    found = [weight for weight in work.weights() if weight.layer in usable]
     for weight in found:
-        factors = FACTORS if work.free_scales else FACTORS[:1]
-        scale, levels = _best(weight, work.moments[weight.layer], work.centered(weight.layer), factors)
+        shares = SHARES if work.free_scales else SHARES[:1]
+        scale, levels = _best(weight, work.moments[weight.layer], work.centered(weight.layer), shares)
         if work.free_scales:
             weight.quantizer.set_scale(scale)
         weight.quantizer.set_levels(weight.values, levels)
     return bool(found)
 
 
-def _best(weight: Weight, moments, centered: bool, factors):
+def _best(weight: Weight, moments, centered: bool, shares):
     """Returns the scale, in the layout of the quantizer's, and the levels."""
     product, hessians = moments.product, moments.matrices(centered)
-    matrices = product.matrices(weight.values)
+    matrices, factor = product.matrices(weight.values), inverse_factor(hessians)
     lowest, scale = np.inf, weight.scale
     kept_scale, kept_levels = product.matrices(scale), np.zeros_like(matrices)
-    for factor in factors:
-        steps = product.matrices(scale * np.float32(factor))
-        pairs = list(zip(matrices, steps, hessians, strict=True))
-        levels = np.stack([gptq(w, s, h, weight.bounds) for w, s, h in pairs])
-        errors = [output_error(w, q * s, h) for (w, s, h), q in zip(pairs, levels, strict=True)]
-        error = _shared(product, np.stack(errors), scale)
+    for share in shares:
+        steps = product.matrices(scale * np.float32(share))
+        levels = gptq(matrices, steps, hessians, weight.bounds, factor)
+        error = _shared(product, output_error(matrices, levels * steps, hessians), scale)
         better = error < lowest
         lowest = np.where(better, error, lowest)
         kept_scale, kept_levels = np.where(better, steps, kept_scale), np.where(better, levels, kept_levels)
@@ -56,11 +55,6 @@ def _best(weight: Weight, moments, centered: bool, factors):
 
 def _shared(product, errors: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Returns errors of shape `(groups, outputs)` as matrices, summed where outputs share a step."""
-    whole = np.asarray(product.kernel(np.repeat(errors[:, None], _inputs(product), axis=1)))
+    whole = np.asarray(product.kernel(np.repeat(errors[:, None], product.inputs, axis=1)))
     shared = tuple(i for i in range(whole.ndim) if scale.ndim == 0 or scale.shape[i] == 1)
     return product.matrices(np.sum(whole, axis=shared, keepdims=True))
-
-
-def _inputs(product) -> int:
-    shape = product.operation.kernel.shape
-    return int(np.prod(shape[:-2])) if product.is_depthwise else int(np.prod(shape[:-1]))

@@ -64,14 +64,14 @@ class Ladder:
         start, before = time.perf_counter(), self._state()
         if step.run(self.work) is False:
             return best
-        if not step.corrects:
+        if not step.corrects and not self.corrected:
             self.correct(TRIAL)
         loss = self.loss()
         kept = loss < best
         if not kept:
             for variable, value in before:
                 variable.assign(value)
-        self.corrected = (self.corrected and not kept) or (step.corrects and kept)
+        self.corrected = self.corrected or (step.corrects and kept)
         self.rungs.append(Rung(step.name, loss, time.perf_counter() - start, kept))
         return loss if kept else best
 

@@ -16,7 +16,7 @@ class Mixtures(keras.utils.PyDataset):
         no real numbers, such as ids, are not mixed.
 
     Args:
-        batches: Inputs of the model, batch by batch.
+        batches: Inputs of the model, batch by batch; those of other sizes than the first are left out.
         teacher: Float model that takes its inputs as `alone_or_tuple`; its outputs become the targets.
         size: Samples in a batch.
         seed: Of the order and of the mixtures.
@@ -30,10 +30,8 @@ class Mixtures(keras.utils.PyDataset):
     def __init__(self, batches, teacher: keras.Model, size: int, seed: int = 0):
         super().__init__()
         leaves = [[as_numpy(leaf) for leaf in keras.tree.flatten(batch)] for batch in batches]
-        self._structure, self._leaves = (
-            batches[0],
-            [np.concatenate(parts) for parts in zip(*leaves, strict=True)],
-        )
+        alike = [parts for parts in leaves if _shapes(parts) == _shapes(leaves[0])]
+        self._leaves = [np.concatenate(parts) for parts in zip(*alike, strict=True)]
         self._teacher, self._seed, self._epoch = teacher, seed, 0
         self.samples = len(self._leaves[0])
         self._size = min(size, self.samples)
@@ -53,6 +51,10 @@ class Mixtures(keras.utils.PyDataset):
     def on_epoch_end(self):
         """Mixes anew in the next epoch."""
         self._epoch += 1
+
+
+def _shapes(leaves):
+    return [leaf.shape[1:] for leaf in leaves]
 
 
 def alone_or_tuple(parts):

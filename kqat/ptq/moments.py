@@ -9,6 +9,8 @@ import numpy as np
 from kqat.ops.arrays import as_numpy
 from kqat.ptq.products import Product
 
+LARGEST = 2048  # inputs of one output: more take gigabytes and minutes
+
 
 class InputMoments:
     """`sum(x x^T)` and `sum(x)` of the inputs of one layer.
@@ -32,6 +34,11 @@ class InputMoments:
         self.sums = self.sums + rows.sum(axis=1, dtype=np.float64)
         self.squares = self.squares + np.matmul(rows.transpose(0, 2, 1), rows).astype(np.float64)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether something was seen, and nothing that overflows."""
+        return self.count > 0 and bool(np.all(np.isfinite(self.squares)))
+
     def matrices(self, centered: bool) -> np.ndarray:
         """Returns the mean of `x x^T`, shape `(groups, inputs, inputs)`.
 
@@ -44,7 +51,7 @@ class InputMoments:
 
 
 class MomentsOfInputs:
-    """The moments of all layers of a model that have a `Product`.
+    """The moments of all layers of a model that have a `Product`, unless of very many inputs.
 
     Args:
         layers: `Quantized` layers.
@@ -53,7 +60,8 @@ class MomentsOfInputs:
 
     def __init__(self, layers, seed: int = 0):
         products = [(layer, Product.of(layer.operation)) for layer in layers]
-        self._found = {layer: InputMoments(p, seed) for layer, p in products if p is not None}
+        small = [(layer, p) for layer, p in products if p is not None and p.inputs <= LARGEST]
+        self._found = {layer: InputMoments(product, seed) for layer, product in small}
 
     def __getitem__(self, layer) -> InputMoments:
         return self._found[layer]

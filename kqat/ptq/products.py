@@ -42,6 +42,12 @@ class Product:
         """Whether each input channel has outputs of its own."""
         return any(is_a(self.operation, kind) for kind in _DEPTHWISE)
 
+    @property
+    def inputs(self) -> int:
+        """How many inputs each output is a sum over."""
+        shape = self.operation.kernel.shape
+        return math.prod(shape[:-2]) if self.is_depthwise else math.prod(shape[:-1])
+
     def matrices(self, kernel: np.ndarray) -> np.ndarray:
         """Returns a kernel, or what broadcasts against it, as `(groups, inputs, outputs)`."""
         kernel = np.broadcast_to(kernel, tuple(self.operation.kernel.shape))

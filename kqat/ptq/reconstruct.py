@@ -38,10 +38,10 @@ def reconstruct(work: Work) -> bool:
         Esser, McKinstry, Bablani, Appuswamy, Modha, "Learned Step Size Quantization", 2020 (the gradients).
     """
     weights = list(work.weights())
-    if not weights:
+    if not weights or not getattr(work.model, "inputs", None):
         return False
     twin, pairs = float_twin(work.model)
-    pairs = [(layer.output, target) for layer, target in pairs if len(keras.tree.flatten(layer.input)) > 1]
+    pairs = [(layer.output, target) for layer, target in pairs if _merges(layer, work.model)]
     student, teacher = _with_places(work.model, twin, pairs)
     data = Mixtures(work.batches, teacher, BATCH, work.seed)
     with _restored(work.model):
@@ -55,6 +55,13 @@ def reconstruct(work: Work) -> bool:
     for layer, affine in trained:
         retune(layer, affine)
     return True
+
+
+def _merges(layer, model) -> bool:
+    """Tells whether branches come together in a layer of the model itself."""
+    if layer not in model.layers:  # but of a model inside it
+        return False
+    return isinstance(layer.output, keras.KerasTensor) and len(keras.tree.flatten(layer.input)) > 1
 
 
 class _Student(keras.Model):

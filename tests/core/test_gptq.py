@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kqat.core.gptq import gptq, output_error
+from kqat.core.gptq import gptq, inverse_factor, output_error
 
 
 def case(seed, inputs=12, outputs=5, samples=200):
@@ -28,6 +28,15 @@ def test_outputs_come_nearer_to_the_float_ones(seed, bits):
     assert output_error(w, levels * scale, moments).sum() <= output_error(w, nearest * scale, moments).sum()
 
 
+def test_matrices_side_by_side_are_rounded_as_one_by_one():
+    cases = [case(seed) for seed in range(3)]
+    w, moments = (np.stack(parts) for parts in zip(*cases, strict=True))
+    scale = np.full((3, 1, 5), 0.4, "float32")
+    together = gptq(w, scale, moments, (-3, 3))
+    for levels, (one, own) in zip(together, cases, strict=True):
+        np.testing.assert_array_equal(levels, gptq(one, scale[0], own, (-3, 3)))
+
+
 def test_inputs_that_are_not_correlated_are_rounded_to_the_nearest():
     w, _ = case(0)
     scale = np.full(5, 0.3, "float32")
@@ -37,7 +46,7 @@ def test_inputs_that_are_not_correlated_are_rounded_to_the_nearest():
 
 def test_two_equal_inputs_share_what_they_have_to_give():
     w = np.array([[0.4], [0.4]], "float32")
-    levels = gptq(w, np.ones(1, "float32"), np.ones((2, 2)), (-1, 1), damping=1e-6)
+    levels = gptq(w, np.ones(1, "float32"), np.ones((2, 2)), (-1, 1), inverse_factor(np.ones((2, 2)), 1e-6))
     assert levels.sum() == 1  # 0.8 in all, where the nearest levels give 0
 
 

@@ -160,7 +160,8 @@ def test_explicit_observers_keep_the_steps_of_weights(model):
     np.testing.assert_array_equal(ops.convert_to_numpy(kernel.scale), before)
 
 
-def test_a_seed_repeats_what_was_learned(model):
+def test_a_seed_repeats_what_was_learned(model, monkeypatch):
+    monkeypatch.setattr(import_module("kqat.ptq.reconstruct"), "EPOCHS", {"balanced": 1})
     settings = {"bits": (4, 2), "observer": "minmax"}
     runs = [calibrated(model, ["reconstruct"], seed=seed, **settings) for seed in (1, 1, 2)]
     first, second, other = (state(q) for q in runs)
