@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest
 BOTH := -n 2 --dist worksteal
 # Tests of code that must give the same bits on every backend.
 AGNOSTIC := $(wildcard tests/ops tests/quantizers tests/layers tests/lowering tests/callbacks tests/constraints \
-	tests/metrics tests/optimizers tests/parity tests/training tests/transforms/test_reestimate.py)
+	tests/metrics tests/optimizers tests/parity tests/training tests/ptq)
 # The layers below the model, and the plan of one: a minute and a half on two cores. A test in here that takes more
 # than two seconds is marked `slow`; a folder that would be mostly such tests does not belong here.
 QUICK := $(addprefix tests/,core ops constraints metrics optimizers quantizers) \

@@ -12,6 +12,7 @@ from kqat import (
     layers,
     metrics,
     optimizers,
+    ptq,
     quantizers,
     runtime,
     targets,
@@ -34,11 +35,11 @@ from kqat.export.weight_only import export_weight_only
 from kqat.export.writing.report import Report
 from kqat.layers.own import register
 from kqat.packed import load_packed, save_packed
+from kqat.ptq.calibrate import calibrate
+from kqat.ptq.reestimate import reestimate_batchnorm
 from kqat.saving import load_model
-from kqat.transforms.calibrate import calibrate
 from kqat.transforms.h5_weights import load_h5_weights
 from kqat.transforms.plan import Plan
-from kqat.transforms.reestimate import reestimate_batchnorm
 from kqat.transforms.summary import Summary, summary
 from kqat.transforms.transfer import transfer_weights
 
@@ -71,6 +72,7 @@ __all__ = [
     "observers",
     "optimizers",
     "plan",
+    "ptq",
     "quantize",
     "quantized_scope",
     "quantizers",

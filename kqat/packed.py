@@ -67,7 +67,7 @@ def save_packed(model: keras.Model, path: str | Path) -> Path:
     arrays = ((weight.path, as_numpy(weight)) for weight in model.weights)
     if found := not_finite(arrays):
         raise CheckpointError(f"Weights are not finite. Received: {found}. Use the weights of before.")
-    writer, weights = ArchiveWriter(), _quantized_weights(model)
+    writer, weights = ArchiveWriter(), _codes_of(model)
     layers = [_layer_entry(writer, layer, path, weights) for layer, path in layers_of(model)]
     _require_complete(model)
     about = {"form": _FORM, "version": _VERSION, "keras": keras.__version__, "layers": layers}
@@ -149,30 +149,39 @@ def _require_ours(content: bytes, path) -> None:
 # Saving.
 
 
-def _quantized_weights(model) -> dict[int, Any]:
-    """Returns the quantizer of each weight that only one quantizer reads, by the variable's id."""
-    found: dict[int, Any] = {}
+def _codes_of(model) -> dict[int, Any]:
+    """Returns the codes and bits of each weight that one quantizer reads, by the variable's id.
+
+    For the offsets of a quantizer, which weights that are restored from their levels need no more, `None`.
+    """
+    places: dict[int, list] = {}
     for place in find(model):
         if place.weight is not None:
-            known = id(place.weight) in found
-            found[id(place.weight)] = None if known else place.quantizer
-    return {key: quantizer for key, quantizer in found.items() if quantizer is not None}
+            places.setdefault(id(place.weight), []).append((place.quantizer, place.weight))
+    found: dict[int, Any] = {}
+    for key, ((quantizer, weight), *others) in places.items():
+        codes = encode(quantizer, as_numpy(weight)) if not others else None
+        if codes is not None:
+            found[key] = codes, quantizer.bits
+            found[id(getattr(quantizer, "offset", None))] = None
+    return found
 
 
-def _layer_entry(writer: ArchiveWriter, layer, path: str, quantizers) -> dict:
+def _layer_entry(writer: ArchiveWriter, layer, path: str, codes: dict[int, Any]) -> dict:
     store: dict[str, Any] = {}
     layer.save_own_variables(store)
     store.pop(KEY, None)  # the configuration in the same file has it
-    values = {key: _value_entry(writer, value, quantizers.get(id(value))) for key, value in store.items()}
+    kept = {key: value for key, value in store.items() if codes.get(id(value), ()) is not None}
+    values = {key: _value_entry(writer, value, codes.get(id(value))) for key, value in kept.items()}
     return {"path": path, "class": type(layer).__name__, "values": values}
 
 
-def _value_entry(writer: ArchiveWriter, value, quantizer) -> dict:
-    array = as_numpy(value) if ops.is_tensor(value) or hasattr(value, "assign") else value
-    codes = None if quantizer is None else encode(quantizer, np.asarray(array))
-    if codes is None:
+def _value_entry(writer: ArchiveWriter, value, encoded) -> dict:
+    if encoded is None:
+        array = as_numpy(value) if ops.is_tensor(value) or hasattr(value, "assign") else value
         return {"array": writer.array(np.asarray(array))}
-    bits = width_for(codes.levels, quantizer.bits)
+    codes, planned = encoded
+    bits = width_for(codes.levels, planned)
     entry = {"bits": bits, "shape": list(codes.levels.shape), "codes": writer.array(pack(codes.levels, bits))}
     for name in ("scale", "peak", "total"):
         if getattr(codes, name) is not None:

@@ -64,15 +64,16 @@ def lsq_scale(x, qmax, axis=None) -> np.ndarray:
     return safe_scale((mean * np.float32(2)) / np.sqrt(np.float32(qmax)))
 
 
-def to_levels(x, grid: Grid) -> np.ndarray:
-    """Returns the level of each value: `clip(round_half_even(x * (1 / scale)), qmin, qmax)`."""
+def to_levels(x, grid: Grid, offset=0) -> np.ndarray:
+    """Returns the level of each value: `clip(round_half_even(x * (1 / scale)) + offset, qmin, qmax)`."""
     inverse = np.float32(1) / np.asarray(grid.scale, np.float32)
-    return np.clip(np.rint(_float32(x) * inverse), np.float32(grid.qmin), np.float32(grid.qmax))
+    levels = np.rint(_float32(x) * inverse) + _float32(offset)
+    return np.clip(levels, np.float32(grid.qmin), np.float32(grid.qmax))
 
 
-def fake_quant(x, grid: Grid) -> np.ndarray:
+def fake_quant(x, grid: Grid, offset=0) -> np.ndarray:
     """Returns `x` on the grid: `level * scale`."""
-    return to_levels(x, grid) * np.asarray(grid.scale, np.float32)
+    return to_levels(x, grid, offset) * np.asarray(grid.scale, np.float32)
 
 
 def fixed(x, low=-6.0, high=6.0, bits: int = 8, narrow_range: bool = False) -> np.ndarray:
@@ -112,9 +113,9 @@ def minmax(x, bits: int = 8, axis=None, narrow_range: bool = True) -> np.ndarray
     return fake_quant(x, symmetric_grid(x, bits, axis, narrow_range))
 
 
-def lsq(x, scale, bits: int, signed: bool, narrow_range: bool = False) -> np.ndarray:
-    """Forward of `LSQ` with the step `scale`."""
-    return fake_quant(x, Grid(scale, *level_bounds(bits, signed, narrow_range)))
+def lsq(x, scale, bits: int, signed: bool, narrow_range: bool = False, offset=0) -> np.ndarray:
+    """Forward of `LSQ` with the step `scale` and the chosen roundings `offset`."""
+    return fake_quant(x, Grid(scale, *level_bounds(bits, signed, narrow_range)), offset)
 
 
 def pact_grid(alpha, bits: int, signed: bool = False) -> Grid:

@@ -69,10 +69,11 @@ class Quantized(keras.layers.Layer):
         self.activation_replaced = bool(activation_replaced)
         self._placement = Placement(template, origin)
         self._grids = Grids(grids)
-        self._look = None
+        self._look = self._look_before = None
         self.rehearsal = Rehearsal()
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
+        self.simulating = False  # while roundings are learned, inference has gradients
 
     # Building a model.
 
@@ -128,9 +129,11 @@ class Quantized(keras.layers.Layer):
             inputs: Tensors as the wrapped layer takes them; a flat list where there is a `template`.
             training: Whether to compute with batch statistics and trainable quantizers.
         """
+        if self._look_before is not None:
+            self._look_before(self, inputs)
         if self._look is not None:
             self._look(self, self._linear_output(inputs))
-        if training or self.observing or not self.is_integer:
+        if training or self.observing or self.simulating or not self.is_integer:
             output = self._simulate(inputs, training)
             if training and self.is_integer and self._grids.is_next:
                 compute = lambda: first_output(self._compute(inputs))  # noqa: E731
@@ -205,6 +208,10 @@ class Quantized(keras.layers.Layer):
         A drift that `look` sets takes effect in the same call. `None` ends it. Acts on eager calls only.
         """
         self._look = look
+
+    def read_with(self, look) -> None:
+        """Lets `look(self, inputs)` see what the layer reads; `None` ends it. Acts on eager calls only."""
+        self._look_before = look
 
     @property
     def fused_activation(self) -> str:

@@ -10,9 +10,19 @@ from keras import ops
 from kqat.ops.reciprocal import reciprocal
 
 
-def round_to_grid(x, scale, qmin, qmax):
-    """Returns the level of each value, a whole number in `[qmin, qmax]`. Has no useful gradient."""
-    return ops.clip(ops.round(x * reciprocal(scale)), qmin, qmax)
+def round_to_grid(x, scale, qmin, qmax, offset=None):
+    """Returns the level of each value, a whole number in `[qmin, qmax]`. Has no useful gradient.
+
+    Args:
+        x: Float32 tensor.
+        scale: Step, real units, float32, broadcasts against `x`.
+        qmin: Lowest level, shape `()`.
+        qmax: Highest level, shape `()`.
+        offset: Whole numbers of the shape of `x`, how many levels beside the nearest to go; `None` for none.
+    """
+    levels = ops.round(x * reciprocal(scale))
+    # Added to whole numbers: no compiler can contract it with the product.
+    return ops.clip(levels if offset is None else levels + offset, qmin, qmax)
 
 
 def fake_quant(x, scale, qmin, qmax):
@@ -76,13 +86,13 @@ def _covering_fake_quant(x, scale, qmin, qmax):
     return round_to_grid(x, scale, qmin, qmax) * scale, gradient
 
 
-def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0):
+def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0, offset=None):
     """Quantizes with a step that learns (LSQ).
 
-    Forward: as `fake_quant`.
-    Gradient: with `v = x / scale`, `dx = dy if qmin <= v <= qmax else 0`, and
-    `dscale = gradient_scale * sum(dy * s)`, where `s` is `qmin` for `v <= qmin`, `qmax` for
-    `v >= qmax` and `round(v) - v` between; the sum runs over the elements that share a scale.
+    Forward: as `fake_quant`; with an offset `clip(round(x / scale) + offset, qmin, qmax) * scale`.
+    Gradient: with `v = x / scale` and `u = v + offset`, `dx = dy if qmin <= u <= qmax else 0`, and
+    `dscale = gradient_scale * sum(dy * s)`, where `s` is `qmin` for `u <= qmin`, `qmax` for
+    `u >= qmax` and `round(v) + offset - v` between; the sum runs over the elements that share a scale.
 
     Args:
         x: Float32 tensor.
@@ -90,6 +100,7 @@ def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0):
         qmin: Lowest level, shape `()`.
         qmax: Highest level, shape `()`.
         gradient_scale: Factor of the step's gradient, broadcasts against `scale`.
+        offset: Whole numbers of the shape of `x`, how many levels beside the nearest to go; `None` for none.
 
     Returns:
         Tensor of the shape of `x`.
@@ -97,24 +108,26 @@ def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0):
     References:
         Esser, McKinstry, Bablani, Appuswamy, Modha, "Learned Step Size Quantization", 2020.
     """
-    return _learned_fake_quant(*_tensors(x, scale, qmin, qmax, gradient_scale))
+    chosen = [] if offset is None else [offset]
+    return _learned_fake_quant(*_tensors(x, scale, qmin, qmax, gradient_scale, *chosen))
 
 
 @keras.ops.custom_gradient
-def _learned_fake_quant(x, scale, qmin, qmax, gradient_scale):
+def _learned_fake_quant(x, scale, qmin, qmax, gradient_scale, *offset):
     def gradient(*args, upstream=None):
         dy = args[0] if upstream is None else upstream
         v = x * reciprocal(scale)
-        level = ops.clip(ops.round(v), qmin, qmax)
-        strictly_inside = ops.logical_and(v > qmin, v < qmax)
+        place = v + offset[0] if offset else v
+        level = round_to_grid(x, scale, qmin, qmax, *offset)
+        strictly_inside = ops.logical_and(place > qmin, place < qmax)
         slope = level - ops.where(strictly_inside, v, ops.zeros_like(v))
-        inside = ops.logical_and(v >= qmin, v <= qmax)
+        inside = ops.logical_and(place >= qmin, place <= qmax)
         dx = ops.where(inside, dy, ops.zeros_like(dy))
         dscale = _sum_like(dy * slope, scale) * gradient_scale
-        rest = (ops.zeros_like(qmin), ops.zeros_like(qmax), ops.zeros_like(gradient_scale))
+        rest = (ops.zeros_like(one) for one in (qmin, qmax, gradient_scale, *offset))
         return dx, dscale, *rest
 
-    return round_to_grid(x, scale, qmin, qmax) * scale, gradient
+    return round_to_grid(x, scale, qmin, qmax, *offset) * scale, gradient
 
 
 def pact(x, alpha, qmin, qmax):

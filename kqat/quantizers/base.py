@@ -1,5 +1,6 @@
 """The quantizer contract: a Keras layer that owns a grid."""
 
+import contextlib
 import math
 from typing import TypeAlias
 
@@ -142,6 +143,10 @@ class Quantizer(keras.layers.Layer):
 
         The default stores ranges, which stay.
         """
+
+    def nearest(self):
+        """Returns a context in which eager calls round to the nearest level, where another was chosen."""
+        return contextlib.nullcontext()
 
     def set_enabled(self, enabled: bool):
         """Turns the quantization on or off for training."""

@@ -25,7 +25,8 @@ def encode(quantizer, weights: np.ndarray) -> WeightCodes | None:
         return None
     levels = levels.astype(np.int16)
     for codes in _candidates(quantizer, weights, levels, scale):
-        again = _look(quantizer, codes.restore())
+        with quantizer.nearest():  # the weights that are restored lie on their levels
+            again = _look(quantizer, codes.restore())
         if all(np.array_equal(a, b) for a, b in zip(again, (levels, scale, values), strict=True)):
             return codes
     return None

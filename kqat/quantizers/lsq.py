@@ -11,22 +11,24 @@ from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.core.types import Axis
 from kqat.ops.arrays import as_numpy
-from kqat.ops.fake_quant import learned_fake_quant
+from kqat.ops.fake_quant import learned_fake_quant, round_to_grid
 from kqat.ops.ranges import all_finite, per_axis, safe_scale
 from kqat.ops.replicas import beforehand, mean
-from kqat.quantizers.base import LOWEST_RATIO, Quantizer
+from kqat.quantizers.base import LOWEST_RATIO
+from kqat.quantizers.roundings import ChosenRoundings
 
 DEFAULT_RANGE = 6.0
 
 
 @keras.saving.register_keras_serializable(package="kqat")
-class LSQ(Quantizer):
+class LSQ(ChosenRoundings):
     """Quantizes weights or activations with a learned step size.
 
     `scale = base * ratio`: `base` is `2 * mean|x| / sqrt(qmax)` of the weights or of the first training
     batch, or the calibrated range; `ratio` is trainable and starts at 1.
 
-    Forward: `clip(round(x / scale), qmin, qmax) * scale`.
+    Forward: `clip(round(x / scale) + offset, qmin, qmax) * scale`. The offset is 0 but for weights whose
+    rounding was chosen (`kqat.calibrate`); it stays while they train.
     Gradient: `dx = dy` inside the range, else 0. `dscale` as in the paper, with the gradient scale
     `1 / sqrt(n * qmax)`, n being the number of weights per scale or of features per sample. The
     gradient of `ratio` is divided by `base**2`, so that plain gradient descent moves `scale` exactly as
@@ -68,6 +70,8 @@ class LSQ(Quantizer):
         shape = self._scale_shape(input_shape)
         self.base = self._state("base", DEFAULT_RANGE / float(self._numpy_bounds()[1]), shape)
         self.ratio = self._ratio(shape)
+        if self.of_weights:
+            self._build_offset(input_shape)
 
     def bounds(self):
         """Returns `(qmin, qmax)` as tensors."""
@@ -87,11 +91,16 @@ class LSQ(Quantizer):
     def grid(self, x=None) -> Grid:
         return Grid(self.scale, *self.bounds())
 
+    def to_levels(self, x):
+        return round_to_grid(x, self.scale, *self.bounds(), self.offset_for(x))
+
     def fake_quantize(self, x):
         qmin, qmax = self.bounds()
         # A range that data put wholly below 0 has its levels there.
         levels = ops.where(qmax > 0, qmax, -qmin)
-        return learned_fake_quant(x, self.scale, qmin, qmax, self._gradient_scale(x, levels))
+        return learned_fake_quant(
+            x, self.scale, qmin, qmax, self._gradient_scale(x, levels), self.offset_for(x)
+        )
 
     def observe(self, x):
         base, below = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.below)
@@ -144,6 +153,7 @@ class LSQ(Quantizer):
         levels = 2**self.bits - 1
         self.levels.assign(levels)
         self.below.assign(self._levels_below(levels, share))
+        self.clear_offset()
         self.rescale(before, self._numpy_bounds()[1])
 
     def rescale(self, before, after):
@@ -167,10 +177,14 @@ class LSQ(Quantizer):
         self.build(shape)
 
     def set_scale(self, base):
-        """Sets the step itself, real units, in the shape of the scale; the quantizer is then calibrated."""
+        """Sets the step itself, real units, in the shape of the scale, and goes back to the nearest levels.
+
+        The quantizer is then calibrated.
+        """
         self.base.assign(base)
         self.ratio.assign(np.ones(self.ratio.shape, "float32"))
         self.calibrated.assign(1.0)
+        self.clear_offset()
 
     def _numpy_bounds(self):
         if self.narrow_range:

@@ -35,6 +35,26 @@ def strip_fake_quant(model: keras.Model) -> keras.Model:
     return _Stripper(trace(model), names).build()
 
 
+def float_twin(model: keras.Model) -> tuple[keras.Model, list[tuple[Quantized, keras.KerasTensor]]]:
+    """Returns the float model of a quantized one, and where in it the outputs of its layers are.
+
+    Args:
+        model: What `quantize` returned.
+
+    Returns:
+        The same as `strip_fake_quant`; and pairs of a `Quantized` layer and the tensor of the float model
+        that its output stands for, in the order of the graph, without layers that are called twice.
+    """
+    stripper = _Stripper(trace(model), [])
+    twin = stripper.build()
+    found = {}
+    for node in stripper.graph.nodes:
+        value = stripper.values.get(node.outputs[0]) if node.outputs else None
+        if isinstance(node.op, Quantized) and not _only_rounds(node.op):
+            found[id(node.op)] = None if id(node.op) in found else (node.op, value)
+    return twin, [pair for pair in found.values() if pair and isinstance(pair[1], keras.KerasTensor)]
+
+
 @dataclass(frozen=True)
 class _Parts:
     """Stands for what a part of a split layer puts out: the inputs of the whole layer seen so far.

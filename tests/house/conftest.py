@@ -7,6 +7,7 @@ from kqat.core import families, observers
 from kqat.export.checks import run
 from kqat.lowering import registry as lowerings
 from kqat.lowering import treatment as treatments
+from kqat.ptq import registry as steps
 from kqat.targets import registry as targets
 
 REGISTRIES = {
@@ -15,6 +16,7 @@ REGISTRIES = {
     "quantizers": quantizers.NAMES,
     "families": families._FAMILIES,
     "observers": observers._OBSERVERS,
+    "steps": steps._STEPS,
     "targets": targets._TARGETS,
 }
 

@@ -10,7 +10,7 @@ import kqat
 from kqat.core.errors import NotCalibratedError
 from kqat.core.observers import Percentile
 from kqat.layers import FakeQuant, Quantized
-from kqat.transforms.correct import Moments
+from kqat.ptq.correct import Moments
 from tests.transforms import zoo
 
 RNG = np.random.default_rng(0)
@@ -202,7 +202,7 @@ def test_correction_brings_outputs_nearer_to_those_in_float():
     expected = zoo.results(network(), IMAGES)[0]
     errors = []
     for correct in (True, False):
-        q = kqat.calibrate(quantized(bits=3), IMAGES, bias_correction=correct, verbose=0)
+        q = kqat.calibrate(quantized(bits=3), IMAGES, bias_correction=correct, effort=[], verbose=0)
         errors.append(np.mean((zoo.results(q, IMAGES)[0] - expected) ** 2))
     assert errors[0] < 0.8 * errors[1]
 
@@ -220,7 +220,7 @@ def test_only_the_first_batches_are_kept(monkeypatch):
     kqat.calibrate(first, BATCH, observer="minmax", verbose=0)
     kqat.calibrate(q, both, observer="minmax", verbose=0)
     assert not np.array_equal(drift(q, "conv")[0], drift(first, "conv")[0])
-    monkeypatch.setattr("kqat.transforms.calibrate.KEPT_BYTES", 70 * IMAGES[0].nbytes)
+    monkeypatch.setattr("kqat.ptq.calibrate.KEPT_BYTES", 70 * IMAGES[0].nbytes)
     kqat.calibrate(q, both, observer="minmax", verbose=0)
     assert_same_state(state(q), state(first))
 
@@ -364,7 +364,7 @@ def test_failure_of_the_correction_leaves_the_model_as_it_was(monkeypatch):
             raise KeyboardInterrupt
         return 1.0
 
-    monkeypatch.setattr("kqat.transforms.correct._ratio", ratio)
+    monkeypatch.setattr("kqat.ptq.correct._ratio", ratio)
     with pytest.raises(KeyboardInterrupt):
         kqat.calibrate(q, IMAGES[:100] * 3, verbose=0)
     assert_same_state(state(q), before)

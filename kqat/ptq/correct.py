@@ -35,6 +35,10 @@ class Correction:
     def __init__(self, layers):
         self.layers = [layer for layer in layers if layer.drift is not None]
         self._seen = {layer: [] for layer in self.layers}  # moments of the float outputs, call by call
+        self.restart()
+
+    def restart(self) -> None:
+        """Lets the next batch be the first one again."""
         self._calls = dict.fromkeys(self.layers, 0)
         self._float = {layer: Moments() for layer in self.layers}
         self._quantized = {layer: Moments() for layer in self.layers}
