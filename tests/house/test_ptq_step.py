@@ -1,4 +1,4 @@
-"""A step of calibration, added from outside: other scales of the weights, kept where the outputs come nearer."""
+"""A step of calibration, added from outside: other scales of weights, kept where the outputs come nearer."""
 
 import keras
 import numpy as np
