@@ -23,11 +23,11 @@ PYTEST := $(BIN)/python -m pytest
 BOTH := -n 2 --dist worksteal
 # Tests of code that must give the same bits on every backend.
 AGNOSTIC := $(wildcard tests/ops tests/quantizers tests/layers tests/lowering tests/callbacks tests/constraints \
-	tests/metrics tests/optimizers tests/parity tests/training tests/ptq)
+	tests/metrics tests/optimizers tests/parity tests/training $(addprefix tests/ptq/test_,reestimate.py steps.py))
 # The layers below the model, and the plan of one: a minute and a half on two cores. A test in here that takes more
 # than two seconds is marked `slow`; a folder that would be mostly such tests does not belong here.
-QUICK := $(addprefix tests/,core ops constraints metrics optimizers quantizers) \
-	$(patsubst %,tests/transforms/test_%.py,fuse graph grids limits nothing planner)
+QUICK := $(addprefix tests/,core ops constraints metrics optimizers quantizers transforms/planning) \
+	$(patsubst %,tests/transforms/test_%.py,graph limits nothing)
 
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export TF_ENABLE_ONEDNN_OPTS ?= 0
