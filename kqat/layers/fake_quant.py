@@ -103,7 +103,7 @@ class FakeQuant(keras.layers.Layer):
         rounded = self.quantizer(inputs, training=True) if self.in_training else inputs
         rounded = ops.cast(rounded, self.compute_dtype)
         for maker in self.makers() if self.in_training else ():
-            rounded = maker.rehearsal.take(inputs, rounded, self.quantizer.enabled)
+            rounded = maker.deployed.take(inputs, rounded, self.quantizer.enabled)
         return rounded
 
     def _deployed(self, inputs):

@@ -9,9 +9,9 @@ from keras import ops
 
 from kqat import quantizers
 from kqat.layers.batchnorm import normalize
+from kqat.layers.deployed_forward import DeployedForward, first_output, frozen_flag
 from kqat.layers.drift import Drift, without_activation
 from kqat.layers.integer_weights import integer_weights, real_weights
-from kqat.layers.rehearsal import Rehearsal, first_output, frozen_flag
 from kqat.layers.saved_form import loaded_form, saved_form
 from kqat.layers.substitute import call_with
 from kqat.layers.template import Placement, plain_template, shape_to_build
@@ -70,7 +70,7 @@ class Quantized(keras.layers.Layer):
         self._placement = Placement(template, origin)
         self._grids = Grids(grids)
         self._look = self._look_before = None
-        self.rehearsal = Rehearsal()
+        self.deployed = DeployedForward()
         self.mean_drift = self.variance_drift = None
         self.observing = False  # while ranges are observed, the layer runs in float
         self.simulating = False  # while roundings are learned, inference has gradients
@@ -137,7 +137,7 @@ class Quantized(keras.layers.Layer):
             output = self._simulate(inputs, training)
             if training and self.is_integer and self._grids.is_next:
                 compute = lambda: first_output(self._compute(inputs))  # noqa: E731
-                self.rehearsal.offer(first_output(output), frozen_flag(self), compute)
+                self.deployed.offer(first_output(output), frozen_flag(self), compute)
             if not training and not self.observing:
                 self._grids.warn_if_lost(self.name)
             return output

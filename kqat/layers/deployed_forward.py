@@ -7,7 +7,7 @@ from keras import ops
 from kqat.ops.ste import straight_through
 
 
-class Rehearsal:
+class DeployedForward:
     """Hands the integer result of a layer to the quantizer behind it, within one call of the model.
 
     The simulation of training rounds almost as the runtime does; the gradients are its own. With
