@@ -45,7 +45,7 @@ def measure(args, path):
     x = (x - MEAN) / STD
     q, quantize = timed(lambda: kqat.quantize(model, bits=args.bits))
     images = (x_train[: args.images] - MEAN) / STD
-    _, calibrate = timed(lambda: kqat.calibrate(q, images, observer=args.observer))
+    _, calibrate = timed(lambda: kqat.calibrate(q, images, observer=args.observer, effort=[]))
     export, write = timed(lambda: kqat.export_tflite(q, path))
     check = kqat.verify(q, export, x)
     return {
