@@ -92,5 +92,7 @@ def quantized(model, file, x, y, epochs):
         return model
     q = kqat.quantize(model, bits=file.bits)
     return (
-        train(q, x, y, epochs, file.title) if file.trains else kqat.calibrate(q, x[:CALIBRATION], verbose=0)
+        train(q, x, y, epochs, file.title)
+        if file.trains
+        else kqat.calibrate(q, x[:CALIBRATION], effort=[], verbose=0)
     )

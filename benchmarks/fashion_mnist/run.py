@@ -80,14 +80,14 @@ class Bench:
     def calibrated(self, bits):
         """Quantizes the baseline without training."""
         q = kqat.quantize(self._load("float"), bits=bits)
-        kqat.calibrate(q, self.train_set[0][:CALIBRATION])
+        kqat.calibrate(q, self.train_set[0][:CALIBRATION], effort=[])
         return self._measure(q, f"ptq{bits}") | {"epochs": 0}
 
     def trained(self, bits):
         """Quantizes the shorter float model and trains it on."""
         keras.utils.set_random_seed(self.args.seed)
         q = kqat.quantize(self._load("start"), bits=bits)
-        kqat.calibrate(q, self.train_set[0][:CALIBRATION])
+        kqat.calibrate(q, self.train_set[0][:CALIBRATION], effort=[])
         self._fit(q, f"qat{bits}", self.args.qat_epochs, self._qat_rate(bits))
         q.save(self.folder / f"qat{bits}.keras")
         return self._measure(q, f"qat{bits}") | {"epochs": self.args.qat_epochs}

@@ -69,7 +69,7 @@ class Bench:
         keras.utils.set_random_seed(self.args.seed)
         model, bits = self.net.load(self.args.models), WIDTHS[width]
         q = kqat.quantize(model, bits=bits, stream_bits=self.args.stream_bits)
-        kqat.calibrate(q, self.train_set[0][:CALIBRATION])
+        kqat.calibrate(q, self.train_set[0][:CALIBRATION], effort=[])
         calibrated = self._top1(q)
         self._fit(q, width)
         q.save(self.folder / f"{width}.keras")
