@@ -4,8 +4,7 @@
 class Note(str):
     """Something that a reader of a report should know: a text that says as data what it is about.
 
-    Args:
-        text: The note.
+    Attributes:
         layer: Name of the layer, input or output; `""` for the whole file.
         kind: `"float"` for a layer in float, `"float kernel"` for float between exact borders, `"manual"` for
             a layer with quantizers of its own, `"weights"` for weights of few bits in a float kernel,
