@@ -18,8 +18,8 @@ CASES = {
     "w4a4 callbacks": {"bits": 4, "callbacks": 1},
 }
 # Relative. Devices and backends add up float32 in another order, and twelve steps multiply that. At 4 bits a
-# value next to the border of two of the 15 levels rounds otherwise, and its gradient moves by a level: up to
-# 1.6e-4 was seen between TensorFlow and the others, which agree with each other to 3e-5.
+# value next to the border of two of the 15 levels rounds differently, and its gradient moves by a level: up
+# to 1.6e-4 was seen between TensorFlow and the others, which agree with each other to 3e-5.
 TOLERANCE = {8: 1e-4, 4: 1e-3}
 
 
@@ -35,7 +35,9 @@ def check(result, case, epochs=None):
     tolerance = TOLERANCE[CASES[case]["bits"]]
     losses = expected["losses"][-epochs:] if epochs else expected["losses"]
     np.testing.assert_allclose(result["losses"], losses, rtol=tolerance)
-    assert result["state"].keys() == expected["state"].keys()
+    offsets = {name for name in result["state"] if name.endswith("/offset")}  # nothing chose roundings here
+    assert not any(np.any(result["state"][name]) for name in offsets)
+    assert result["state"].keys() - offsets == expected["state"].keys()
     for name, value in expected["state"].items():
         np.testing.assert_allclose(result["state"][name], value, rtol=tolerance, atol=1e-6, err_msg=name)
 
