@@ -57,7 +57,7 @@ demo: $(VENV)/.demo
 test: lint types unit backends oldest larq examples docs
 
 check: lint
-	KERAS_BACKEND=tensorflow $(PYTEST) $(BOTH) -m 'not slow' $(QUICK)
+	KERAS_BACKEND=torch $(PYTEST) $(BOTH) -m 'not slow' $(QUICK)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .

@@ -53,15 +53,19 @@ class ConvTranspose(Lowering):
         return requantize(acc, multiplier(step), step.output, step.activation)
 
     def emit(self, writer, step, inputs, name):
-        (x,) = inputs
-        op = step.op
-        require_supported(op)
-        shape = op.compute_output_shape(x.shape)
-        require_whole_strides(op, x.shape, shape)
-        if len(x.shape) == 4:
-            return _write(writer, step, x, shape, name)
-        row = (shape[0], 1, *shape[1:])
-        return flatten(writer, _write(writer, step, lift(writer, x, name), row, f"{name}/row"), name)
+        return _write_as_image(writer, step, inputs, name, _write)
+
+
+def _write_as_image(writer, step, inputs, name, write):
+    """Writes the layer by `write(writer, step, x, shape, name)` on images; a sequence is one of one row."""
+    (x,), op = inputs, step.op
+    require_supported(op)
+    shape = op.compute_output_shape(x.shape)
+    require_whole_strides(op, x.shape, shape)
+    if len(x.shape) == 4:
+        return write(writer, step, x, shape, name)
+    row = (shape[0], 1, *shape[1:])
+    return flatten(writer, write(writer, step, lift(writer, x, name), row, f"{name}/row"), name)
 
 
 def _write(writer, step, x, shape, name):
@@ -139,15 +143,7 @@ class Turned(Lowering):
     """Written as PAD and CONV_2D; a 1-D one runs on one row."""
 
     def emit(self, writer, step, inputs, name):
-        (x,) = inputs
-        op = step.op
-        require_supported(op)
-        shape = op.compute_output_shape(x.shape)
-        require_whole_strides(op, x.shape, shape)
-        if len(x.shape) == 4:
-            return _write_turned(writer, step, x, shape, name)
-        row = (shape[0], 1, *shape[1:])
-        return flatten(writer, _write_turned(writer, step, lift(writer, x, name), row, f"{name}/row"), name)
+        return _write_as_image(writer, step, inputs, name, _write_turned)
 
 
 @register(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, storage=16)

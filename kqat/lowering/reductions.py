@@ -2,7 +2,7 @@
 
 Forward, with input levels `d`:
     sum:     `clip(rint((sum(d) * sx) * (1 / so)), qmin, qmax) * so`, sums of whole numbers being exact
-    minimum: of the levels
+    largest, smallest: of the levels
 """
 
 from keras import layers, ops
@@ -53,47 +53,32 @@ class WideSum(Sum):
     bound = 32768.0
 
 
-@register(
-    layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, "ops.Max", treatment=PASSTHROUGH, storage=(8, 16)
-)
-class Max(Lowering):
-    """REDUCE_MAX."""
+class _Extreme(Lowering):
+    """Base: the largest or the smallest level over axes."""
+
+    find, builtin = staticmethod(ops.max), "REDUCE_MAX"
 
     def forward(self, step, x):
         require_no_activation(step)
         axes, keepdims = reduced_axes(step.op, len(x.shape))
-        return rescale(ops.max(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
+        return rescale(self.find(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,), shape = inputs, output_shape(step, inputs)
         axes, keepdims = reduced_axes(step.op, len(x.shape))
-        y = write_reduction(writer, "REDUCE_MAX", x, like(writer, x, shape, name), axes, keepdims, name)
+        y = write_reduction(writer, self.builtin, x, like(writer, x, shape, name), axes, keepdims, name)
         return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
 
 
-@register(layers.GlobalMaxPooling3D, treatment=PASSTHROUGH, storage=(8, 16))
-class Max3D(Max):
+@register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, treatment=PASSTHROUGH, storage=(8, 16))
+@register(layers.GlobalMaxPooling3D, "ops.Max", "ops.Amax", treatment=PASSTHROUGH, storage=(8, 16))
+class Max(_Extreme):
     """REDUCE_MAX."""
-
-
-@register("ops.Amax", treatment=PASSTHROUGH, storage=(8, 16))
-class Amax(Max):
-    """REDUCE_MAX under its other name."""
 
 
 @register("ops.Min", "ops.Amin", treatment=PASSTHROUGH, storage=(8, 16))
-class Min(Lowering):
+class Min(_Extreme):
     """REDUCE_MIN."""
 
-    def forward(self, step, x):
-        require_no_activation(step)
-        axes, keepdims = reduced_axes(step.op, len(x.shape))
-        return rescale(ops.min(x, axis=axes, keepdims=keepdims), step.inputs[0], step.output)
-
-    def emit(self, writer, step, inputs, name):
-        require_no_activation(step)
-        (x,), shape = inputs, output_shape(step, inputs)
-        axes, keepdims = reduced_axes(step.op, len(x.shape))
-        y = write_reduction(writer, "REDUCE_MIN", x, like(writer, x, shape, name), axes, keepdims, name)
-        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+    find, builtin = staticmethod(ops.min), "REDUCE_MIN"

@@ -80,8 +80,6 @@ _OWN = frozenset(NAMES)
 _CLASSES = {cls.__name__.lower(): cls for cls in (*NAMES.values(), NoOp)}
 # What Larq's configurations hold for every Keras layer, and kqat's quantizers do not take.
 _LARQ_EXTRAS = ("dtype",)
-# From this width up a range that follows the data is as good as a learned one, and needs no tuning.
-FIRST_UNLEARNED_BITS = 8
 # 16-bit integer kernels want a zero point of 0.
 WIDEST_ASYMMETRIC_BITS = 8
 
@@ -186,22 +184,15 @@ def deserialize(config: dict | None) -> Quantizer | None:
     return _named(config["class_name"])(**kept)
 
 
-def auto_weight(bits: int, axis: Axis = None) -> Quantizer:
+def auto_weight(bits: int, axis: Axis = None) -> Quantizer | None:
     """Returns the default weight quantizer: sign for 1 bit, learned below 8 bits, else min-max."""
-    if bits == 1:
-        return Sign(axis=axis)
-    if bits < FIRST_UNLEARNED_BITS:
-        return LSQ(bits, axis=axis, narrow_range=True)
-    return MinMax(bits, axis=axis)
+    return get(families.weight_quantizer_name(families.AUTO, bits), bits=bits, axis=axis, narrow_range=True)
 
 
-def auto_activation(bits: int, signed: bool | None = None) -> Quantizer:
+def auto_activation(bits: int, signed: bool | None = None) -> Quantizer | None:
     """Returns the default activation quantizer: sign for 1 bit, learned below 8 bits, else average."""
-    if bits == 1:
-        return Sign(scaled=False)
-    if bits < FIRST_UNLEARNED_BITS:
-        return LSQ(bits, signed=signed)
-    return MovingAverage(bits, signed=signed, symmetric=bits > WIDEST_ASYMMETRIC_BITS)
+    name = families.activation_quantizer_name(families.AUTO, bits)
+    return get(name, bits=bits, signed=signed, symmetric=bits > WIDEST_ASYMMETRIC_BITS, scaled=False)
 
 
 def _named(name: str) -> type[Quantizer]:

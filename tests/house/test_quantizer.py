@@ -37,8 +37,9 @@ def test_a_quantizer_is_one_file(bits, tmp_path):
     again = zoo.reloaded(q, tmp_path)
     report = kqat.verify(again, kqat.export_tflite(again), x)
     assert report.exact, report
-    scale = ops.convert_to_numpy(again.get_layer("a").step().weights.scale)
-    assert scale.shape
+    layer = again.get_layer("a")
+    scale = ops.convert_to_numpy(layer.weight_quantizers["kernel"].grid(layer.operation.kernel).scale)
+    np.testing.assert_array_equal(np.log2(scale), np.rint(np.log2(scale)))
 
 
 def test_the_plan_names_it_and_can_be_followed():

@@ -174,7 +174,7 @@ class Emitter:
         assert lowering is not None, f"checked before: {block.op}"
         try:
             result = lowering.emit(self.writer, step, [self.refs[t] for t in block.inputs], block.name)
-        except (NotImplementedError, ValueError) as error:
+        except (NotImplementedError, ValueError) as error:  # of lowerings from outside, the plain one too
             raise ExportError(f"Layer '{block.name}' cannot be written: {error}") from error
         refs = [result] if isinstance(result, Ref) else list(result)
         self.refs.update(zip(block.outputs, refs, strict=True))

@@ -112,7 +112,7 @@ class Emitter:
                     result = write_rounding(self.writer, self._float(inputs[0]), quantizer, node.op.name)
             else:
                 result = self._emit_plain(node, inputs)
-        except (NotImplementedError, ValueError) as error:
+        except (NotImplementedError, ValueError) as error:  # of lowerings from outside, the plain one too
             raise ExportError(f"Layer '{node.path}' cannot be written: {error}") from error
         refs = [result] if isinstance(result, Ref) else list(result)
         for tensor, ref in zip(node.outputs, refs, strict=True):
