@@ -23,6 +23,11 @@ def maker_of(tensor: Any) -> Any:
     return tensor._keras_history.layer
 
 
+def inputs_of(layer: Any) -> list:
+    """Returns the symbolic inputs of each recorded call of a layer."""
+    return [node.input_tensors for node in layer._inbound_nodes]
+
+
 def is_recorded(model: Any) -> bool:
     """Tells whether a layer keeps a record of the calls inside: it is a functional or Sequential model."""
     return hasattr(model, "_nodes_by_depth")

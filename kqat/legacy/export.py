@@ -108,7 +108,7 @@ def _check(model, wrappers) -> None:
 
 def _rounds(wrapper) -> bool:
     config = wrapper.quantize_config.get_config()
-    return bool(config.get("activations") or config.get("output"))
+    return bool(config.get("activations") or config.get("output") or config.get("fixed"))
 
 
 def _line(wrapper) -> LayerLine:

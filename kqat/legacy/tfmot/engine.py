@@ -8,9 +8,10 @@ from kqat.bridge import convert
 from kqat.bridge.read_tf_keras import own_classes
 from kqat.core.errors import FallbackWarning, PlanError
 from kqat.legacy.tfmot import plan as plans
+from kqat.legacy.tfmot.biases import BiasQuantizer
 from kqat.legacy.tfmot.config import Config
 from kqat.legacy.tfmot.flat import flat
-from kqat.legacy.tfmot.quantizers import RangeQuantizer, WeightQuantizer
+from kqat.legacy.tfmot.quantizers import FixedQuantizer, RangeQuantizer, WeightQuantizer
 from kqat.legacy.tfmot.repair import repaired
 from kqat.legacy.tfmot.scheme import Registry, Scheme, takes
 from kqat.tf_keras_private import layers_of, with_lambdas
@@ -20,7 +21,9 @@ from kqat_runtime.optional import require
 tfmot = require("tensorflow_model_optimization", extra="tfmot")
 _library = tfmot.quantization.keras
 WIDTHS = range(2, 9)
-OBJECTS = {cls.__name__: cls for cls in (Config, RangeQuantizer, WeightQuantizer)}
+OBJECTS = {
+    cls.__name__: cls for cls in (Config, BiasQuantizer, FixedQuantizer, RangeQuantizer, WeightQuantizer)
+}
 
 
 def quantize(model, bits=8, **options):

@@ -48,6 +48,6 @@ def _entry(node, config: Config | None, settings: Settings) -> LayerPlan:
     if config.is_empty:
         return LayerPlan(*common, "passthrough", "its grid is that of a neighbour")
     weights = {name: WeightPlan(config.bits[0], "minmax", None) for name in config.weights}
-    rounds = config.output or config.activations
+    rounds = config.output or config.activations or config.fixed
     output = TensorPlan(config.bits[1], "ema", None, f"{node.path}_output") if rounds else None
     return LayerPlan(*common, "quantized", "", weights=weights, output=output)

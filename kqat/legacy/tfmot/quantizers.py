@@ -32,20 +32,30 @@ class WeightQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def __call__(self, inputs, training, weights, **kwargs):
         """Returns the rounded weights; gradients pass."""
-        shape, x = inputs.shape, tf.convert_to_tensor(inputs)
-        if self.kept == 2:
-            x = tf.reshape(x, [*shape[:-2], -1])
+        shape, x = inputs.shape, self._with_channels_last(inputs)
+        coarse, top = self._steps(x)
+        if self.bits < 8:
+            x = x + tf.stop_gradient(tf.round(x / coarse) * coarse - x)
+        name = "fake_quant_with_min_max_vars" + ("_per_channel" if self.kept else "")
+        y = getattr(tf.quantization, name)(x, -top, top, num_bits=8, narrow_range=True)
+        return tf.reshape(y, shape)
+
+    def step(self, weight):
+        """Returns the step of the int8 grid: a scalar, or one for each channel."""
+        return self._steps(self._with_channels_last(weight))[1] / LARGEST
+
+    def _with_channels_last(self, weight):
+        x = tf.convert_to_tensor(weight)
+        return tf.reshape(x, [*x.shape[:-2], -1]) if self.kept == 2 else x
+
+    def _steps(self, x):
+        """Returns the step between levels of `bits`, and the top of the int8 grid that holds them."""
         axes = list(range(x.shape.rank - 1)) if self.kept else None
         top = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=axes))
         top = tf.where(top > 0, top, tf.ones_like(top))
         levels = 2 ** (self.bits - 1) - 1
-        if self.bits < 8:
-            step = top / levels
-            x = x + tf.stop_gradient(tf.round(x / step) * step - x)
-            top = step * (LARGEST / (LARGEST // levels))
-        name = "fake_quant_with_min_max_vars" + ("_per_channel" if self.kept else "")
-        y = getattr(tf.quantization, name)(x, -top, top, num_bits=8, narrow_range=True)
-        return tf.reshape(y, shape)
+        coarse = top / levels
+        return coarse, top if self.bits == 8 else coarse * (LARGEST / (LARGEST // levels))
 
     def get_config(self):
         """Returns the arguments."""
@@ -83,3 +93,27 @@ class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     def get_config(self):
         """Returns the arguments."""
         return {"bits": self.bits}
+
+
+@tf_keras.saving.register_keras_serializable(package="kqat")
+class FixedQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
+    """Rounds to the 256 levels of a range that the runtime's kernel prescribes.
+
+    Args:
+        range: The smallest and the largest level.
+    """
+
+    def __init__(self, range):
+        self.range = [float(x) for x in range]
+
+    def build(self, tensor_shape, name, layer):
+        """Returns no variables: the range is given."""
+        return {}
+
+    def __call__(self, inputs, training, weights, **kwargs):
+        """Returns the rounded activations."""
+        return tf.quantization.fake_quant_with_min_max_args(inputs, *self.range)
+
+    def get_config(self):
+        """Returns the arguments."""
+        return {"range": self.range}

@@ -12,8 +12,8 @@ _default = _library.default_8bit
 
 # Activation functions inside of a layer that tfmot rounds; behind others the output of the layer is rounded.
 INSIDE = ("linear", "relu", "relu6", "softmax", "sigmoid", "tanh", "swish", "gelu", "NoOpActivation")
-# Outputs that the runtime's kernel puts on a grid of its own, whatever was observed.
-FIXED = ("softmax", "sigmoid", "tanh")
+# Outputs that the runtime's kernel puts on a grid of its own, whatever was observed: its ends.
+FIXED = {"softmax": [0.0, 255 / 256], "sigmoid": [0.0, 255 / 256], "tanh": [-1.0, 127 / 128]}
 SPLIT = ("SeparableConv1D", "SeparableConv2D")  # the layout makes two layers of each
 # Layers that tfmot refuses: the weights to round, and whether to round the output.
 MORE: dict[str, tuple[tuple[str, ...], bool]] = {
@@ -50,9 +50,10 @@ class Registry(_default.Default8BitQuantizeRegistry):
         kind, name = type(layer).__name__, layer.name
         if kind in MORE:
             weights, output = MORE[kind]
-            return Config(weights, (), output, self.widths(name))
-        if kind == "Activation":
-            return Config((), (), _function(layer.activation) not in FIXED, self.widths(name))
+            return Config(weights, (), output, self.widths(name), _rounds_bias(layer, weights, output))
+        if kind in ("Activation", "Softmax"):
+            fixed = FIXED.get("softmax" if kind == "Softmax" else _function(layer.activation))
+            return Config((), (), fixed is None, self.widths(name), fixed=fixed)
         return self.translated(super().get_quantize_config(layer), layer)
 
     def translated(self, config, layer) -> Config:
@@ -62,7 +63,9 @@ class Registry(_default.Default8BitQuantizeRegistry):
         output = getattr(config, "quantize_output", False)
         if activations and _function(layer.activation) not in INSIDE:
             activations, output = [], True
-        return Config(weights, activations, output, self.widths(layer.name))
+        rounds = _rounds_bias(layer, weights, output or activations)
+        fixed = FIXED.get(_function(layer.activation)) if activations else None
+        return Config(weights, activations, output, self.widths(layer.name), rounds, fixed)
 
 
 def takes(registry: Registry, layer) -> bool:
@@ -108,6 +111,11 @@ class Scheme(_library.QuantizeScheme):
     def get_quantize_registry(self):
         """Returns the registry."""
         return self.registry
+
+
+def _rounds_bias(layer, weights, ends) -> bool:
+    """Whether the file adds the bias of the layer itself, with nothing of a layer behind it folded in."""
+    return bool(weights and ends and getattr(layer, "use_bias", False))
 
 
 def _function(activation) -> str:

@@ -48,9 +48,10 @@ def test_every_form_of_conv1d_is_written(options, bits):
 )
 def test_relatives_of_conv1d_are_written(layer):
     q = trained(layer(), bits=8)
-    # tfmot computes in float: a value next to the border of two levels may fall on the other, in the layer,
-    # in the mean and in the head. The head's weights are below 1: an output moves by two levels at most.
-    assert kqat.verify(q, kqat.export_tflite(q), X).max_lsb <= 2
+    # tfmot sums in float: a value next to the border of two levels may fall on the other. It has no rule for
+    # a transposed convolution, whose bias stays as it is: the mean and the head may both be a level off.
+    limit = 2 if isinstance(q.layers[1], L.Conv1DTranspose) else 1
+    assert kqat.verify(q, kqat.export_tflite(q), X).max_lsb <= limit
 
 
 def test_what_the_converter_refuses_is_an_error_that_names_it():
