@@ -10,15 +10,6 @@ from kqat.export.tflite import Export
 _CONV = (keras.layers.Conv1D, keras.layers.Conv2D)
 _DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
 _TRANSPOSED = keras.layers.Conv2DTranspose
-# Versions that say what the runtime must know: int4 and int2 weights came later.
-_VERSIONS = {
-    ("FULLY_CONNECTED", 8): 12,
-    ("FULLY_CONNECTED", 4): 12,
-    ("FULLY_CONNECTED", 2): 14,
-    ("CONV_2D", 8): 5,
-    ("CONV_2D", 4): 7,
-    ("TRANSPOSE_CONV", 8): 5,
-}
 
 
 def export_dynamic(model: keras.Model, path: str | Path | None = None, bits: int = 8) -> Export:
@@ -52,7 +43,7 @@ def export_dynamic(model: keras.Model, path: str | Path | None = None, bits: int
         >>> print(kqat.export_dynamic(model).report.notes[0])
         head: 8-bit weights, hybrid kernel
     """
-    return compressed.export(model, path, bits, _choose, _VERSIONS)
+    return compressed.export(model, path, bits, _choose)
 
 
 def _choose(layer: keras.layers.Layer, width: int) -> compressed.Form:

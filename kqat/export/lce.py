@@ -15,6 +15,7 @@ from kqat.export.binary.emitter import BinaryEmitter
 from kqat.export.tflite import Export, require_finite, require_ranges
 from kqat.export.writing import ends
 from kqat.export.writing.report import Report
+from kqat.formats.tflite.write import to_tflite
 from kqat.transforms.graph import Graph, trace
 from kqat_runtime.files.atomic import write_atomically
 
@@ -69,8 +70,9 @@ def export_lce(
     _require_no_misses(emitter)
     if not emitter.binary:
         warnings.warn(_nothing_binary(graph), NothingQuantizedWarning, stacklevel=2)
-    content = emitter.run(model)
-    file = check_binary(content, emitter)
+    program = emitter.run(model)
+    content = to_tflite(program)
+    file = check_binary(content, program, emitter)
     operators = dict(Counter(operator.builtin for operator in file.operators))
     report = Report(len(content), operators, tuple(emitter.lines), tuple(emitter.notes))
     return Export(content, report, None if path is None else write_atomically(path, content))

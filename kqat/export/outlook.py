@@ -11,11 +11,12 @@ from kqat.core.spec import FILES, LayerPlan, TensorPlan
 from kqat.export.fallback.process import is_elsewhere
 from kqat.export.fallback.reading import read_island
 from kqat.export.writing.emitter import Emitter, places
-from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.registry import WHOLE, lowering_for
+from kqat.program.program import Ref
+from kqat.program.writer import Writer
 from kqat.transforms.graph import Graph, Node, Tensor
 from kqat.transforms.plan import Plan
 from kqat.transforms.whole import is_whole

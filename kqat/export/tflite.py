@@ -24,11 +24,13 @@ from kqat.export.packing.storage import FORMS, pack
 from kqat.export.writing import ends
 from kqat.export.writing.emitter import Emitter
 from kqat.export.writing.report import Report
+from kqat.formats.tflite.write import to_tflite
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.placed import placed_quantizer
 from kqat.layers.quantized import Quantized
 from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.ops.arrays import as_numpy
+from kqat.program.program import Program
 from kqat.transforms.fixed_shapes import free_inputs, trace_fixed
 from kqat.transforms.graph import Graph
 from kqat.transforms.whole import is_whole, with_casts
@@ -116,14 +118,15 @@ def export_tflite(
     _require_integer_types(graph)
     if fallback == "error":
         _require_none(_missing_lowerings(graph))
-    emitter, content, islands = _write(model, graph, io, fallback)
-    file, delegation = check_export(content, emitter.plan)
+    emitter, program, islands = _write(model, graph, io, fallback)
+    content = to_tflite(program)
+    file, delegation = check_export(content, program)
     notes = [*emitter.notes, *map(Note, delegation)]
-    notes += check_target(file, emitter.plan, target)
+    notes += check_target(file, program, target)
     if islands:
         notes.insert(0, Note(_checked(model, graph, content, islands, fallback)))
     if weights == "packed":
-        content, packing = pack(content, emitter.writer.widths, emitter.plan, target)
+        content, packing = pack(content, program, target)
         notes += map(Note, packing)
     operators = dict(Counter(operator.builtin for operator in file.operators))
     report = Report(len(content), operators, tuple(emitter.lines), tuple(notes))
@@ -131,11 +134,11 @@ def export_tflite(
     return Export(content, report, written)
 
 
-def _write(model, graph: Graph, io: str, fallback: str) -> tuple[Emitter, bytes, Islands | None]:
-    """Returns the emitter, the file and the parts of it that TensorFlow's converter wrote."""
+def _write(model, graph: Graph, io: str, fallback: str) -> tuple[Emitter, Program, Islands | None]:
+    """Returns the emitter, the program and the parts of it that TensorFlow's converter wrote."""
     islands = None if fallback == "error" else Islands()
     emitter = Emitter(graph, io, islands)
-    content = emitter.run(model)
+    program = emitter.run(model)
     if islands:
         warnings.warn(
             f"Model '{model.name}' has {len(islands)} layers that only TensorFlow's converter can write: "
@@ -145,8 +148,8 @@ def _write(model, graph: Graph, io: str, fallback: str) -> tuple[Emitter, bytes,
         )
         islands.convert()
         emitter = Emitter(graph, io, islands)
-        content = emitter.run(model)
-    return emitter, content, islands
+        program = emitter.run(model)
+    return emitter, program, islands
 
 
 def _checked(model, graph: Graph, content: bytes, islands: Islands, fallback: str) -> str:

@@ -5,7 +5,6 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import ExportError, NotCalibratedError
 from kqat.core.note import Note
@@ -13,6 +12,7 @@ from kqat.export.checks import check_file
 from kqat.export.fallback.converter import reason
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
+from kqat.formats.tflite.opened import Opened
 from kqat.legacy.one_dimensional import as_two_dimensional
 from kqat.tf_keras_private import layers_of
 from kqat_runtime.files.atomic import write_atomically
@@ -59,13 +59,10 @@ def float_matrices(content: bytes) -> list[str]:
     Args:
         content: The file.
     """
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     return [
-        tensor.name.decode()
-        for tensor in model.subgraphs[0].tensors
-        if tensor.type == schema.TensorType.FLOAT32
-        and model.buffers[tensor.buffer].data is not None
-        and len(tensor.shape) > 1
+        tensor.name
+        for tensor in Opened(content).tensors
+        if tensor.type == "float32" and len(tensor.data) and len(tensor.shape) > 1
     ]
 
 

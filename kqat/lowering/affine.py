@@ -14,8 +14,6 @@ from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import FUSED, fused_activation, write_integers, write_output
 from kqat.ops.arrays import as_numpy
 
-_DEPTHWISE_VERSION = 3
-
 
 def _scaling(op) -> Treatment | None:
     """A scaling with numbers that differ along other axes than the channels has no kernel."""
@@ -81,7 +79,6 @@ def _depthwise(writer, step, x, name):
             [x, weights, bias],
             [out],
             "DepthwiseConv2DOptions",
-            _DEPTHWISE_VERSION,
             padding="VALID",
             strideH=1,
             strideW=1,

@@ -11,9 +11,9 @@ from keras import ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arithmetic.border import write_dequantize
-from kqat.lowering.base import BORDER
 from kqat.lowering.registry import register
 from kqat.lowering.whole_numbers import Whole, write_cast
+from kqat.program.program import BORDER
 
 _BUILTINS = {"argmax": ("ARG_MAX", "ArgMaxOptions"), "argmin": ("ARG_MIN", "ArgMinOptions")}
 _TYPES = ("float32", "int8", "int32", "uint8")
@@ -85,8 +85,7 @@ class ArgMaxLowering(Whole):
         shape = tuple(size for i, size in enumerate(x.shape) if i != axis)
         out = writer.activation(f"{name}/flat" if op.keepdims else name, shape, dtype="int32")
         constant = writer.constant(f"{name}/axis", np.int32(axis))
-        version = 2 if x.dtype == "int8" else 1
-        writer.operator(builtin, [x, constant], [out], options, version, outputType=_INT32)
+        writer.operator(builtin, [x, constant], [out], options, outputType=_INT32)
         return writer.reshape(out, spec.shape, name) if op.keepdims else out
 
 

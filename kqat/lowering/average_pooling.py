@@ -162,7 +162,7 @@ class WideAveragePooling(Lowering):
             return pooled
         y = write_wide(
             writer, name, shape, target, "linear",
-            lambda out: writer.operator("QUANTIZE", [pooled], [out], "QuantizeOptions", 2),
+            lambda out: writer.operator("QUANTIZE", [pooled], [out], "QuantizeOptions"),
         )  # fmt: skip
         return write_rescale(writer, y, step.output, f"{name}/moved")
 

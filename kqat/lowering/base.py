@@ -5,10 +5,6 @@ from typing import Any
 
 import keras
 
-# What an operator of a file computes with; binary ones read and write signs, floats or integers, foreign ones
-# are those that TensorFlow's converter wrote for an operation without a lowering.
-INTEGER, FLOAT, BORDER, BINARY, FOREIGN = "integer", "float", "border", "binary", "foreign"
-
 
 @dataclass(frozen=True)
 class Weights:
@@ -123,9 +119,9 @@ class Lowering:
         """Writes `step` into the file and returns the reference of its output tensor.
 
         Args:
-            writer: `export.writing.writer.Writer` (passed in, never imported here).
+            writer: What builds the program, a `kqat.program.writer.Writer`.
             step: The step, fields as NumPy arrays.
-            inputs: Tensor references (`writer.Ref`) of the step's inputs.
+            inputs: The step's inputs, `kqat.program.program.Ref` each.
             name: Name for the output tensor in the file.
         """
         raise NotImplementedError

@@ -22,7 +22,6 @@ from kqat.lowering.arithmetic.rescale import check_ratio, rescale, to_real, writ
 from kqat.lowering.base import Input, Lowering
 from kqat.lowering.product import Product
 from kqat.lowering.registry import register
-from kqat.lowering.shape import version
 from kqat.lowering.treatment import PRODUCT
 from kqat.lowering.turn import write_turned
 from kqat.ops.arrays import as_numpy
@@ -133,7 +132,7 @@ def _write_contraction(writer, step, left, right, plan: Contraction, shape, name
 def _write_product(writer, step, left, right, shape, adjoint, name):
     def emit(out):
         flags = {"adjX": adjoint[0], "adjY": adjoint[1]}
-        writer.operator("BATCH_MATMUL", [left, right], [out], "BatchMatMulOptions", version(left), **flags)
+        writer.operator("BATCH_MATMUL", [left, right], [out], "BatchMatMulOptions", **flags)
 
     if step.output is None:
         out = writer.activation(name, shape)

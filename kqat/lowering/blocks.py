@@ -7,7 +7,7 @@ import numpy as np
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, version, write_slice
+from kqat.lowering.shape import PassThrough, like, write_slice
 from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.weighted import require_channels_last
 
@@ -36,8 +36,7 @@ class DepthToSpace(PassThrough):
 def write_space_to_depth(writer, x, shape, block: int, name: str):
     """Appends SPACE_TO_DEPTH."""
     out = like(writer, x, shape, name)
-    number = 2 if x.dtype == "int8" else 1
-    writer.operator("SPACE_TO_DEPTH", [x], [out], "SpaceToDepthOptions", number, blockSize=block)
+    writer.operator("SPACE_TO_DEPTH", [x], [out], "SpaceToDepthOptions", blockSize=block)
     return out
 
 
@@ -80,7 +79,7 @@ def _padded(writer, x, shape, window, padding: str, name: str):
     sizes = [n if n is None else n + int(w.sum()) for n, w in zip(x.shape, widths, strict=True)]
     out = like(writer, x, sizes, f"{name}/padded")
     constant = writer.constant(f"{name}/widths", widths)
-    writer.operator("PAD", [x, constant], [out], "PadOptions", version(x))
+    writer.operator("PAD", [x, constant], [out], "PadOptions")
     return out
 
 
@@ -98,5 +97,5 @@ def _sliced(writer, x, shape, window, name: str):
     if len(parts) == 1:
         return parts[0]
     out = like(writer, x, shape, name)
-    writer.operator("CONCATENATION", parts, [out], "ConcatenationOptions", version(x), axis=3)
+    writer.operator("CONCATENATION", parts, [out], "ConcatenationOptions", axis=3)
     return out

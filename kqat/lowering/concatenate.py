@@ -7,7 +7,6 @@ from kqat.lowering.arguments import output_shape
 from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_aligned
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.shape import version
 from kqat.lowering.treatment import PASSTHROUGH
 
 
@@ -27,5 +26,5 @@ class Concatenate(Lowering):
         dtype, zero_point = ("float32", refs[0].zero_point) if step.output else (refs[0].dtype, None)
         out = writer.activation(name, shape, step.output, zero_point, dtype)
         axis = step.op.axis % len(shape)
-        writer.operator("CONCATENATION", refs, [out], "ConcatenationOptions", version(out), axis=axis)
+        writer.operator("CONCATENATION", refs, [out], "ConcatenationOptions", axis=axis)
         return out

@@ -11,7 +11,6 @@ from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.shape import version
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
 
 
@@ -73,5 +72,5 @@ class ConstantPadLowering(Lowering):
             value = writer.constant(f"{name}/value", np.int8(level + x.zero_point), grid.scale, x.zero_point)
         zero_point = None if grid is None else x.zero_point
         out = writer.activation(name, op.compute_output_shape(x.shape), grid, zero_point)
-        writer.operator("PADV2", [x, widths, value], [out], "PadV2Options", version(x))
+        writer.operator("PADV2", [x, widths, value], [out], "PadV2Options")
         return out

@@ -13,8 +13,6 @@ from kqat.lowering.registry import register
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 
-_PAD_VERSION, _CONV_VERSION, _GROUPED_VERSION = 2, 3, 6
-
 
 @register(keras.layers.Conv1D, keras.layers.Conv2D, treatment=weighted(-1))
 class Conv(Lowering):
@@ -63,7 +61,6 @@ def _conv2d(writer, step, x, shape, name):
             [x, weights, bias],
             [out],
             "Conv2DOptions",
-            _CONV_VERSION if op.groups == 1 else _GROUPED_VERSION,
             padding="SAME" if op.padding == "same" else "VALID",
             strideH=strides[0],
             strideW=strides[1],
@@ -89,7 +86,7 @@ def _pad_left(writer, x, count, name):
     shape = (x.shape[0], x.shape[1] + count, x.shape[2])
     out = writer.activation(f"{name}/padded", shape, x.grid, x.zero_point if x.grid else None)
     paddings = writer.constant(f"{name}/paddings", np.array([[0, 0], [count, 0], [0, 0]], np.int32))
-    writer.operator("PAD", [x, paddings], [out], "PadOptions", _PAD_VERSION)
+    writer.operator("PAD", [x, paddings], [out], "PadOptions")
     return out
 
 

@@ -14,15 +14,15 @@ from keras import ops
 from kqat.lowering.arithmetic.border import quantize_forward, write_dequantize, write_quantize
 from kqat.lowering.arithmetic.requantize import EXACT_FLOAT32, accumulate, accumulator_bound, to_levels
 from kqat.lowering.arithmetic.rescale import unfused
-from kqat.lowering.base import BORDER, FLOAT, Lowering
+from kqat.lowering.base import Lowering
 from kqat.lowering.conv_transpose import missing_transposed
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import fused_activation, require_channels_last
 from kqat.ops.arrays import as_numpy
+from kqat.program.program import BORDER, FLOAT
 
 _PART = 16.0  # levels that are split have parts of 4 bits
-_PER_CHANNEL_VERSION = 5
 _FIRST = (("begin", 0), ("end", 1), ("strides", 1))
 _OPERATORS = {"linear": None, "relu": "RELU", "relu6": "RELU6"}
 
@@ -85,7 +85,7 @@ class Convolution3D(Lowering):
             f"{name}/integers", values, np.asarray(weights.scale), axis=axis, bits=weights.bits
         )
         real = writer.activation(f"{name}/weights", values.shape)
-        writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions", _PER_CHANNEL_VERSION)
+        writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions")
         return real
 
     def _write_sums(self, writer, step, levels, kernel, name):

@@ -20,9 +20,6 @@ from kqat.lowering.registry import register
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 
-_VERSION = 3
-_CONV_VERSION = 4  # the first that knows int16
-
 
 @register(keras.layers.Conv1DTranspose, keras.layers.Conv2DTranspose, treatment=weighted(-2))
 class ConvTranspose(Lowering):
@@ -80,7 +77,6 @@ def _write(writer, step, x, shape, name):
             [size, weights, x, bias],
             [out],
             "TransposeConvOptions",
-            _VERSION,
             padding="SAME" if op.padding == "same" else "VALID",
             strideH=strides[0],
             strideW=strides[1],
@@ -173,7 +169,7 @@ def _write_turned(writer, step, x, shape, name):
 
     def emit(out, fused):
         writer.operator(
-            "CONV_2D", [x, weights, bias], [out], "Conv2DOptions", _CONV_VERSION, padding="VALID",
+            "CONV_2D", [x, weights, bias], [out], "Conv2DOptions", padding="VALID",
             strideH=1, strideW=1, dilationHFactor=1, dilationWFactor=1, fusedActivationFunction=fused,
         )  # fmt: skip
 

@@ -13,8 +13,6 @@ from kqat.lowering.registry import register
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import write_output, write_parameters
 
-_VERSION = 7
-
 
 @register(keras.layers.Dense, treatment=weighted(1))
 class Dense(Lowering):
@@ -41,7 +39,6 @@ class Dense(Lowering):
                 [x, weights, bias],
                 [out],
                 "FullyConnectedOptions",
-                _VERSION,
                 keepNumDims=len(x.shape) > 2,
                 fusedActivationFunction=fused,
             )

@@ -13,8 +13,6 @@ from kqat.lowering.registry import register
 from kqat.lowering.treatment import weighted
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last, write_output, write_parameters
 
-_VERSION = 3
-
 
 @register(keras.layers.DepthwiseConv1D, treatment=weighted(1, 2))
 @register(keras.layers.DepthwiseConv2D, treatment=weighted(2, 3))
@@ -62,7 +60,6 @@ def _depthwise2d(writer, step, x, shape, name):
             [x, weights, bias],
             [out],
             "DepthwiseConv2DOptions",
-            _VERSION,
             padding="SAME" if op.padding == "same" else "VALID",
             strideH=strides[0],
             strideW=strides[1],

@@ -15,7 +15,6 @@ from kqat.lowering.treatment import Treatment, weighted
 from kqat.lowering.turn import write_turned
 from kqat.lowering.weighted import write_output, write_parameters
 
-_VERSION = 7
 _MORE = "ABCDEFGH"  # letters for what "..." stands for
 
 
@@ -133,7 +132,6 @@ class EinsumDense(Lowering):
                 [x, weights, bias],
                 [out],
                 "FullyConnectedOptions",
-                _VERSION,
                 keepNumDims=len(x.shape) > 2,
                 fusedActivationFunction=fused,
             )

@@ -12,8 +12,6 @@ from kqat.lowering.float_body import FloatBody, weight, write_integers, write_we
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import Treatment, treatment_for, weighted
 
-_VERSION = 4  # the first that knows one scale per row
-
 
 def _treatment(op) -> Treatment | None:
     """With low-rank updates the table is computed, not stored."""
@@ -48,7 +46,7 @@ class Embedding(FloatBody):
         ids = writer.reshape(_as_int32(writer, ids, f"{name}/ids"), (_product(ids.shape),), f"{name}/flat")
         label = name if len(shape) == 2 else f"{name}/rows"
         rows = writer.activation(label, (*ids.shape, shape[-1]))
-        writer.operator("EMBEDDING_LOOKUP", [ids, table], [rows], None, _VERSION)
+        writer.operator("EMBEDDING_LOOKUP", [ids, table], [rows], None)
         return rows if len(shape) == 2 else writer.reshape(rows, shape, name)
 
 
@@ -64,8 +62,7 @@ def _as_int32(writer, ids, name):
         return ids
     out = writer.activation(name, ids.shape, dtype="int32")
     kinds = {"inDataType": ids.dtype.upper(), "outDataType": "INT32"}
-    version = 3 if ids.dtype == "int8" else 1
-    writer.operator("CAST", [ids], [out], "CastOptions", version, **kinds)
+    writer.operator("CAST", [ids], [out], "CastOptions", **kinds)
     return out
 
 

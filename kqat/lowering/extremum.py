@@ -13,7 +13,6 @@ from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_
 from kqat.lowering.arithmetic.terms import broadcast
 from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.registry import register
-from kqat.lowering.shape import version
 from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH
 
 
@@ -43,7 +42,7 @@ class Extremum(Lowering):
             shape = broadcast(first.shape, other.shape)
             part = name if number == len(rest) else f"{name}/{number}"
             out = writer.activation(part, shape, step.output, first.zero_point if step.output else None)
-            writer.operator(kind, [first, other], [out], "MaximumMinimumOptions", version(out, int16=4))
+            writer.operator(kind, [first, other], [out], "MaximumMinimumOptions")
             first = out
         return first
 

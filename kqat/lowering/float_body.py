@@ -15,9 +15,8 @@ from keras import ops
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.arithmetic.border import quantize_forward, write_dequantize, write_quantize
-from kqat.lowering.base import BORDER, FLOAT, Lowering, Step, Weights
-
-_DEQUANTIZE_VERSION = 5  # the first that knows one scale per channel
+from kqat.lowering.base import Lowering, Step, Weights
+from kqat.program.program import BORDER, FLOAT
 
 
 class FloatBody(Lowering):
@@ -111,7 +110,7 @@ def write_weight(writer, step: Step, name: str, label: str, arrange=lambda x: x)
     with writer.owned(BORDER):
         integers = write_integers(writer, stored, name, f"{label}/integers", arrange)
         real = writer.activation(label, integers.shape)
-        writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions", _DEQUANTIZE_VERSION)
+        writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions")
     return real
 
 
@@ -130,9 +129,7 @@ def write_integers(writer, stored: Weights, name: str, label: str, arrange=lambd
     """
     values = arrange(np.asarray(stored.values)).astype(np.int8)
     scale, axis = _scales(stored, arrange, name)
-    integers = writer.constant(label, values, scale, axis=axis, bits=stored.bits)
-    writer.attributes[integers.index] = name
-    return integers
+    return writer.constant(label, values, scale, axis=axis, bits=stored.bits, attribute=name)
 
 
 def _scales(stored: Weights, arrange, name: str):

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 
 MODES = {"reflect": 0, "symmetric": 1}  # as the schema numbers them
@@ -73,5 +73,5 @@ def write_mirrored(writer, x, widths, shape, mode: str, name: str):
     """
     out = like(writer, x, shape, name)
     constant = writer.constant(f"{name}/widths", widths)
-    writer.operator("MIRROR_PAD", [x, constant], [out], "MirrorPadOptions", version(x), mode=MODES[mode])
+    writer.operator("MIRROR_PAD", [x, constant], [out], "MirrorPadOptions", mode=MODES[mode])
     return out

@@ -9,7 +9,7 @@ import numpy as np
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.mirror_pad import MODES, write_mirrored
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH, named
 
 
@@ -51,8 +51,7 @@ def write_pad(writer, x, pairs, name):
         size if size is None else size + sum(pair) for size, pair in zip(x.shape, pairs.tolist(), strict=True)
     ]
     out = like(writer, x, shape, name)
-    number = max(version(x), 4 if len(x.shape) > 4 else 1)
-    writer.operator("PAD", [x, writer.constant(f"{name}/widths", pairs)], [out], "PadOptions", number)
+    writer.operator("PAD", [x, writer.constant(f"{name}/widths", pairs)], [out], "PadOptions")
     return out
 
 

@@ -24,11 +24,12 @@ from kqat.lowering.activations.table import take
 from kqat.lowering.arithmetic.border import write_quantize
 from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import rescale, same_grid, to_real, write_rescale
-from kqat.lowering.base import BORDER, FLOAT, Lowering
+from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import SIGMOID_RANGE, Treatment
 from kqat.ops.arrays import as_numpy
 from kqat.ops.reciprocal import reciprocal
+from kqat.program.program import BORDER, FLOAT
 
 ROLES = ("query", "key", "attention")
 _FAR = 1024.0  # below every level by more than a grid has
@@ -218,8 +219,7 @@ class _Shares:
     def _cast(self, x, dtype, label):
         out = self._new(label, x.shape, dtype)
         kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
-        version = 3 if x.dtype == "int8" else 1
-        self.writer.operator("CAST", [x], [out], "CastOptions", version, **kinds)
+        self.writer.operator("CAST", [x], [out], "CastOptions", **kinds)
         return out
 
     def _gather(self, index, grid, op):

@@ -13,10 +13,6 @@ from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 
 
-def _versions(x, int8: int, int16: int) -> int:
-    return {"int8": int8, "int16": int16}.get(x.dtype, 1)
-
-
 @register("ops.Stack", treatment=PASSTHROUGH, storage=(8, 16))
 class Stack(PassThrough):
     """PACK of tensors on one grid."""
@@ -32,7 +28,7 @@ class Stack(PassThrough):
         shape = output_shape(step, inputs)
         out = like(writer, parts[0], shape, name)
         fields = {"valuesCount": len(parts), "axis": step.op.axis % len(shape)}
-        writer.operator("PACK", parts, [out], "PackOptions", _versions(out, 2, 3), **fields)
+        writer.operator("PACK", parts, [out], "PackOptions", **fields)
         return out
 
 
@@ -45,7 +41,7 @@ class Flip(PassThrough):
         for axis in axes:
             out = like(writer, x, shape, name)
             constant = writer.constant(f"{name}/axis", np.array([axis], np.int32))
-            writer.operator("REVERSE_V2", [x, constant], [out], "ReverseV2Options", _versions(x, 3, 2))
+            writer.operator("REVERSE_V2", [x, constant], [out], "ReverseV2Options")
             x = out
         return x
 
@@ -80,5 +76,5 @@ class Repeat(PassThrough):
 def _write_tile(writer, x, repeats, shape, name):
     out = like(writer, x, shape, name)
     constant = writer.constant(f"{name}/repeats", np.array(repeats, np.int32))
-    writer.operator("TILE", [x, constant], [out], "TileOptions", _versions(x, 3, 3))
+    writer.operator("TILE", [x, constant], [out], "TileOptions")
     return out

@@ -13,7 +13,7 @@ from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import require_channels_last
 
@@ -114,7 +114,7 @@ class Resize(Lowering):
         out = like(writer, x, (x.shape[0], *size, x.shape[3]), name)
         kind = "BILINEAR" if bilinear else "NEAREST_NEIGHBOR"
         options = "ResizeBilinearOptions" if bilinear else "ResizeNearestNeighborOptions"
-        writer.operator(f"RESIZE_{kind}", [x, constant], [out], options, 3, halfPixelCenters=True)
+        writer.operator(f"RESIZE_{kind}", [x, constant], [out], options, halfPixelCenters=True)
         return out if step.output is None else write_rescale(writer, out, step.output, f"{name}/rescaled")
 
 
@@ -143,7 +143,7 @@ class Repeat(PassThrough):
         flat = writer.reshape(x, (x.shape[0], outer, 1, inner), f"{name}/flat")
         copies = like(writer, x, (x.shape[0], outer, factor, inner), f"{name}/copies")
         inputs = [flat] * factor
-        writer.operator("CONCATENATION", inputs, [copies], "ConcatenationOptions", version(x), axis=2)
+        writer.operator("CONCATENATION", inputs, [copies], "ConcatenationOptions", axis=2)
         shape = (*x.shape[:axis], x.shape[axis] * factor, *x.shape[axis + 1 :])
         return writer.reshape(copies, shape, name)
 

@@ -9,8 +9,6 @@ from kqat.lowering.embedding import Embedding
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import named
 
-_KEEP_DIMENSIONS = 5
-
 
 @register(*named("ReversibleEmbedding"), treatment=lambda op: None)
 class ReversibleEmbedding(Embedding):
@@ -29,7 +27,7 @@ class ReversibleEmbedding(Embedding):
         rows = writer.constant(f"{name}/table", table)
         cap = op.logit_soft_cap
         out = writer.activation(name if cap is None else f"{name}/logits", (*x.shape[:-1], table.shape[0]))
-        options = {"version": _KEEP_DIMENSIONS, "keepNumDims": True} if len(x.shape) > 2 else {}
+        options = {"keepNumDims": True} if len(x.shape) > 2 else {}
         writer.operator("FULLY_CONNECTED", [x, rows, None], [out], "FullyConnectedOptions", **options)
         return out if cap is None else _write_capped(writer, out, cap, name)
 

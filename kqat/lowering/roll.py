@@ -7,7 +7,7 @@ import numpy as np
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, version, write_slice
+from kqat.lowering.shape import PassThrough, like, write_slice
 from kqat.lowering.treatment import PASSTHROUGH
 
 
@@ -38,5 +38,5 @@ def _rolled(writer, x, axis: int, shift: int, name: str):
         ranges = [part if i == axis else None for i in range(len(x.shape))]
         parts.append(write_slice(writer, x, ranges, f"{name}/{label}"))
     out = like(writer, x, x.shape, name)
-    writer.operator("CONCATENATION", parts, [out], "ConcatenationOptions", version(x), axis=axis)
+    writer.operator("CONCATENATION", parts, [out], "ConcatenationOptions", axis=axis)
     return out

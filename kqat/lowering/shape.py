@@ -36,13 +36,6 @@ def like(writer, x, shape, name):
     return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
 
 
-def version(x, int16: int = 3) -> int:
-    """Returns the operator version that knows the type of `x`: 2 for int8, 1 for float, or `int16`."""
-    if x.dtype == "int16":
-        return int16
-    return 1 if x.grid is None else 2
-
-
 @register("ops.Copy", "ops.StopGradient", storage=(8, 16))
 @register(
     *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
@@ -99,7 +92,7 @@ class RepeatVector(PassThrough):
     def write(self, writer, step, x, shape, name):
         row = writer.reshape(x, (shape[0], 1, shape[2]), f"{name}/row")
         out = like(writer, x, shape, name)
-        writer.operator("CONCATENATION", [row] * shape[1], [out], "ConcatenationOptions", version(x), axis=1)
+        writer.operator("CONCATENATION", [row] * shape[1], [out], "ConcatenationOptions", axis=1)
         return out
 
 
@@ -120,9 +113,8 @@ def write_slice(writer, x, ranges, name):
         for label, row in zip(labels, numbers, strict=True)
     ]
     out = like(writer, x, shape, name)
-    number = max(version(x), 4 if len(shape) > 4 else 1)
     writer.operator(
-        "STRIDED_SLICE", [x, *constants], [out], "StridedSliceOptions", number,
+        "STRIDED_SLICE", [x, *constants], [out], "StridedSliceOptions",
         beginMask=whole, endMask=whole | open_end,
     )  # fmt: skip
     return out

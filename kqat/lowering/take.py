@@ -16,8 +16,6 @@ from kqat.lowering.whole_arithmetic import write_pair
 from kqat.lowering.whole_numbers import output_spec, write_cast
 from kqat.ops.arrays import as_numpy
 
-_VERSIONS = {"int8": 2, "int16": 4}
-
 
 class _Gathering(PassThrough):
     def forward(self, step, *inputs):
@@ -42,7 +40,7 @@ class _Gathering(PassThrough):
         fields, shape = self.options(step.op, axis, x, shape)
         out = like(writer, x, shape, name)
         index = self.indices(writer, indices, inputs, x.shape[axis], name)
-        writer.operator("GATHER", [x, index], [out], "GatherOptions", _VERSIONS.get(x.dtype, 1), **fields)
+        writer.operator("GATHER", [x, index], [out], "GatherOptions", **fields)
         return out if step.output is None else write_rescale(writer, out, step.output, f"{name}/rescaled")
 
     def options(self, op, axis: int, x, shape):

@@ -1,4 +1,4 @@
-"""Dimensions in another order: TRANSPOSE, with the version that knows the type and the rank.
+"""Dimensions in another order: TRANSPOSE.
 
 The runtime turns at most six dimensions. Of more, those that stay side by side are one, and where that is not
 enough, one dimension moves at a time, which takes four.
@@ -10,11 +10,10 @@ import numpy as np
 from keras import layers
 
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, version
+from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 
 _MOST = 6
-_MANY_DIMENSIONS, _INT16 = 4, 5  # versions: for more than four dimensions, and for int16
 
 
 def write_turned(writer, x, axes, name: str):
@@ -74,8 +73,7 @@ def _spans(parts) -> list[tuple[int, int]]:
 def _write_transpose(writer, x, axes, name: str):
     out = like(writer, x, tuple(x.shape[axis] for axis in axes), name)
     order = writer.constant(f"{name}/order", np.array(axes, np.int32))
-    needed = max(version(x, _INT16), _MANY_DIMENSIONS if len(axes) > 4 else 1)
-    writer.operator("TRANSPOSE", [x, order], [out], "TransposeOptions", needed)
+    writer.operator("TRANSPOSE", [x, order], [out], "TransposeOptions")
     return out
 
 

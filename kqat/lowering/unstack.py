@@ -10,8 +10,6 @@ from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 
-_VERSIONS = {"int8": 2, "int16": 4}
-
 
 @register("ops.Unstack", storage=(8, 16), treatment=PASSTHROUGH)
 class Unstack(PassThrough):
@@ -33,7 +31,7 @@ class Unstack(PassThrough):
         shape = (*x.shape[:axis], *x.shape[axis + 1 :])
         parts = [like(writer, x, shape, f"{name}/part{i}") for i in range(x.shape[axis])]
         fields = {"num": len(parts), "axis": axis}
-        writer.operator("UNPACK", [x], parts, "UnpackOptions", _VERSIONS.get(x.dtype, 1), **fields)
+        writer.operator("UNPACK", [x], parts, "UnpackOptions", **fields)
         if step.output is None:
             return parts
         return [write_rescale(writer, part, step.output, f"{name}/rescaled") for part in parts]

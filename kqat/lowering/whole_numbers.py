@@ -10,8 +10,6 @@ from kqat.lowering.arguments import bind
 from kqat.lowering.base import Input, Lowering
 from kqat.ops.arrays import as_numpy
 
-_INT8_CAST = 3  # the first version of CAST that knows int8
-
 
 class Whole(Lowering):
     """Base of operations that read or return no real numbers: the model runs the operation itself.
@@ -79,8 +77,7 @@ def write_cast(writer, x, dtype: str, name: str):
         return x
     out = writer.activation(name, x.shape, dtype=dtype)
     kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
-    version = _INT8_CAST if "int8" in (x.dtype, dtype) else 1
-    writer.operator("CAST", [x], [out], "CastOptions", version, **kinds)
+    writer.operator("CAST", [x], [out], "CastOptions", **kinds)
     return out
 
 

@@ -4,7 +4,8 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
+from kqat.program.writer import Writer
 from kqat_runtime.running.runtime import delegation
 
 CHANNELS = 16
@@ -56,23 +57,21 @@ class Builder:
     def _operator(self, kind, weights, bias, out):
         image = {"strideW": 1, "strideH": 1, "padding": "SAME"}
         if kind == "FULLY_CONNECTED":
-            self.writer.operator(kind, [self.x, weights, bias], [out], "FullyConnectedOptions", 7)
+            self.writer.operator(kind, [self.x, weights, bias], [out], "FullyConnectedOptions")
         elif kind == "TRANSPOSE_CONV":
             size = self.writer.constant("size", np.int32([1, *out.shape[1:]]))
-            self.writer.operator(
-                kind, [size, weights, self.x, bias], [out], "TransposeConvOptions", 3, **image
-            )
+            self.writer.operator(kind, [size, weights, self.x, bias], [out], "TransposeConvOptions", **image)
         else:
             options = "Conv2DOptions" if kind == "CONV_2D" else "DepthwiseConv2DOptions"
             more = {} if kind == "CONV_2D" else {"depthMultiplier": 1}
             inputs = [self.x, weights, bias]
             dilation = {"dilationWFactor": 1, "dilationHFactor": 1}
-            self.writer.operator(kind, inputs, [out], options, 3, **image, **dilation, **more)
+            self.writer.operator(kind, inputs, [out], options, **image, **dilation, **more)
 
     def finish(self):
         """Returns the file and the widths of its weights."""
-        content = self.writer.finish([self.input], [self.x], metadata={"made_by": "test"})
-        return content, self.writer.widths
+        program = self.writer.program([self.input], [self.x], metadata={"made_by": "test"})
+        return to_tflite(program), program.widths
 
 
 def single(kind, bits, inside=8, activation_bits=8):

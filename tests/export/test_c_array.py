@@ -12,7 +12,8 @@ from kqat.core.errors import FileError, VerifyError
 from kqat.core.grid import Grid
 from kqat.export.tflite import Export
 from kqat.export.writing.report import Report
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
+from kqat.program.writer import Writer
 
 COMPILERS = [
     (compiler, language, standard)
@@ -28,7 +29,7 @@ def content():
     x = writer.input("x", (None, 4))
     y = writer.activation("y", x.shape, Grid(*np.float32([0.1, -128, 127])))
     writer.operator("QUANTIZE", [x], [y], "QuantizeOptions")
-    return writer.finish([x], [y])
+    return to_tflite(writer.program([x], [y]))
 
 
 def parse(header):

@@ -6,7 +6,7 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError
-from kqat.export.checks.opened import Opened
+from kqat.formats.tflite.opened import Opened
 from kqat_runtime.packing.expand import expand_file
 from kqat_runtime.running.runtime import Runtime
 

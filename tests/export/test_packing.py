@@ -109,7 +109,7 @@ def test_constants_lie_on_sixteen_bytes():
 
 @pytest.mark.parametrize("widths", [{0: 4}, {99: 4}, {-1: 4}])
 def test_only_constants_can_be_packed(widths):
-    with pytest.raises(ValueError, match="Only INT8 constants.*Writer.widths"):
+    with pytest.raises(ValueError, match="Only INT8 constants.*Program.widths"):
         pack_file(net(4)[0], widths)
 
 

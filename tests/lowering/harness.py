@@ -7,8 +7,9 @@ from ai_edge_litert.interpreter import Interpreter
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Step, Weights
+from kqat.program.writer import Writer
 
 
 def grid(bits=8, scale=0.05, signed=True, qmin=None):
@@ -75,7 +76,7 @@ def write(lowering, step, *shapes):
         for i, (shape, g) in enumerate(zip(shapes, step.inputs, strict=True))
     ]
     out = lowering.emit(writer, step, refs, "y")
-    return writer.finish(refs, [out], output_names=["y"]), refs, out
+    return to_tflite(writer.program(refs, [out], output_names=["y"])), refs, out
 
 
 def run(content, *arrays):

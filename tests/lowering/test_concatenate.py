@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
+from kqat.program.writer import Writer
 from tests.lowering.harness import grid, run, samples
 from tests.lowering.parity import check, float_error, is_delegated
 
@@ -44,7 +45,7 @@ def test_unequal_zero_points_of_one_grid():
     layer = layers.Concatenate()
     step = Step(layer, (source,) * 2, source, args=([Input(0), Input(1)],))
     out = lowering_for(layer).emit(writer, step, [x0, x1], "y")
-    content = writer.finish([x0, x1], [out], output_names=["y"])
+    content = to_tflite(writer.program([x0, x1], [out], output_names=["y"]))
     a, b = levels_of(source, source)
     got = run(content, (a + 112).astype(np.int8), (b - 128).astype(np.int8)).astype(int) - out.zero_point
     np.testing.assert_array_equal(got, np.concatenate([a, b], -1))

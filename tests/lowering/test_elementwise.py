@@ -6,9 +6,10 @@ import pytest
 from keras import ops
 
 from kqat.errors import UnsupportedError
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
+from kqat.program.writer import Writer
 from tests.lowering import harness
 from tests.lowering.harness import grid
 from tests.lowering.parity import check, every_level, every_pair, float_error, record
@@ -114,7 +115,7 @@ def test_choices():
     refs += [writer.input(f"x{i}", (None, 6), "float32", g) for i, g in ((1, a), (2, b))]
     out = lowering.emit(writer, step, refs, "y")
     codes = [(x + ref.zero_point).astype(np.int8) for x, ref in zip(levels, refs[1:], strict=True)]
-    theirs = harness.run(writer.finish(refs, [out], output_names=["y"]), condition, *codes)
+    theirs = harness.run(to_tflite(writer.program(refs, [out], output_names=["y"])), condition, *codes)
     y = lowering.forward(step, condition, *(x * g.scale for x, g in zip(levels, (a, b), strict=True)))
     ours = np.rint(ops.convert_to_numpy(y) / step.output.scale)
     np.testing.assert_array_equal(ours, theirs - float(out.zero_point))
@@ -139,7 +140,7 @@ def test_float_forms(case):
     writer = Writer()
     ref = writer.input("x0", (None, 9))
     out = lowering_for(op).emit(writer, Step(op, (None,), None, "linear", None, args, kwargs), [ref], "y")
-    content = writer.finish([ref], [out], output_names=["y"])
+    content = to_tflite(writer.program([ref], [out], output_names=["y"]))
     np.testing.assert_array_equal(harness.run(content, x), ops.convert_to_numpy(PREDICATES[case](x)))
 
 

@@ -9,9 +9,10 @@ from keras import layers, ops
 
 import kqat
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.embedding import Embedding
+from kqat.program.writer import Writer
 from tests.few import few_on_jax
 from tests.lowering import harness
 from tests.lowering.harness import grid
@@ -52,7 +53,7 @@ def written(step, shape, dtype):
     writer = Writer()
     ids = writer.input("x0", shape, dtype)
     out = Embedding().emit(writer, step, [ids], "y")
-    return writer.finish([ids], [out], output_names=["y"]), out
+    return to_tflite(writer.program([ids], [out], output_names=["y"])), out
 
 
 @pytest.mark.parametrize("bits", [8, 4, 2, 1])

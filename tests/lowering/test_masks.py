@@ -5,6 +5,7 @@ import pytest
 from keras import layers, ops
 
 import kqat.lowering.families  # noqa: F401 - registers every lowering
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
 from tests.lowering import harness
@@ -18,7 +19,7 @@ def _run(op, args, kwargs, x, kind):
     writer = harness.Writer()
     ref = writer.input("x0", (None, *x.shape[1:]), kind)
     out = lowering_for(op).emit(writer, step, [ref], "y")
-    return harness.run(writer.finish([ref], [out], output_names=["y"]), x)
+    return harness.run(to_tflite(writer.program([ref], [out], output_names=["y"])), x)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0, -0.5])
@@ -49,5 +50,5 @@ def test_two_tensors():
     refs = [writer.input(f"x{i}", (None, 5, 3)) for i in range(2)]
     step = Step(op, (None, None), None, args=(Input(0), Input(1)))
     out = lowering_for(op).emit(writer, step, refs, "y")
-    content = writer.finish(refs, [out], output_names=["y"])
+    content = to_tflite(writer.program(refs, [out], output_names=["y"]))
     np.testing.assert_array_equal(harness.run(content, SERIES, SERIES[::-1]), SERIES[::-1] != SERIES)

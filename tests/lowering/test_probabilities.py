@@ -72,13 +72,14 @@ def test_masks_that_come_in(kinds):
 
 
 def _file(op, step, levels, masks):
-    from kqat.export.writing.writer import Writer
+    from kqat.formats.tflite.write import to_tflite
+    from kqat.program.writer import Writer
 
     writer = Writer()
     scores = writer.input("x0", (None, *levels.shape[1:]), "float32", step.inputs[0])
     others = [writer.input(f"x{i}", (None, *m.shape[1:]), "bool") for i, m in enumerate(masks, 1)]
     out = lowering_for(op).emit(writer, step, [scores, *others], "y")
-    return writer.finish([scores, *others], [out], output_names=["y"])
+    return to_tflite(writer.program([scores, *others], [out], output_names=["y"]))
 
 
 @pytest.mark.parametrize("name", CONSTANT)

@@ -7,9 +7,10 @@ from keras import layers, ops
 
 import kqat
 from kqat.errors import UnsupportedError
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from kqat.program.writer import Writer
 from tests.exactness import assert_exact, images
 from tests.lowering.harness import grid, run, samples, write
 from tests.lowering.parity import check, float_error, is_delegated, record
@@ -90,7 +91,7 @@ def test_split(sections):
     levels = levels_of(grid(), IMAGE)
     expected = np.split(levels, sections, 2)
     for number, (part, wanted) in enumerate(zip(parts, expected, strict=True)):
-        content = writer.finish([x], [part], output_names=["y"])
+        content = to_tflite(writer.program([x], [part], output_names=["y"]))
         got = run(content, (levels + x.zero_point).astype(np.int8))
         np.testing.assert_array_equal(got - part.zero_point, wanted, err_msg=str(number))
 

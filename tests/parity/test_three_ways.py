@@ -11,8 +11,9 @@ from kqat.core import integer_reference as numpy_side
 from kqat.core import integer_windows as windows
 from kqat.core.grid import Grid
 from kqat.core.integer_functions import PROBABILITY, SIGNED_UNIT
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.arithmetic import border
+from kqat.program.writer import Writer
 from tests.lowering.harness import run
 from tests.lowering.parity import record
 from tests.parity.three_ways import (
@@ -130,7 +131,9 @@ def test_quantize(data, seed):
     writer = Writer()
     given_x = writer.input("x0", (1, x.size))
     out = border.write_quantize(writer, given_x, grid, "y")
-    codes = run(writer.finish([given_x], [out], output_names=["y"]), x).astype(int) - out.zero_point
+    codes = (
+        run(to_tflite(writer.program([given_x], [out], output_names=["y"])), x).astype(int) - out.zero_point
+    )
     ours = ops.convert_to_numpy(border.quantize_forward(ops.convert_to_tensor(x), grid))
     expected = numpy_side.quantize(x, grid)
     np.testing.assert_array_equal(codes, expected)

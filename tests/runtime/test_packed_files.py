@@ -58,11 +58,14 @@ def test_loads_from_every_source(content, packed, x, source, tmp_path):
 
 
 def test_several_outputs_come_as_a_list(x):
-    from kqat.export.writing.writer import Writer
+    from kqat.formats.tflite.write import to_tflite
+    from kqat.program.writer import Writer
 
     writer = Writer()
     a = writer.input("a", (None, 2))
-    content = writer.finish([a], [writer.reshape(a, (None, 1, 2), "b"), writer.reshape(a, (None, 2, 1), "c")])
+    content = to_tflite(
+        writer.program([a], [writer.reshape(a, (None, 1, 2), "b"), writer.reshape(a, (None, 2, 1), "c")])
+    )
     shapes = [y.shape for y in kqat.runtime.load(content)(np.zeros((3, 2), np.float32))]
     assert shapes == [(3, 1, 2), (3, 2, 1)]
 

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from kqat.core.errors import FileError
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
+from kqat.program.writer import Writer
 from kqat_runtime.processes import child
 from kqat_runtime.running import isolated
 from kqat_runtime.running.flatbuffer import Reader
@@ -35,8 +36,8 @@ def rounding_file(batch=None, quantized_io=False):
     y = folded = writer.reshape(levels, (batch, 2, 2), "folded")
     if not quantized_io:
         y = writer.activation("y", (batch, 2, 2))
-        writer.operator("DEQUANTIZE", [folded], [y], "DequantizeOptions", 2)
-    return writer.finish([x], [y], ["first"], ["second"])
+        writer.operator("DEQUANTIZE", [folded], [y], "DequantizeOptions")
+    return to_tflite(writer.program([x], [y], ["first"], ["second"]))
 
 
 def rounded(x):

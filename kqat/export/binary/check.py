@@ -8,24 +8,24 @@ from kqat.export.binary.operators import BCONV
 from kqat.export.checks.ends import check_ends
 from kqat.export.checks.floats import check_floats
 from kqat.export.checks.grids import check_grids
-from kqat.export.checks.opened import Opened, fail
 from kqat.export.checks.operators import check_operators
 from kqat.export.checks.tensors import check_tensors
-from kqat.export.checks.versions import check_versions
 from kqat.export.checks.weights import check_biases, check_weights
+from kqat.formats.tflite.opened import Opened, fail
+from kqat.program.program import Program
 from kqat_runtime.running.lce_reference import unpack_signs
 
 _CHECKS = (
     check_operators, check_tensors, check_ends, check_grids, check_weights, check_biases, check_floats,
-    check_versions,
 )  # fmt: skip
 
 
-def check_binary(content: bytes, emitter) -> Opened:
+def check_binary(content: bytes, program: Program, emitter) -> Opened:
     """Compares a file with what was planned.
 
     Args:
         content: The file.
+        program: What was to be written.
         emitter: Who wrote it (`BinaryEmitter`).
 
     Returns:
@@ -36,9 +36,9 @@ def check_binary(content: bytes, emitter) -> Opened:
     """
     file = Opened(content)
     for check in _CHECKS:
-        check(file, emitter.plan)
+        check(file, program)
     filters: dict[str, list] = {}
-    for planned, found in zip(emitter.plan.operators, file.operators, strict=True):
+    for planned, found in zip(program.operations, file.operators, strict=True):
         if found.builtin == BCONV:
             filters.setdefault(planned.layer, []).append(file.tensors[found.inputs[1]])
     calls = Counter(node.path for node in emitter.graph.nodes if node.path in emitter.binary)

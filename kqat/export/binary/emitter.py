@@ -27,11 +27,11 @@ from kqat.export.writing.arrays import to_numpy_step
 from kqat.export.writing.emitter import Emitter, places
 from kqat.export.writing.manual import write_activation
 from kqat.export.writing.report import LayerLine, layer_line
-from kqat.export.writing.writer import Ref
 from kqat.lowering.arithmetic.windows import Window
-from kqat.lowering.base import BINARY, FLOAT, Step
+from kqat.lowering.base import Step
 from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy
+from kqat.program.program import BINARY, FLOAT, Ref
 from kqat.transforms.graph import Graph, Node, Tensor
 from kqat_runtime.running.lce_reference import words
 
@@ -163,7 +163,7 @@ class BinaryEmitter(Emitter):
             self._write_signs(node, layer, bits, tail, compare_integers(layer, step))
             return
         result = write_levels(self.writer, step, layer, bits, node.op.output_name)
-        self.plan.add_grid(node.op.name, result, step.output)
+        self.writer.expect_grid(node.op.name, result, step.output)
         shape = self.graph.specs[node.outputs[0]].shape
         if tuple(shape) != result.shape:
             result = self.writer.reshape(result, shape, f"{node.op.name}/flat")

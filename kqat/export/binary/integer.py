@@ -88,7 +88,7 @@ def write_levels(writer, step: Step, layer: BinaryLayer, bits: Bits, name: str):
         if layer.pads_zeros:  # its kernels have float32 as output only
             sums = lambda sides: writer.activation(f"{name}/real", (*sides, layer.channels))  # noqa: E731
             x = write_convolution(writer, bits, layer, filters, sums, name)
-            writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", 1)
+            writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
         else:
             write_convolution(writer, bits, layer, filters, lambda sides: out, name)
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kqat.export.binary.recognize import BinaryLayer
-from kqat.export.writing.writer import Ref, Writer
 from kqat.lowering.arithmetic.signs import SIGNS
+from kqat.program.program import Ref
+from kqat.program.writer import Writer
 from kqat_runtime.running.lce_reference import pack_signs, words
 
 QUANTIZE, DEQUANTIZE, BCONV, BMAXPOOL = "LceQuantize", "LceDequantize", "LceBconv2d", "LceBMaxPool2d"

@@ -5,9 +5,9 @@ import re
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from kqat.core.errors import ExportError
-from kqat.export.checks.opened import FileOperator, Opened
 from kqat.export.checks.operators import layer_of
-from kqat.export.writing.plan import Plan
+from kqat.formats.tflite.opened import FileOperator, Opened
+from kqat.program.program import Program
 from kqat_runtime.running.runtime import left_behind
 
 _NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
@@ -21,7 +21,7 @@ DELEGATED = {
 }  # fmt: skip
 
 
-def check_delegation(file: Opened, plan: Plan) -> list[str]:
+def check_delegation(file: Opened, program: Program) -> list[str]:
     """Loads the file; returns notes about how it will run.
 
     Raises:
@@ -31,7 +31,7 @@ def check_delegation(file: Opened, plan: Plan) -> list[str]:
         interpreter = Interpreter(model_content=file.content, num_threads=1)
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
-        raise ExportError(_refused(f"{error} {_without_delegate(file)}", plan)) from error
+        raise ExportError(_refused(f"{error} {_without_delegate(file)}", program)) from error
     partitions, left = left_behind(interpreter._get_ops_details())
     if not partitions:
         if any(file.type(index) == "int16" for operator in file.operators for index in operator.outputs):
@@ -41,14 +41,15 @@ def check_delegation(file: Opened, plan: Plan) -> list[str]:
     if wrong:
         number = wrong[0]
         raise ExportError(
-            f"Layer '{layer_of(plan, number)}' would not run on XNNPACK, whose arithmetic the model follows. "
+            f"Layer '{layer_of(program, number)}' would not run on XNNPACK, whose arithmetic the model "
+            "follows. "
             f"Received: {file.operators[number].builtin} left behind, {len(wrong)} operators in all. "
             "Use another version of ai-edge-litert, or leave the layer in float."
         )
     if not left and partitions > 1:
         raise ExportError(
             f"XNNPACK takes every operator, but in pieces. Received: {partitions} partitions, from layer "
-            f"'{layer_of(plan, 0)}' on. Use another version of ai-edge-litert."
+            f"'{layer_of(program, 0)}' on. Use another version of ai-edge-litert."
         )
     return []
 
@@ -70,15 +71,15 @@ def _without_delegate(file: Opened) -> str:
     return ""
 
 
-def _refused(error: str, plan: Plan) -> str:
+def _refused(error: str, program: Program) -> str:
     node, tensor = (
         re.search(pattern, error) for pattern in (r"Node number (\d+) \((?!TfLite)", r"Tensor (\d+)")
     )
     layer = "?"
     if node:
-        layer = layer_of(plan, int(node[1]))
+        layer = layer_of(program, int(node[1]))
     elif tensor:
-        users = [o.layer for o in plan.operators if int(tensor[1]) in (*o.inputs, *o.outputs)]
+        users = [o.layer for o in program.operations if int(tensor[1]) in (*o.inputs, *o.outputs)]
         layer = users[0] if users else layer
     text = " ".join(error.split())[:300].rstrip(".")
     return (

@@ -1,16 +1,15 @@
 """Nothing computes in float but the layers that were left in float."""
 
-from kqat.export.checks.opened import FileOperator, Opened, fail
-from kqat.export.writing.plan import Operator, Plan
-from kqat.lowering.base import BINARY, BORDER, FLOAT, FOREIGN
+from kqat.formats.tflite.opened import FileOperator, Opened, fail
+from kqat.program.program import BINARY, BORDER, FLOAT, FOREIGN, Operation, Program
 
 _FLOATS = ("float32", "float16", "float64", "bfloat16")
 _BORDERS = ("QUANTIZE", "DEQUANTIZE")
 
 
-def check_floats(file: Opened, plan: Plan) -> None:
+def check_floats(file: Opened, program: Program) -> None:
     """Looks for float tensors at operators of layers that are not float, and for unplanned borders."""
-    for operator, planned in zip(file.operators, plan.operators, strict=True):
+    for operator, planned in zip(file.operators, program.operations, strict=True):
         read = _has_float(file, operator.inputs)
         written = _has_float(file, operator.outputs)
         if (read or written) and not _may(planned, operator, read, written):
@@ -21,7 +20,7 @@ def _has_float(file: Opened, indices) -> bool:
     return any(file.type(index) in _FLOATS for index in indices)
 
 
-def _may(planned: Operator, operator: FileOperator, read: bool, written: bool) -> bool:
+def _may(planned: Operation, operator: FileOperator, read: bool, written: bool) -> bool:
     if planned.kind in (BINARY, FOREIGN):
         return True
     if planned.kind == BORDER:

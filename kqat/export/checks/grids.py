@@ -2,15 +2,15 @@
 
 import numpy as np
 
-from kqat.export.checks.opened import Opened, fail
-from kqat.export.writing.plan import Plan
+from kqat.formats.tflite.opened import Opened, fail
+from kqat.program.program import Program
 
 _CODES = {"int8": (-128, 127), "int16": (-(2**15), 2**15 - 1)}
 
 
-def check_grids(file: Opened, plan: Plan) -> None:
+def check_grids(file: Opened, program: Program) -> None:
     """Compares scale (bit by bit), type and zero point; and that every level has a code."""
-    for planned in plan.grids:
+    for planned in program.grids:
         tensor, grid = file.tensors[planned.index], planned.grid
         stored = f"int{grid.storage_bits}"
         if tensor.type != stored:

@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-_BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-_TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
+from kqat.formats.tflite.opened import Opened
 
 
 @dataclass(frozen=True)
@@ -16,7 +14,7 @@ class Summary:
     """What is in a file.
 
     Args:
-        operators: How often each built-in operator occurs.
+        operators: How often each operator occurs.
         inputs: Stored type of each graph input, in order.
         outputs: Stored type of each graph output, in order.
     """
@@ -28,15 +26,9 @@ class Summary:
 
 def summarize(content: bytes) -> Summary:
     """Returns the operators and the border types of a file, read without running it."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
-    graph = model.subgraphs[0]
-    codes = [_BUILTINS[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    operators = Counter(codes[operator.opcodeIndex] for operator in graph.operators)
-
-    def types(indices):
-        return tuple(_TYPES[graph.tensors[index].type] for index in indices)
-
-    return Summary(operators, types(graph.inputs), types(graph.outputs))
+    file = Opened(content)
+    types = [tuple(file.tensors[index].type for index in side) for side in (file.inputs, file.outputs)]
+    return Summary(Counter(operator.builtin for operator in file.operators), *types)
 
 
 def check_file(

@@ -2,17 +2,17 @@
 
 from kqat.core.errors import ExportError
 from kqat.core.note import Note
-from kqat.export.checks.opened import FileOperator, Opened
-from kqat.export.writing.plan import Plan
+from kqat.formats.tflite.opened import FileOperator, Opened
+from kqat.program.program import Program
 from kqat.targets import Target
 
 
-def check_target(file: Opened, plan: Plan, target: Target) -> list[Note]:
+def check_target(file: Opened, program: Program, target: Target) -> list[Note]:
     """Checks that a target has a kernel for every operator of a file.
 
     Args:
         file: The finished file.
-        plan: Who wrote which operator.
+        program: Who wrote which operator.
         target: What is to run it.
 
     Returns:
@@ -22,7 +22,7 @@ def check_target(file: Opened, plan: Plan, target: Target) -> list[Note]:
         ExportError: A layer has no kernel there.
     """
     missing = {}
-    for operator, planned in zip(file.operators, plan.operators, strict=True):
+    for operator, planned in zip(file.operators, program.operations, strict=True):
         problem = target.problem(operator.builtin, _activation_types(file, operator))
         if problem:
             missing.setdefault(planned.layer, (operator.builtin, problem))

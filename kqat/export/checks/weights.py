@@ -2,16 +2,16 @@
 
 import numpy as np
 
-from kqat.export.checks.opened import FileTensor, Opened, fail
-from kqat.export.writing.plan import Plan, PlannedWeights
+from kqat.formats.tflite.opened import FileTensor, Opened, fail
+from kqat.program.program import ExpectedWeights, Program
 
 _BYTES = {"int8": 1, "int32": 4, "int64": 8}
 
 
-def check_weights(file: Opened, plan: Plan) -> None:
+def check_weights(file: Opened, program: Program) -> None:
     """Compares type, size, bytes, number of nonzero weights, sum, scales and zero points of all weights."""
-    for planned in plan.weights:
-        tensor, trained = file.tensors[planned.index], planned.weights
+    for planned in program.weights:
+        tensor, trained = file.tensors[planned.index], planned
         if tensor.type != "int8":
             fail(planned.layer, "weights of another type", "int8", tensor.type)
         if len(tensor.data) != tensor.size or tensor.size < np.size(trained.values):
@@ -42,19 +42,19 @@ def _check_scales(layer: str, what: str, tensor: FileTensor, expected) -> None:
         fail(layer, f"scales of the {what} along another axis", f"{len(expected)} channels", tensor.shape)
 
 
-def check_biases(file: Opened, plan: Plan) -> None:
+def check_biases(file: Opened, program: Program) -> None:
     """Compares type, size and scales of the bias that is added to the products of each layer's weights."""
-    for planned in plan.weights:
+    for planned in program.weights:
         for operator in file.operators:
             if planned.index in operator.inputs:
                 for index in operator.inputs:
                     _check_bias(planned, file.tensors[index], index)
 
 
-def _check_bias(planned: PlannedWeights, tensor: FileTensor, index: int) -> None:
+def _check_bias(planned: ExpectedWeights, tensor: FileTensor, index: int) -> None:
     if index < 0 or tensor.type not in ("int32", "int64") or not len(tensor.scale):
         return
-    scale = np.float32(planned.input_scale) * np.asarray(planned.weights.scale, np.float32)
+    scale = np.float32(planned.input_scale) * np.asarray(planned.scale, np.float32)
     _check_scales(planned.layer, "bias", tensor, np.ravel(scale))
     if len(tensor.data) != tensor.size * _BYTES[tensor.type] or tensor.size != np.size(scale):
         fail(planned.layer, "a bias of another size", f"{np.size(scale)} values", f"{len(tensor.data)} bytes")

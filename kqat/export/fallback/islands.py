@@ -8,8 +8,8 @@ from kqat.export.fallback.island import Island
 from kqat.export.fallback.process import convert_all, is_elsewhere
 from kqat.export.fallback.reading import read_island
 from kqat.export.fallback.splice import splice
-from kqat.export.writing.writer import Ref, Writer
-from kqat.lowering.base import FOREIGN
+from kqat.program.program import FOREIGN, Ref
+from kqat.program.writer import Writer
 from kqat.transforms.graph import Node, Tensor
 
 

@@ -5,7 +5,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.errors import ExportError, UnsupportedError
 from kqat.export.fallback.island import Island
-from kqat.export.writing.writer import Ref, Writer
+from kqat.program.program import ForeignOptions, Ref
+from kqat.program.writer import Writer
 
 _BUILTINS = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 _TYPES = {code: name.lower() for name, code in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -34,9 +35,8 @@ def splice(writer: Writer, content: bytes, island: Island, inputs: list[Ref], na
     copy = _Copy(writer, model, graph, island)
     copy.refs |= dict(zip((int(i) for i in graph.inputs), inputs, strict=True))
     for operator in graph.operators:
-        copy.operator(
-            operator, kinds[operator.opcodeIndex], model.operatorCodes[operator.opcodeIndex].version
-        )
+        version = model.operatorCodes[operator.opcodeIndex].version
+        copy.operator(operator, kinds[operator.opcodeIndex], version)
     copied = [copy.tensor(int(index)) for index in graph.outputs]
     return [
         ref if ref in inputs else writer.renamed(ref, name) for ref, name in zip(copied, names, strict=True)
@@ -77,10 +77,9 @@ class _Copy:
         """Appends an operator and the tensors that it reads and writes."""
         inputs = [None if index < 0 else self.tensor(int(index)) for index in operator.inputs]
         outputs = [self.tensor(int(index)) for index in operator.outputs]
-        table = self.writer.operator(kind, inputs, outputs, version=version)
-        table.builtinOptionsType, table.builtinOptions = operator.builtinOptionsType, operator.builtinOptions
-        table.builtinOptions2Type = operator.builtinOptions2Type
-        table.builtinOptions2 = operator.builtinOptions2
+        first = operator.builtinOptionsType, operator.builtinOptions
+        second = operator.builtinOptions2Type, operator.builtinOptions2
+        self.writer.foreign(kind, inputs, outputs, ForeignOptions(version, (*first, *second)))
 
     def tensor(self, index: int) -> Ref:
         """Returns the copy of a tensor."""
@@ -105,5 +104,4 @@ class _Copy:
         if None not in shape[1:]:
             return self.writer.activation(name, shape, dtype=kind)
         ref = self.writer.activation(name, [size or 1 for size in shape], dtype=kind)
-        self.writer._tensors[ref.index].shapeSignature = [int(size) for size in free]  # the batch, elsewhere
-        return ref
+        return self.writer.freed(ref, free)  # the batch is elsewhere

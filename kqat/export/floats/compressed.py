@@ -5,11 +5,10 @@ the operator itself takes them (a *hybrid* kernel), or a DEQUANTIZE of the const
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import keras
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.checks import check_bits
 from kqat.core.errors import ExportError
@@ -20,15 +19,15 @@ from kqat.export.floats.blocks import Block, Rounding, float_clone, read_blocks
 from kqat.export.floats.integer_weights import HIGHEST_BITS, fold_block, quantize_block
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
-from kqat.export.writing.writer import Ref, Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Step, Weights
 from kqat.lowering.registry import lowering_for
+from kqat.program.program import Program, Ref
+from kqat.program.writer import Writer
 from kqat.transforms.graph import Tensor, tensors_in, trace
 from kqat_runtime.files.atomic import write_atomically
 from kqat_runtime.packing.bits import pack, width_for
 from kqat_runtime.running.runtime import Runtime
-
-_DEQUANTIZE_VERSIONS = {8: 5, 4: 6, 2: 7}
 
 
 @dataclass(frozen=True)
@@ -77,11 +76,6 @@ class StoredWeights(Weights):
 class CompressedWriter(Writer):
     """A writer that stores the weights of float operators as integers."""
 
-    def __init__(self, hybrid_versions: dict[tuple[str, int], int] | None = None):
-        super().__init__()
-        self._hybrid_versions = hybrid_versions or {}
-        self._widths: dict[int, int] = {}
-
     def stored_weights(self, name: str, values: np.ndarray, weights: StoredWeights, axis: int) -> Ref:
         """Adds weights and returns what the operator is to read, integers or float.
 
@@ -93,28 +87,17 @@ class CompressedWriter(Writer):
         """
         integers = name if weights.form.hybrid else f"{name}/integers"
         stored = self._packed(integers, values.astype(np.int8), weights.scale, axis, weights.form.width)
-        self._widths[stored.index] = weights.form.width
         if weights.form.hybrid:
             return stored
         real = self.activation(name, values.shape)
-        version = _DEQUANTIZE_VERSIONS[weights.form.width]
-        self.operator("DEQUANTIZE", [stored], [real], "DequantizeOptions", version)
+        self.operator("DEQUANTIZE", [stored], [real], "DequantizeOptions")
         return real
-
-    def operator(self, builtin, inputs, outputs, options=None, version=1, **fields) -> None:
-        """See `Writer.operator`; an operator that reads stored weights gets the version that can."""
-        for ref in inputs:
-            width = None if ref is None else self._widths.get(ref.index)
-            version = self._hybrid_versions.get((builtin, width or 0), version)
-        super().operator(builtin, inputs, outputs, options, version, **fields)
 
     def _packed(self, name: str, values: np.ndarray, scale, axis: int, width: int) -> Ref:
         if width == 8:
             return self.constant(name, values, scale, axis=axis)
-        ref = self.constant(name, pack(values, width), scale, axis=axis)
-        tensor = self._tensors[ref.index]
-        tensor.type, tensor.shape = getattr(schema.TensorType, f"INT{width}"), list(values.shape)
-        return replace(ref, shape=values.shape, dtype=f"int{width}")
+        data = pack(values, width).tobytes()
+        return self._tensor(name, values.shape, f"int{width}", data=data, scale=scale, axis=axis)
 
 
 class Emitter:
@@ -124,20 +107,19 @@ class Emitter:
         model: Float or quantized model.
         bits: Width of weights without a trained grid.
         choose: Decides on the form of each layer's weights.
-        hybrid_versions: Version of each operator that takes integer weights, by name and width.
     """
 
-    def __init__(self, model, bits: int, choose: Choice, hybrid_versions=None):
+    def __init__(self, model, bits: int, choose: Choice):
         self.model, self.graph = model, trace(model)
         self.blocks = read_blocks(self.graph)
-        self.writer = CompressedWriter(hybrid_versions)
+        self.writer = CompressedWriter()
         self.bits, self.choose = bits, choose
         self.refs: dict[Tensor, Ref] = {}
         self.lines: dict[str, LayerLine] = {}
         self.notes: list[Note] = []
 
-    def run(self) -> bytes:
-        """Returns the file."""
+    def run(self) -> Program:
+        """Returns the program."""
         _require_lowerings(self.blocks)
         names = self.graph.input_names
         for tensor, name in names.items():
@@ -151,7 +133,7 @@ class Emitter:
                 self._emit(block)
         self._note_left_out()
         outputs = [self.refs[t] for t in tensors_in(self.graph.outputs)]
-        return self.writer.finish(
+        return self.writer.program(
             inputs,
             outputs,
             list(names.values()),
@@ -237,7 +219,7 @@ def _require_lowerings(blocks: list[Block | Rounding]) -> None:
         )
 
 
-def export(model, path, bits, choose: Choice, hybrid_versions=None) -> Export:
+def export(model, path, bits, choose: Choice) -> Export:
     """Returns a file of float layers with integer weights; see `Emitter` for the arguments.
 
     Raises:
@@ -247,8 +229,8 @@ def export(model, path, bits, choose: Choice, hybrid_versions=None) -> Export:
     bits = check_bits(bits)
     if bits > HIGHEST_BITS:
         raise ValueError(f"Weights are stored in 8 bits at most. Received: bits={bits}. Use 1 to 8.")
-    emitter = Emitter(model, bits, choose, hybrid_versions)
-    content = emitter.run()
+    emitter = Emitter(model, bits, choose)
+    content = to_tflite(emitter.run())
     operators = dict(check_file(content).operators)
     _check_outputs(content)
     report = Report(len(content), operators, tuple(emitter.lines.values()), tuple(emitter.notes))

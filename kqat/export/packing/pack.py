@@ -40,7 +40,7 @@ def pack_file(content: bytes, widths: dict[int, int], floats: bool = True) -> by
 
     Args:
         content: A file that stores weights of every width in INT8.
-        widths: Bits of the grid of each weight constant, by tensor index (`Writer.widths`).
+        widths: Bits of the grid of each weight constant, by tensor index (`Program.widths`).
         floats: Whether to store the signs of float weights that are all of one magnitude, too.
 
     Returns:
@@ -121,7 +121,7 @@ def _choose(model, widths: dict[int, int]) -> dict[int, int]:
     for i in widths:
         if not 0 <= i < len(tensors) or tensors[i].type != _TYPES.INT8 or not tensors[i].buffer:
             raise ValueError(
-                f"Only INT8 constants can be packed. Received: tensor {i} in widths. Use Writer.widths."
+                f"Only INT8 constants can be packed. Received: tensor {i} in widths. Use Program.widths."
             )
     needed = {i: width_for(_values(model, i), bits) for i, bits in widths.items()}
     chosen: dict[int, int] = {}

@@ -2,30 +2,29 @@
 
 from kqat.core.errors import ExportError
 from kqat.export.packing.pack import pack_file, packing_notes
-from kqat.export.writing.plan import Plan
+from kqat.program.program import Program
 from kqat.targets import Target
 from kqat_runtime.packing.expand import expand_file
 
 FORMS = ("exact", "packed")
 
 
-def pack(content: bytes, widths: dict[int, int], plan: Plan, target: Target) -> tuple[bytes, list[str]]:
+def pack(content: bytes, program: Program, target: Target) -> tuple[bytes, list[str]]:
     """Returns the packed file and notes.
 
     Args:
         content: The exact file, already checked.
-        widths: Bits of each weight tensor.
-        plan: What was written.
+        program: What was written.
         target: What is to run it.
 
     Raises:
         ExportError: Expanding the packed file does not give the exact one back.
     """
-    readers = {index: operator.builtin for operator in plan.operators for index in operator.inputs}
-    widths = target.storable(widths, readers)
+    readers = {index: operator.builtin for operator in program.operations for index in operator.inputs}
+    widths = target.storable(program.widths, readers)
     packed = pack_file(content, widths, floats=target.packed is None)
     if expand_file(packed) != content:
-        layers = ", ".join(sorted({weights.layer for weights in plan.weights if weights.index in widths}))
+        layers = ", ".join(sorted({weights.layer for weights in program.weights if weights.index in widths}))
         raise ExportError(
             f"Packing is not reversible here. Received: weights of {layers}. Use weights='exact'."
         )

@@ -18,9 +18,7 @@ from kqat.export.writing.manual import (
     write_padding,
     write_rounding,
 )
-from kqat.export.writing.plan import Plan
 from kqat.export.writing.report import layer_line
-from kqat.export.writing.writer import Ref, Writer
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.manual import ManualQuantization
 from kqat.layers.placed import placed_quantizer
@@ -29,10 +27,12 @@ from kqat.lowering.activations.names import own_activation
 from kqat.lowering.arithmetic.border import write_dequantize, write_quantize, write_requantize
 from kqat.lowering.arithmetic.int16.border import is_wide
 from kqat.lowering.arithmetic.rescale import same_grid
-from kqat.lowering.base import BORDER, FLOAT, INTEGER, Input, Lowering, Step
+from kqat.lowering.base import Input, Lowering, Step
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.lowering.treatment import treatment_for
+from kqat.program.program import BORDER, FLOAT, INTEGER, Program, Ref
+from kqat.program.writer import Writer
 from kqat.quantizers.step import step_function
 from kqat.transforms.collecting import REASON, collecting
 from kqat.transforms.copying import linear_copy
@@ -52,23 +52,20 @@ class Emitter:
 
     def __init__(self, graph: Graph, io: str = "float32", islands: Islands | None = None):
         self.graph, self.io, self.readers, self.islands = graph, io, graph.consumers(), islands
-        self.writer, self.plan = Writer(), Plan()
+        self.writer = Writer()
         self.collecting, self.joined = collecting(graph), set()
         self.refs: dict[Tensor, Ref] = {}
         self.floats: dict[int, Ref] = {}
         self.lines: list = []
         self.notes: list[Note] = []
 
-    def run(self, model) -> bytes:
-        """Returns the file."""
+    def run(self, model) -> Program:
+        """Returns the program."""
         inputs = [self._input(tensor, name) for tensor, name in self.graph.input_names.items()]
         for node in self.graph.nodes:
             self._emit(node)
         outputs = [self._output(tensor) for tensor in tensors_in(self.graph.outputs)]
-        self.plan.add_operators(self.writer)
-        self.plan.inputs = [(ref.name, ref.dtype) for ref in inputs]
-        self.plan.outputs = [(ref.name, ref.dtype) for ref in outputs]
-        return self.writer.finish(
+        return self.writer.program(
             inputs,
             outputs,
             list(self.graph.input_names.values()),
@@ -126,7 +123,7 @@ class Emitter:
                 x = write_quantize(self.writer, x, grid, fake_quant.name)
             elif not same_grid(x.grid, grid):
                 x = write_requantize(self.writer, x, grid, fake_quant.name)
-        self.plan.add_grid(fake_quant.name, x, grid)
+        self.writer.expect_grid(fake_quant.name, x, grid)
         return x
 
     def _emit_quantized(self, node: Node, inputs: list[Ref]) -> Ref | list[Ref]:
@@ -159,7 +156,7 @@ class Emitter:
         )
 
     def _write_step(self, layer, step: Step, inputs: list[Ref]) -> Ref | list[Ref]:
-        known = set(self.writer.widths)
+        known = len(self.writer.refs)
         if isinstance(layer.lowering, FloatBody):
             why = f"float between exact borders, {layer.lowering.reason}"
             self.notes.append(Note.of(layer.name, why, "float kernel"))
@@ -167,12 +164,21 @@ class Emitter:
                 inputs = [self._float(ref) for ref in inputs]
         with self.writer.owned(INTEGER, layer.name):
             result = layer.lowering.emit(self.writer, step, inputs, layer.output_name)
-        indices = sorted(self.writer.widths.keys() - known)
-        self.plan.add_weights(layer.name, step, indices, self.writer.attributes)
+        self._expect_weights(layer.name, step, self.writer.refs[known:])
         if step.output is not None:
             first = result[0] if isinstance(result, list) else result
-            self.plan.add_grid(layer.name, first, step.output)
+            self.writer.expect_grid(layer.name, first, step.output)
         return result
+
+    def _expect_weights(self, layer: str, step: Step, refs: list[Ref]) -> None:
+        """Notes what training left of the weights of a step, which are among the tensors just added."""
+        if step.weights is None:
+            return
+        for ref in (ref for ref in refs if ref.bits is not None):
+            several = isinstance(step.weights, dict)
+            weights = step.weights[ref.attribute] if several else step.weights
+            scale = 1.0 if several else step.inputs[0].scale
+            self.writer.expect_weights(layer, ref, weights.values, weights.scale, scale)
 
     def _emit_manual(self, node: Node, x: Ref) -> Ref:
         """Writes a layer with quantizers of its own as a float kernel on rounded values."""

@@ -2,12 +2,13 @@
 
 from kqat.core.grid import INT8_MAX, Grid
 from kqat.export.writing.arrays import to_numpy_grid
-from kqat.export.writing.writer import Ref, Writer, default_zero_point
 from kqat.layers.fake_quant import FakeQuant
 from kqat.lowering.arithmetic.rescale import same_grid
+from kqat.program.program import Ref
+from kqat.program.writer import Writer, default_zero_point
 
 TYPES = ("float32", "int8", "uint8")
-_VERSION, _UNSIGNED = 1, 128  # QUANTIZE between 8-bit types; code of uint8 less that of int8
+_UNSIGNED = 128  # code of uint8 less that of int8
 
 
 def common_grid(readers) -> tuple[Grid | None, str | None, str]:
@@ -59,7 +60,7 @@ def write_graph_input(
         if top == usual:
             return port, port
     inside = writer.activation(reader, spec.shape, grid, usual)
-    writer.operator("QUANTIZE", [port], [inside], "QuantizeOptions", _VERSION)
+    writer.operator("QUANTIZE", [port], [inside], "QuantizeOptions")
     return port, inside
 
 
@@ -72,5 +73,5 @@ def write_graph_output(writer: Writer, ref: Ref, io: str) -> tuple[Ref, list[str
     if io == "int8":
         return ref, []
     out = writer.activation(f"{ref.name}/uint8", ref.shape, ref.grid, ref.zero_point + _UNSIGNED, "uint8")
-    writer.operator("QUANTIZE", [ref], [out], "QuantizeOptions", _VERSION)
+    writer.operator("QUANTIZE", [ref], [out], "QuantizeOptions")
     return out, []

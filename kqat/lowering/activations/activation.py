@@ -44,7 +44,7 @@ _NAMED = {
     "softmax": Softmax,
     "sigmoid": Sigmoid,
     "tanh": _tanh,
-    "elu": lambda: Table("ELU", elu, version=1),
+    "elu": lambda: Table("ELU", elu),
     "gelu": _gelu,
     "silu": silu,
     "swish": silu,
@@ -121,7 +121,7 @@ def _relu(op):
 
 
 def _elu(op):
-    return Table("ELU", elu, version=1) if np.float32(op.alpha) == 1 else Gather(op)
+    return Table("ELU", elu) if np.float32(op.alpha) == 1 else Gather(op)
 
 
 _LAYERS = {

@@ -121,8 +121,7 @@ class LeakyRelu:
         """Appends LEAKY_RELU."""
 
         def emit(out):
-            version = 1 if target is None else 2
-            writer.operator("LEAKY_RELU", [x], [out], "LeakyReluOptions", version, alpha=float(self.slope))
+            writer.operator("LEAKY_RELU", [x], [out], "LeakyReluOptions", alpha=float(self.slope))
 
         if target is None:
             return write_result(writer, x, None, name, emit)
@@ -198,5 +197,5 @@ def _product_grid(source: Grid, step, target: Grid) -> Grid:
 def _half(writer, x, grid: Grid, zero_point: int, name: str):
     """Writes the part of `x` above or below 0: a QUANTIZE of the same scale that saturates at level 0."""
     out = writer.activation(name, x.shape, grid, zero_point)
-    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
+    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
     return out

@@ -55,9 +55,7 @@ class Softmax:
         fixed = target is None or same_grid(target, PROBABILITY)
         grid = None if target is None else PROBABILITY
         out = writer.activation(name if fixed else f"{name}/probability", x.shape, grid)
-        writer.operator(
-            "SOFTMAX", [x], [out], "SoftmaxOptions", 1 if grid is None else 2, beta=float(self.beta)
-        )
+        writer.operator("SOFTMAX", [x], [out], "SoftmaxOptions", beta=float(self.beta))
         return out if fixed or target is None else write_rescale(writer, out, target, name)
 
     def _require_last(self, rank: int) -> None:

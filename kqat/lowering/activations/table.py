@@ -98,12 +98,12 @@ def write_lookup(writer, x, results, target: Grid, name: str):
     codes = (as_numpy(results) + zero_point).astype(np.int8)
     table = writer.constant(f"{name}/table", codes, target.scale, zero_point)
     index = writer.activation(f"{name}/code", x.shape, dtype="int32")
-    writer.operator("CAST", [x], [index], "CastOptions", 3, inDataType="INT8", outDataType="INT32")
+    writer.operator("CAST", [x], [index], "CastOptions", inDataType="INT8", outDataType="INT32")
     shifted = writer.activation(f"{name}/index", x.shape, dtype="int32")
     offset = writer.constant(f"{name}/offset", np.int32(-INT8_MIN))
     writer.operator("ADD", [index, offset], [shifted], "AddOptions")
     out = writer.activation(name, x.shape, target, zero_point)
-    writer.operator("GATHER", [table, shifted], [out], "GatherOptions", 2)
+    writer.operator("GATHER", [table, shifted], [out], "GatherOptions")
     return out
 
 
@@ -115,13 +115,12 @@ class Table:
         function: What it computes in float32.
         fixed_grid: The output grid that the runtime dictates, or `None` for any.
         options: Name of the options table.
-        version: Version of the operator that knows int8.
         **fields: Its fields.
     """
 
-    def __init__(self, builtin, function, fixed_grid=None, options=None, version=2, **fields):
+    def __init__(self, builtin, function, fixed_grid=None, options=None, **fields):
         self.builtin, self.function, self.fixed_grid = builtin, function, fixed_grid
-        self.options, self.version, self.fields = options, version, fields
+        self.options, self.fields = options, fields
 
     def forward(self, x, source: Grid, target: Grid):
         """Returns the activation of `x` on `target`."""
@@ -155,8 +154,7 @@ class Table:
         """Appends the operator, and a QUANTIZE where its output grid is fixed and not `target`."""
 
         def emit(out):
-            version = 1 if x.grid is None else self.version
-            writer.operator(self.builtin, [x], [out], self.options, version, **self.fields)
+            writer.operator(self.builtin, [x], [out], self.options, **self.fields)
 
         if target is None:
             return write_result(writer, x, None, name, emit)

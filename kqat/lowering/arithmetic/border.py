@@ -14,8 +14,6 @@ from kqat.core.grid import Grid
 from kqat.lowering.arithmetic.int16.border import write_wide
 from kqat.lowering.arithmetic.requantize import to_levels
 
-_QUANTIZE_VERSION, _REQUANTIZE_VERSION, _DEQUANTIZE_VERSION = 1, 2, 2
-_INT16_DEQUANTIZE_VERSION = 3
 _FRACTION = 256.0
 _LOWEST_RATIO, _HIGHEST_RATIO = 2.0**-8, 2.0**7
 
@@ -39,10 +37,9 @@ def _to_real(levels, grid):
 
 def write_quantize(writer, x, grid: Grid, name: str):
     """Writes a float tensor onto `grid`; grids narrower than 8 bits saturate at both ends."""
-    version = _QUANTIZE_VERSION if grid.storage_bits == 8 else _REQUANTIZE_VERSION
 
     def emit(out):
-        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version)
+        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
 
     if grid.storage_bits == 16:
         return write_wide(writer, name, x.shape, grid, "linear", emit)
@@ -65,7 +62,7 @@ def write_requantize(writer, x, grid: Grid, name: str):
         )
 
     def emit(out):
-        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", _REQUANTIZE_VERSION)
+        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
 
     unsigned = float(x.grid.qmin) == 0
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
@@ -74,6 +71,5 @@ def write_requantize(writer, x, grid: Grid, name: str):
 def write_dequantize(writer, x, name: str):
     """Writes an int8 or int16 tensor as float32."""
     out = writer.activation(name, x.shape)
-    version = _INT16_DEQUANTIZE_VERSION if x.dtype == "int16" else _DEQUANTIZE_VERSION
-    writer.operator("DEQUANTIZE", [x], [out], "DequantizeOptions", version)
+    writer.operator("DEQUANTIZE", [x], [out], "DequantizeOptions")
     return out

@@ -5,9 +5,9 @@ import math
 import numpy as np
 
 from kqat.lowering.arithmetic.border import write_dequantize
-from kqat.lowering.base import BORDER, INTEGER
 from kqat.lowering.recording.sizes import filled
 from kqat.lowering.shape import write_slice
+from kqat.program.program import BORDER, INTEGER
 
 
 def write_repeated(writer, x, sizes, inputs, name: str):
@@ -62,7 +62,7 @@ def _zero_for_each(writer, inputs, sizes, rank: int, name: str):
     if flat.dtype != "float32":
         real = writer.activation(f"{name}/real", flat.shape)
         kinds = {"inDataType": flat.dtype.upper(), "outDataType": "FLOAT32"}
-        writer.operator("CAST", [flat], [real], "CastOptions", 1, **kinds)
+        writer.operator("CAST", [flat], [real], "CastOptions", **kinds)
         flat = real
     out = writer.activation(name, flat.shape)
     writer.operator("MUL", [flat, writer.constant(f"{name}/factor", np.float32(0))], [out], "MulOptions")

@@ -18,7 +18,6 @@ from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.arithmetic.reach import (
     SUM,
     moved_levels,
-    multiply_version,
     numpy_grid,
     product_scale,
     within,
@@ -141,11 +140,8 @@ def _write_addable(writer, term: Term, target: Grid, name: str) -> Term:
 
 def _write_operator(writer, kind, a: Term, b: Term, step: Step, name: str) -> Term:
     def emit(out, fused):
-        version = 1 if step.output is None else 2
-        if kind == "MUL" and step.output is not None:
-            version = multiply_version(a.grid.scale, b.grid.scale, step.output.scale)
         options = f"{kind.capitalize()}Options"
-        writer.operator(kind, [a.value, b.value], [out], options, version, fusedActivationFunction=fused)
+        writer.operator(kind, [a.value, b.value], [out], options, fusedActivationFunction=fused)
 
     shape = broadcast(a.value.shape, b.value.shape)
     return Term(write_output(writer, step, shape, name, emit), step.output)

@@ -78,17 +78,11 @@ def write_moved(writer, x, grid: Grid, name: str, unsigned: bool = False):
     """
     step = np.float32(as_numpy(unit(x.grid, grid)))
     one = writer.constant(f"{name}/one", np.int8(1), step)
-    version = multiply_version(x.grid.scale, step, grid.scale)
 
     def emit(out):
-        writer.operator("MUL", [x, one], [out], "MulOptions", version)
+        writer.operator("MUL", [x, one], [out], "MulOptions")
 
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
-
-
-def multiply_version(sa, sb, so) -> int:
-    """Returns the version of an int8 MUL: products that grow have one of their own."""
-    return 2 + int(float(sa) * float(sb) / float(so) >= 1)
 
 
 def within(grid: Grid, output_scale, reach: Reach) -> Grid:

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
-from kqat.lowering.shape import version
 from kqat.lowering.weighted import require_channels_last
 
 
@@ -26,5 +25,5 @@ def reduced_axes(op, rank: int) -> tuple[list[int], bool]:
 def write_reduction(writer, kind, x, out, axes, keepdims, name):
     """Appends a reduction of `axes` that fills `out`, and returns `out`."""
     constant = writer.constant(f"{name}/axes", np.int32(axes))
-    writer.operator(kind, [x, constant], [out], "ReducerOptions", version(x), keepDims=bool(keepdims))
+    writer.operator(kind, [x, constant], [out], "ReducerOptions", keepDims=bool(keepdims))
     return out

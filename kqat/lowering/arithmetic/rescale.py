@@ -19,8 +19,8 @@ from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.lowering.arithmetic.border import quantize_forward, write_requantize
 from kqat.lowering.arithmetic.reach import moved_levels, write_moved
 from kqat.lowering.arithmetic.requantize import bounds, to_levels
-from kqat.lowering.base import BORDER
 from kqat.ops.arrays import as_numpy
+from kqat.program.program import BORDER
 
 _LOWEST = -3e38
 _FRACTION = 256.0
@@ -91,7 +91,7 @@ def write_move(writer, x, zero_point: int, name: str):
     if x.zero_point == zero_point:
         return x
     out = writer.activation(name, x.shape, x.grid, zero_point)
-    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
+    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
     return out
 
 
@@ -111,7 +111,7 @@ def write_rescale(writer, x, grid: Grid, name: str):
         return write_moved(writer, x, grid, name, unsigned)
 
     def emit(out):
-        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
+        writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
 
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
 
@@ -122,7 +122,7 @@ def write_whole(writer, x, grid: Grid, name: str):
     if low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16":
         return replace(x, grid=grid)
     out = writer.activation(name, x.shape, grid)
-    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", version=2)
+    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
     return out
 
 

@@ -24,7 +24,6 @@ CLAMP = "RELU_N1_TO_1"
 MULTIPLIER = 2.0  # from sums to codes
 _FRACTION = 256.0
 _SMALLEST_GAIN = 1e-30
-_DEPTHWISE_VERSION = 3
 
 
 def are_signs(grid: Grid | None) -> bool:
@@ -101,7 +100,7 @@ def write_signs_of(writer, x, name: str):
     bias = writer.constant(f"{name}/one", np.ones(channels, np.int32), np.float32(x.grid.scale) * scale)
     out = writer.activation(name, x.shape, SIGNS, 0)
     writer.operator(
-        "DEPTHWISE_CONV_2D", [x, weights, bias], [out], "DepthwiseConv2DOptions", _DEPTHWISE_VERSION,
+        "DEPTHWISE_CONV_2D", [x, weights, bias], [out], "DepthwiseConv2DOptions",
         padding="VALID", strideH=1, strideW=1, depthMultiplier=1, fusedActivationFunction=CLAMP,
     )  # fmt: skip
     return out

@@ -6,8 +6,6 @@ step 1 copies the codes: `rint(level * ((sx * 1) / sx))`.
 
 import numpy as np
 
-_DEPTHWISE_VERSION = {"float32": 1, "int8": 3}
-
 
 def write_subsampled(writer, x, shape, strides, name: str, starts=(0, 0)):
     """Returns the pixels of `x` at `starts` and every multiple of `strides` on; `x` where those are all.
@@ -34,7 +32,7 @@ def write_subsampled(writer, x, shape, strides, name: str, starts=(0, 0)):
         bias = writer.constant(f"{name}/zeros", np.zeros(channels, np.int32), one * np.float32(x.grid.scale))
     out = writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
     writer.operator(
-        "DEPTHWISE_CONV_2D", [x, weights, bias], [out], "DepthwiseConv2DOptions", _DEPTHWISE_VERSION[x.dtype],
+        "DEPTHWISE_CONV_2D", [x, weights, bias], [out], "DepthwiseConv2DOptions",
         padding="VALID", strideH=strides[0], strideW=strides[1], depthMultiplier=1,
         dilationHFactor=1, dilationWFactor=1,
     )  # fmt: skip

@@ -7,7 +7,7 @@ convolution takes those that count; see `subsample`.
 from keras import ops
 
 from kqat.lowering.arithmetic.subsample import write_subsampled
-from kqat.lowering.shape import like, version
+from kqat.lowering.shape import like
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 
 
@@ -54,7 +54,7 @@ def _write_pool(writer, kind, x, shape, window, name):
     (height, width), (down, right), padding = window
     out = like(writer, x, shape, name)
     writer.operator(
-        kind, [x], [out], "Pool2DOptions", version(x), padding=padding.upper(),
+        kind, [x], [out], "Pool2DOptions", padding=padding.upper(),
         filterHeight=height, filterWidth=width, strideH=down, strideW=right,
     )  # fmt: skip
     return out

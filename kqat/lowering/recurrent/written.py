@@ -5,12 +5,10 @@ from functools import reduce
 import numpy as np
 
 from kqat.lowering.arguments import to_numpy
-from kqat.lowering.base import BORDER
 from kqat.lowering.float_body import write_integers
 from kqat.lowering.recurrent.curves import UNIT
 from kqat.lowering.shape import write_slice
-
-_CAST_VERSION, _DEQUANTIZE_VERSION, _KEEP_DIMENSIONS = 3, 3, 5
+from kqat.program.program import BORDER
 
 
 class Written:
@@ -88,7 +86,7 @@ class Written:
         """Returns a product of whole numbers."""
         deep = len(x.shape) > 2
         out = self._new("matmul", (*x.shape[:-1], weights.shape[0]))
-        options = {"version": _KEEP_DIMENSIONS, "keepNumDims": True} if deep else {}
+        options = {"keepNumDims": True} if deep else {}
         self.writer.operator("FULLY_CONNECTED", [x, weights, None], [out], "FullyConnectedOptions", **options)
         return out
 
@@ -192,16 +190,14 @@ class Written:
             integers = self.writer.constant(f"{self.name}/rows", rows, UNIT)
             real = self._new("table", rows.shape)
             with self.writer.owned(BORDER):
-                self.writer.operator(
-                    "DEQUANTIZE", [integers], [real], "DequantizeOptions", _DEQUANTIZE_VERSION
-                )
+                self.writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions")
             self.known["table"] = real
         return self.known["table"]
 
     def _cast(self, x, dtype: str, name: str):
         out = self.writer.activation(name, x.shape, dtype=dtype.lower())
         types = {"inDataType": x.dtype.upper(), "outDataType": dtype}
-        self.writer.operator("CAST", [x], [out], "CastOptions", _CAST_VERSION, **types)
+        self.writer.operator("CAST", [x], [out], "CastOptions", **types)
         return out
 
     def _constant(self, value):

@@ -7,7 +7,7 @@ import pytest
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.arithmetic.border import (
     quantize_forward,
     requantize_forward,
@@ -15,6 +15,7 @@ from kqat.lowering.arithmetic.border import (
     write_quantize,
     write_requantize,
 )
+from kqat.program.writer import Writer
 from tests.lowering import harness
 
 
@@ -22,7 +23,7 @@ def written(grid, x):
     writer = Writer()
     source = writer.input("x0", (None, *x.shape[1:]))
     y = write_dequantize(writer, write_quantize(writer, source, grid, "q"), "y")
-    content = writer.finish([source], [y], output_names=["y"])
+    content = to_tflite(writer.program([source], [y], output_names=["y"]))
     assert harness.fully_delegated(content)
     return harness.run(content, x)
 
@@ -47,7 +48,7 @@ def requantized(source, target, levels):
     writer = Writer()
     x = writer.input("x0", (None, levels.size), grid=source)
     y = write_requantize(writer, x, target, "y")
-    content = writer.finish([x], [y], output_names=["y"])
+    content = to_tflite(writer.program([x], [y], output_names=["y"]))
     assert harness.fully_delegated(content)
     return harness.run(content, (levels + x.zero_point).astype(np.int8)[None])[0].astype(int) - y.zero_point
 

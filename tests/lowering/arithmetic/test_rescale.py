@@ -6,10 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
 
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.arithmetic.rescale import constant_grid, same_grid, usual_zero_point, write_move
 from kqat.lowering.base import Input, Step
 from kqat.lowering.registry import lowering_for
+from kqat.program.writer import Writer
 from tests.lowering.harness import grid, keras_levels, run, runtime_levels
 from tests.lowering.parity import check, every_level, is_delegated
 
@@ -72,7 +73,7 @@ def test_moving_the_zero_point_changes_no_level(zero_point):
     x = writer.input("x0", (None, 16), grid=source, zero_point=50)
     y = write_move(writer, x, zero_point, "y")
     levels = every_level(source)
-    got = run(writer.finish([x], [y], output_names=["y"]), (levels + 50).astype(np.int8))
+    got = run(to_tflite(writer.program([x], [y], output_names=["y"])), (levels + 50).astype(np.int8))
     np.testing.assert_array_equal(got - zero_point, levels)
 
 

@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.arithmetic.fold import Norm
 from kqat.lowering.arithmetic.signs import SIGNS, are_signs, fold_signs, odd_bias
 from kqat.lowering.base import Step, Weights
 from kqat.lowering.registry import lowering_for
+from kqat.program.writer import Writer
 from kqat_runtime.running.runtime import Runtime
 from tests.few import few_on_jax
 
@@ -42,7 +43,7 @@ def run(layer, shape, grid, weights):
     forward = keras.ops.convert_to_numpy(lowering.forward(step, keras.ops.convert_to_tensor(x)))
     writer = Writer()
     port = writer.activation("x", (None, *shape), grid, 0 if are_signs(grid) else -28)
-    file = Runtime(writer.finish([port], [lowering.emit(writer, step, [port], "y")]))
+    file = Runtime(to_tflite(writer.program([port], [lowering.emit(writer, step, [port], "y")])))
     (found,) = file.run([x])
     return forward, found, file.delegation
 
@@ -92,7 +93,7 @@ def test_sign_of_every_code(shape, zero_point):
     writer = Writer()
     port = writer.activation("x", (None, *shape), grid, zero_point)
     out = lowering_for(layer).emit(writer, step, [port], "y")
-    (found,) = Runtime(writer.finish([port], [out])).run([(levels + zero_point).astype(np.int8)])
+    (found,) = Runtime(to_tflite(writer.program([port], [out]))).run([(levels + zero_point).astype(np.int8)])
     np.testing.assert_array_equal(found, np.where(levels >= 0, 1.0, -1.0))
     forward = lowering_for(layer).forward(step, keras.ops.convert_to_tensor(levels * grid.scale))
     np.testing.assert_array_equal(keras.ops.convert_to_numpy(forward), found)

@@ -7,10 +7,11 @@ import numpy as np
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.export.writing.writer import Writer
+from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.treatment import treatment_for
+from kqat.program.writer import Writer
 from tests.lowering import harness
 from tests.lowering.harness import grid
 
@@ -74,7 +75,7 @@ def runtime_levels(step: Step, inputs):
         for i, (x, g, kind) in enumerate(zip(inputs, step.inputs, kinds, strict=False))
     ]
     out = lowering_for(step.op).emit(writer, step, refs, "y")
-    content = writer.finish(refs, [out], output_names=["y"])
+    content = to_tflite(writer.program(refs, [out], output_names=["y"]))
     codes = np.rint(inputs[0] / step.inputs[0].scale) + refs[0].zero_point
     result = harness.run(content, codes.astype(refs[0].dtype), *inputs[1:])
     return result.astype(int) - out.zero_point

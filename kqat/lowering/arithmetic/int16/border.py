@@ -8,7 +8,6 @@ import numpy as np
 from kqat.core.grid import Grid
 
 INT16_MIN, INT16_MAX = -(2.0**15), 2.0**15 - 1
-_QUANTIZE_VERSION = 2
 _SUM_LIMIT, _PRODUCT_LIMIT = 2.0**47, 2.0**31
 
 
@@ -79,7 +78,7 @@ def widen(writer, x, name: str):
     if x.dtype == "int16":
         return x
     out = writer.activation(f"{name}/int16", x.shape, full_grid(x.grid.scale))
-    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions", _QUANTIZE_VERSION)
+    writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
     return out
 
 
@@ -106,5 +105,5 @@ def write_wide(writer, name: str, shape, grid: Grid, activation: str, emit_op):
     emit_op(wide)
     return writer.quantized_output(
         name, shape, grid, activation,
-        lambda out: writer.operator("QUANTIZE", [wide], [out], "QuantizeOptions", _QUANTIZE_VERSION),
+        lambda out: writer.operator("QUANTIZE", [wide], [out], "QuantizeOptions"),
     )  # fmt: skip

@@ -9,7 +9,8 @@ from kqat.lowering.arguments import operands, to_numpy
 from kqat.lowering.arithmetic.border import quantize_forward, write_dequantize, write_quantize
 from kqat.lowering.arithmetic.merge import broadcast
 from kqat.lowering.arithmetic.rescale import unfused
-from kqat.lowering.base import BORDER, FLOAT, Input, Step
+from kqat.lowering.base import Input, Step
+from kqat.program.program import BORDER, FLOAT
 
 _FUNCTIONS = {"ADD": ops.add, "SUB": ops.subtract, "MUL": ops.multiply}
 _FUSED = {"linear": "NONE", "relu": "RELU", "relu6": "RELU6"}

@@ -26,7 +26,6 @@ from kqat.ops.arrays import as_numpy
 
 _SHIFT = 15
 _NUMBER_LEVELS = 2.0**14  # of a single number: its scale is exact, and small enough for products that grow
-_VERSIONS = {"SUB": 5, "MUL": 4}
 _REACH = {"SUB": (2.0**-16, 2.0**13), "MUL": (2.0**-31, 0.5)}  # of the ratios that the factors are made of
 
 
@@ -99,7 +98,7 @@ def _write_negative(writer, x, name: str):
 def _operator(writer, kind, a, b, out, fused):
     options = {"potScaleInt16": False} if kind == "SUB" else {}
     writer.operator(
-        kind, [a, b], [out], f"{kind.capitalize()}Options", _VERSIONS[kind],
+        kind, [a, b], [out], f"{kind.capitalize()}Options",
         fusedActivationFunction=fused, **options,
     )  # fmt: skip
 

@@ -9,7 +9,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from kqat.core.grid import Grid
 from kqat.export.checks import check_file, summarize
-from kqat.export.writing.writer import Writer, default_zero_point
+from kqat.formats.tflite.write import to_tflite
+from kqat.program.writer import Writer, default_zero_point
 
 
 def grid(scale, qmin, qmax):
@@ -29,7 +30,7 @@ def quantizing(target, activation="linear"):
         writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
 
     y = writer.quantized_output("y", x.shape, target, activation, emit)
-    return writer.finish([x], [y], ["x"], ["y"]), y
+    return to_tflite(writer.program([x], [y], ["x"], ["y"])), y
 
 
 @pytest.mark.parametrize(
@@ -74,7 +75,7 @@ def test_equal_constants_are_stored_once_and_aligned():
         out = writer.activation("y", (None, 3))
         writer.operator("FULLY_CONNECTED", [x, weights, None], [out], "FullyConnectedOptions")
         x = out
-    content = writer.finish([x], [x])
+    content = to_tflite(writer.program([x], [x]))
     assert sum(buffer.data is not None for buffer in parse(content).buffers) == 2
     model = schema.Model.GetRootAs(content)
     for index in range(1, model.BuffersLength()):
@@ -93,7 +94,7 @@ def test_dynamic_batch_signature_and_metadata():
     writer = Writer()
     x = writer.input("features:0", (None, 6))
     y = writer.reshape(x, (None, 2, 3), "y")
-    content = writer.finish([x], [y], ["features"], ["scores"], "made by a test", {"kqat": "1.2"})
+    content = to_tflite(writer.program([x], [y], ["features"], ["scores"], "made by a test", {"kqat": "1.2"}))
     runner = Interpreter(model_content=content).get_signature_runner("serving_default")
     for batch in (1, 5):
         value = np.random.default_rng(0).normal(size=(batch, 6)).astype(np.float32)
@@ -111,7 +112,7 @@ def test_dynamic_batch_signature_and_metadata():
 def test_per_channel_scales_keep_their_axis():
     writer = Writer()
     writer.constant("w", np.zeros((1, 2, 2, 3), np.int8), scale=np.float32([1, 2, 3]), axis=3)
-    quantization = parse(writer.finish([], [])).subgraphs[0].tensors[0].quantization
+    quantization = parse(to_tflite(writer.program([], []))).subgraphs[0].tensors[0].quantization
     assert quantization.quantizedDimension == 3
     np.testing.assert_array_equal(quantization.scale, [1, 2, 3])
     np.testing.assert_array_equal(quantization.zeroPoint, [0, 0, 0])
@@ -122,8 +123,9 @@ def test_unknown_sizes_and_unknown_fields_are_errors():
     with pytest.raises(ValueError, match="Only the batch may be of unknown size"):
         writer.input("x", (None, None, 3))
     x = writer.input("x", (None, 3))
-    with pytest.raises(ValueError, match="Received: 'stride'"):
-        writer.operator("CONV_2D", [x], [x], "Conv2DOptions", stride=1)
+    writer.operator("RESHAPE", [x], [x], "ReshapeOptions", shape=1)
+    with pytest.raises(ValueError, match="Received: 'shape'"):
+        to_tflite(writer.program([x], [x]))
 
 
 def test_same_calls_make_the_same_bytes():

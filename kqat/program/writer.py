@@ -1,46 +1,21 @@
-"""Builds one `.tflite` file, tensor by tensor and operator by operator, without TensorFlow."""
+"""Builds a program, tensor by tensor and operation by operation; what lowerings append to."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-import flatbuffers
 import numpy as np
-from ai_edge_litert import schema_py_generated as schema
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
-from kqat_runtime.packing.tables import (
-    AlignedBuffer,
-    flexbuffer_map,
-    operator_code,
-    options_table,
-    quantization_table,
-    signature_table,
+from kqat.program.program import (
+    INTEGER,
+    ExpectedGrid,
+    ExpectedWeights,
+    ForeignOptions,
+    Operation,
+    Program,
+    Ref,
 )
-
-_SCHEMA_VERSION = 3
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A tensor of the file under construction.
-
-    Args:
-        index: Position in the subgraph's tensor list.
-        name: Name in the file.
-        shape: Dimensions; the batch is `None` where it is dynamic.
-        dtype: NumPy name of the stored type, for example `"int8"`.
-        grid: Level grid (NumPy) of an activation stored in int8, `None` for every other tensor.
-        zero_point: The int8 code of level 0.
-    """
-
-    index: int
-    name: str
-    shape: tuple[int | None, ...]
-    dtype: str
-    grid: Grid | None = None
-    zero_point: int = 0
 
 
 def default_zero_point(grid: Grid) -> int:
@@ -62,38 +37,33 @@ def default_zero_point(grid: Grid) -> int:
 
 
 class Writer:
-    """One subgraph in the making; lowerings append to it, `finish` returns the file."""
+    """A program in the making: lowerings append to it, `program` returns it."""
 
     def __init__(self):
-        self._tensors: list[schema.TensorT] = []
-        self._operators: list[schema.OperatorT] = []
-        self._codes: dict[tuple[str, int], int] = {}
-        self._buffers: list[schema.BufferT] = [schema.BufferT()]  # buffer 0 means "no data"
-        self._buffer_of: dict[bytes, int] = {}
+        self.refs: list[Ref] = []  # every tensor, in the order of the program
+        self.operations: list[Operation] = []
+        self.weights: list[ExpectedWeights] = []
+        self.grids: list[ExpectedGrid] = []
         self._names: dict[str, int] = {}
-        self.widths: dict[int, int] = {}  # bits of each constant that packed storage can shrink
-        self.attributes: dict[int, str] = {}  # which of several weights of its layer a constant holds
-        self.refs: list[Ref] = []  # every tensor, in the order of the file
-        self.owner: tuple[str, str] = (
+        self._owner: tuple[str, str] = (
             "",
-            "integer",
-        )  # on whose behalf operators are appended, see `export.plan`
-        self.log: list[tuple] = []  # owner, name, version, inputs and outputs of each operator
+            INTEGER,
+        )  # on whose behalf operations are appended, and of what kind
 
     @contextmanager
     def owned(self, kind: str, layer: str | None = None) -> Iterator[None]:
-        """Has the operators that are appended inside logged as those of a layer.
+        """Has the operations that are appended inside belong to a layer.
 
         Args:
-            kind: `"integer"`, `"float"` or `"border"`.
+            kind: One of the kinds of `Operation`.
             layer: Its name; by default the layer of the moment.
         """
-        before = self.owner
-        self.owner = (before[0] if layer is None else layer, kind)
+        before = self._owner
+        self._owner = (before[0] if layer is None else layer, kind)
         try:
             yield
         finally:
-            self.owner = before
+            self._owner = before
 
     def input(self, name, shape, dtype="float32", grid: Grid | None = None, zero_point=None) -> Ref:
         """Adds a graph input; with `grid` an int8 one."""
@@ -110,58 +80,49 @@ class Writer:
             dtype: Stored type of a tensor without a grid; with one, `"uint8"` instead of int8.
         """
         if grid is None:
-            return self._tensor(name, shape, dtype, 0, None)
+            return self._tensor(name, shape, dtype)
         zero_point = default_zero_point(grid) if zero_point is None else int(zero_point)
-        quantization = quantization_table(grid.scale, zero_point, 0)
         stored = dtype if dtype == "uint8" else f"int{grid.storage_bits}"
-        return self._tensor(name, shape, stored, 0, quantization, grid, zero_point)
+        return self._tensor(name, shape, stored, grid=grid, zero_point=zero_point, scale=grid.scale)
 
-    def constant(self, name, array, scale=None, zero_point=0, axis=0, bits=None) -> Ref:
+    def constant(self, name, array, scale=None, zero_point=0, axis=0, bits=None, attribute=None) -> Ref:
         """Adds a constant; equal bytes are stored once.
 
         Args:
-            name: Name in the file.
+            name: Its name.
             array: The stored values, in their stored type.
             scale: Step of quantized values, a scalar, or one per slice along `axis`.
             zero_point: Code of real 0.
             axis: The dimension that `scale` runs along when it has more than one element.
             bits: Width of the grid that integer values lie on, for packed storage.
+            attribute: Which of several weights of its layer it holds.
         """
         array = np.ascontiguousarray(array).reshape(np.shape(array))
-        data = array.tobytes()
-        if data not in self._buffer_of:
-            self._buffer_of[data] = len(self._buffers)
-            self._buffers.append(AlignedBuffer(data))
-        quantization = None if scale is None else quantization_table(scale, zero_point, axis)
-        buffer = self._buffer_of[data]
-        ref = self._tensor(name, array.shape, array.dtype.name, buffer, quantization, None, zero_point)
-        if bits is not None:
-            self.widths[ref.index] = bits
-        return ref
+        facts = {"scale": scale, "zero_point": int(zero_point), "axis": axis, "bits": bits}
+        return self._tensor(
+            name, array.shape, array.dtype.name, data=array.tobytes(), attribute=attribute, **facts
+        )
 
-    def _tensor(self, name, shape, dtype, buffer, quantization, grid=None, zero_point=0) -> Ref:
+    def _tensor(self, name, shape, dtype, **facts) -> Ref:
         shape = tuple(None if size is None else int(size) for size in shape)
         if shape.count(None) > 1:
             raise ValueError(
                 f"Only the batch may be of unknown size in a file; tensor {name!r}. Received: shape={shape}. "
                 "Use export_tflite(..., input_shapes=...), or fixed sizes such as keras.Input((224, 224, 3))."
             )
-        tensor = schema.TensorT()
-        tensor.name = self._unique(name)
-        tensor.shape = [1 if size is None else size for size in shape]
-        tensor.shapeSignature = [-1 if size is None else size for size in shape] if None in shape else None
-        tensor.hasRank = True
-        tensor.type = getattr(schema.TensorType, dtype.upper())
-        tensor.buffer = buffer
-        tensor.quantization = quantization
-        self._tensors.append(tensor)
-        self.refs.append(Ref(len(self._tensors) - 1, tensor.name, shape, dtype, grid, int(zero_point)))
+        self.refs.append(Ref(len(self.refs), self._unique(name), shape, dtype, **facts))
         return self.refs[-1]
 
     def renamed(self, ref: Ref, name: str) -> Ref:
         """Returns a tensor that an operator fills under another name, numbered if it is taken."""
-        self._tensors[ref.index].name = self._unique(name)
-        self.refs[ref.index] = replace(ref, name=self._tensors[ref.index].name)
+        return self._replaced(ref, name=self._unique(name))
+
+    def freed(self, ref: Ref, sizes: Sequence[int]) -> Ref:
+        """Returns a tensor of fixed sizes with others that a runtime may give it: -1 for a free one."""
+        return self._replaced(ref, free=tuple(int(size) for size in sizes))
+
+    def _replaced(self, ref: Ref, **facts) -> Ref:
+        self.refs[ref.index] = replace(self.refs[ref.index], **facts)
         return self.refs[ref.index]
 
     def _unique(self, name: str) -> str:
@@ -175,24 +136,18 @@ class Writer:
         inputs: Sequence[Ref | None],
         outputs: Sequence[Ref],
         options: str | None = None,
-        version: int = 1,
         **fields,
-    ) -> schema.OperatorT:
-        """Appends a built-in operator and returns it.
+    ) -> None:
+        """Appends a built-in operator.
 
         Args:
             builtin: Name in the schema's `BuiltinOperator`, for example `"CONV_2D"`.
             inputs: Tensors; `None` for an optional input left out.
             outputs: Tensors.
             options: Name of the schema's options table, for example `"Conv2DOptions"`.
-            version: Version of the operator.
             **fields: Fields of the options table; enum values by name (`padding="SAME"`).
         """
-        operator = self._append(builtin, version, inputs, outputs)
-        if options is not None:
-            operator.builtinOptionsType = getattr(schema.BuiltinOptions, options)
-            operator.builtinOptions = options_table(options, fields)
-        return operator
+        self._append(builtin, inputs, outputs, options=options, fields=fields)
 
     def custom(self, name: str, inputs: Sequence[Ref | None], outputs: Sequence[Ref], **options: int) -> None:
         """Appends an operator of another library, which a runtime knows by its name.
@@ -201,19 +156,21 @@ class Writer:
             name: Its name, for example `"LceBconv2d"`.
             inputs: Tensors; `None` for an optional input left out.
             outputs: Tensors.
-            **options: Whole numbers, stored as a flexbuffer map.
+            **options: Whole numbers.
         """
-        operator = self._append(name, 1, inputs, outputs)
-        operator.customOptions = flexbuffer_map(options)
+        self._append(name, inputs, outputs, fields=options)
 
-    def _append(self, kind: str, version: int, inputs, outputs) -> schema.OperatorT:
-        operator = schema.OperatorT()
-        operator.opcodeIndex = self._codes.setdefault((kind, version), len(self._codes))
-        operator.inputs = [-1 if ref is None else ref.index for ref in inputs]
-        operator.outputs = [ref.index for ref in outputs]
-        self._operators.append(operator)
-        self.log.append((self.owner, kind, version, tuple(operator.inputs), tuple(operator.outputs)))
-        return operator
+    def foreign(
+        self, builtin: str, inputs: Sequence[Ref | None], outputs: Sequence[Ref], options: ForeignOptions
+    ) -> None:
+        """Appends an operator as another file has it."""
+        self._append(builtin, inputs, outputs, foreign=options)
+
+    def _append(self, kind: str, inputs, outputs, **rest) -> None:
+        read = tuple(-1 if ref is None else ref.index for ref in inputs)
+        self.operations.append(
+            Operation(*self._owner, kind, read, tuple(ref.index for ref in outputs), **rest)
+        )
 
     def reshape(self, x: Ref, shape, name: str) -> Ref:
         """Appends a RESHAPE; the result keeps the grid and the zero point of `x`."""
@@ -251,10 +208,18 @@ class Writer:
         if single:
             return out
         clamped = self.activation(name, shape, grid, default)
-        self.operator("QUANTIZE", [out], [clamped], "QuantizeOptions", version=2)
+        self.operator("QUANTIZE", [out], [clamped], "QuantizeOptions")
         return clamped
 
-    def finish(
+    def expect_grid(self, layer: str, ref: Ref, grid: Grid) -> None:
+        """Notes that a tensor is to lie on a trained grid."""
+        self.grids.append(ExpectedGrid(layer, ref.index, grid, ref.zero_point))
+
+    def expect_weights(self, layer: str, ref: Ref, values, scale, input_scale: float) -> None:
+        """Notes what training left of the weights of a layer, which a constant is to hold."""
+        self.weights.append(ExpectedWeights(layer, ref.index, values, scale, input_scale))
+
+    def program(
         self,
         inputs: Sequence[Ref],
         outputs: Sequence[Ref],
@@ -262,34 +227,26 @@ class Writer:
         output_names: Sequence[str] | None = None,
         description: str = "",
         metadata: dict | None = None,
-    ) -> bytes:
-        """Returns the file.
+    ) -> Program:
+        """Returns the program.
 
         Args:
-            inputs: Graph inputs in call order.
-            outputs: Graph outputs.
-            input_names: Names in the signature `serving_default`; by default the tensor names.
+            inputs: Tensors that a caller sets, in call order.
+            outputs: Tensors that a caller reads.
+            input_names: Their names for callers; by default those of the tensors.
             output_names: Likewise.
-            description: Free text shown by model viewers.
-            metadata: JSON-serializable facts stored under the metadata name `"kqat"`.
+            description: Free text shown by viewers of files.
+            metadata: JSON-serializable facts.
         """
-        graph = schema.SubGraphT()
-        graph.name = "main"
-        graph.tensors, graph.operators = self._tensors, self._operators
-        graph.inputs = [ref.index for ref in inputs]
-        graph.outputs = [ref.index for ref in outputs]
-        model = schema.ModelT()
-        model.version = _SCHEMA_VERSION
-        model.description = description
-        model.subgraphs = [graph]
-        model.operatorCodes = [operator_code(*key) for key in self._codes]
-        model.signatureDefs = [signature_table(inputs, outputs, input_names, output_names)]
-        model.buffers = list(self._buffers)
-        if metadata is not None:
-            entry = schema.MetadataT()
-            entry.name, entry.buffer = "kqat", len(model.buffers)
-            model.buffers.append(AlignedBuffer(json.dumps(metadata, sort_keys=True).encode()))
-            model.metadata = [entry]
-        builder = flatbuffers.Builder(1024 + sum(len(data) + 64 for data in self._buffer_of))
-        builder.Finish(model.Pack(builder), b"TFL3")
-        return bytes(builder.Output())
+        return Program(
+            tuple(self.refs),
+            tuple(self.operations),
+            tuple(ref.index for ref in inputs),
+            tuple(ref.index for ref in outputs),
+            tuple(input_names or [ref.name for ref in inputs]),
+            tuple(output_names or [ref.name for ref in outputs]),
+            description,
+            metadata,
+            tuple(self.weights),
+            tuple(self.grids),
+        )

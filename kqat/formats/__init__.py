@@ -1,0 +1,1 @@
+"""The forms in which a program is stored, one a folder."""

@@ -1,0 +1,1 @@
+"""`.tflite` files: written from a program, and read again."""
