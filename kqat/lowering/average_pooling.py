@@ -32,7 +32,7 @@ from kqat.lowering.arithmetic.whole_sums import halves
 from kqat.lowering.arithmetic.windows import Window
 from kqat.lowering.arithmetic.windows3d import ByRank, Window3D
 from kqat.lowering.base import Lowering
-from kqat.lowering.formula import Formula
+from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.mean import mean_forward, write_mean
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import POSITIVE_SUM

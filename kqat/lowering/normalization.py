@@ -18,7 +18,8 @@ from keras import layers
 from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.arithmetic.whole_sums import LARGEST_COUNT, square_sum, whole_sum, wide_square_sum
 from kqat.lowering.channelwise import on_last_axis
-from kqat.lowering.formula import Formula, count
+from kqat.lowering.formulas.computed import count
+from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import ARITHMETIC, POSITIVE_SUM
 

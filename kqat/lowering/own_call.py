@@ -17,7 +17,7 @@ from kqat.lowering.recording.calls import Closed, own_variables, parameters, rec
 from kqat.lowering.registry import lowering_for, register_own
 
 
-class Program:
+class RecordedCall:
     """The recorded call of a layer.
 
     Args:
@@ -74,21 +74,21 @@ class OwnCall(FloatBody):
     reason = "float arithmetic of a custom layer"
 
     def __init__(self):
-        self._programs: WeakKeyDictionary[keras.Operation, Program | None] = WeakKeyDictionary()
+        self._calls_of: WeakKeyDictionary[keras.Operation, RecordedCall | None] = WeakKeyDictionary()
 
     def prepare(self, op, args, kwargs):
         try:
-            self._programs[op] = Program(op, args, kwargs)
+            self._calls_of[op] = RecordedCall(op, args, kwargs)
         except Closed:
-            self._programs[op] = None
+            self._calls_of[op] = None
 
     def serves(self, op):
-        return self._programs.get(op) is not None
+        return self._calls_of.get(op) is not None
 
     def body(self, step, *inputs):
         read = lambda name: ops.convert_to_tensor(weight(step, name))  # noqa: E731
         apply = lambda operation, args, kwargs, number: compute_operation(operation, args, kwargs)  # noqa: E731
-        return self._programs[step.op].run(inputs, read, apply)
+        return self._calls_of[step.op].run(inputs, read, apply)
 
     def write_body(self, writer, step, inputs, name):
         def read(attribute):
@@ -97,7 +97,7 @@ class OwnCall(FloatBody):
         def apply(operation, args, kwargs, number):
             return write_operation(writer, operation, args, kwargs, f"{name}/{number}_{operation.name}")
 
-        return writer.renamed(self._programs[step.op].run(inputs, read, apply), name)
+        return writer.renamed(self._calls_of[step.op].run(inputs, read, apply), name)
 
 
 def _is_symbolic(leaf) -> bool:

@@ -20,15 +20,15 @@ from keras import ops
 
 from kqat.lowering.activations.exponential import exp
 from kqat.lowering.activations.softmax import PROBABILITY, Softmax
-from kqat.lowering.activations.table import take
 from kqat.lowering.arithmetic.border import write_quantize
 from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import rescale, same_grid, to_real, write_rescale
 from kqat.lowering.base import Lowering
+from kqat.lowering.formulas.computed import Computed
+from kqat.lowering.formulas.written import Written
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import SIGMOID_RANGE, Treatment
 from kqat.ops.arrays import as_numpy
-from kqat.ops.reciprocal import reciprocal
 from kqat.program.program import BORDER, FLOAT
 
 ROLES = ("query", "key", "attention")
@@ -87,18 +87,19 @@ class Probabilities(keras.layers.Layer):
             kept &= np.asarray(self.constant, bool)
         return kept.astype(np.float32)
 
-    def kept(self, shape, masks):
-        """Returns 1 where a score is kept and 0 elsewhere, or `None` without any mask."""
-        parts = [] if self.fixed(shape) is None else [self.fixed(shape)]
+    def kept(self, shape, masks, do=None):
+        """Returns 1 where a score is kept and 0 elsewhere, or `None` without any mask.
+
+        Args:
+            shape: Shape of the scores.
+            masks: The masks.
+            do: Operations of formulas; by default those on backend tensors.
+        """
+        do, fixed = do or Computed(), self.fixed(shape)
+        parts = [] if fixed is None else [fixed.reshape((1,) * (len(shape) - 2) + fixed.shape)]
         for role, mask in zip(self.masks, masks, strict=True):
-            mask = ops.cast(ops.not_equal(mask, ops.zeros_like(mask)), "float32")
-            parts.append(ops.reshape(mask, [-1, *mask_shape(role, mask.shape, len(shape))[1:]]))
-        if not parts:
-            return None
-        total = parts[0]
-        for part in parts[1:]:
-            total = ops.multiply(total, part)
-        return total
+            parts.append(do.reshape(do.is_set(mask), (None, *mask_shape(role, mask.shape, len(shape))[1:])))
+        return do.product(*parts) if parts else None
 
     def compute_output_spec(self, inputs):
         """Returns a spec like that of the scores."""
@@ -130,35 +131,54 @@ class AttentionSoftmax(Lowering):
 
     def forward(self, step, *inputs):
         scores, *masks = inputs
-        (source, *_), factor = step.inputs, np.float32(step.op.factor)
-        kept = step.op.kept(scores.shape, masks)
+        (source, *_), op = step.inputs, step.op
+        kept = op.kept(scores.shape, masks)
         if kept is None:
-            return Softmax(beta=factor).forward(scores, source, step.output)
-        levels = to_levels(scores, source)
-        levels = ops.add(ops.multiply(levels, kept), ops.multiply(ops.subtract(kept, 1.0), _FAR))
-        top = ops.max(levels, axis=-1, keepdims=True)
-        top = ops.maximum(top, -_FAR / 2) if step.op.empty else top
-        below = ops.minimum(ops.subtract(top, levels), float(_LEVELS))
-        e = take(_table(source, factor, scores.shape[-1]), below)
-        total = ops.maximum(ops.sum(e, axis=-1, keepdims=True), 1.0)
-        share = to_levels(ops.multiply(e, reciprocal(total)), PROBABILITY)
+            return Softmax(beta=np.float32(op.factor)).forward(scores, source, step.output)
+        table = _table(source, np.float32(op.factor), scores.shape[-1])
+        share = to_levels(_shares(Computed(), scores, source, kept, table, op.empty), PROBABILITY)
         return rescale(to_real(share, PROBABILITY), PROBABILITY, step.output)
 
     def emit(self, writer, step, inputs, name):
         (scores, *masks), op = inputs, step.op
+        do = Written(writer, None, name)
         with writer.owned(FLOAT):
-            kept = _written_mask(writer, op, scores.shape, masks, f"{name}/kept")
-        if step.output is None:
-            with writer.owned(FLOAT):
-                return _write_float(writer, op, scores, kept, name)
+            kept = op.kept(scores.shape, masks, do)
+            if step.output is None:
+                return writer.renamed(_float_softmax(do, scores, kept, op), name)
         if kept is None:
             return Softmax(beta=np.float32(op.factor)).write(writer, scores, step.output, name)
+        table = as_numpy(_table(scores.grid, np.float32(op.factor), scores.shape[-1]))
         with writer.owned(FLOAT):
-            share = _Shares(writer, scores.shape, name).write(scores, kept, op)
+            share = _shares(do, scores, scores.grid, kept, table, op.empty)
         fixed = same_grid(step.output, PROBABILITY)
         with writer.owned(BORDER):
             y = write_quantize(writer, share, PROBABILITY, name if fixed else f"{name}/probability")
         return y if fixed else write_rescale(writer, y, step.output, name)
+
+
+def _masked(do, x, kept, far: float):
+    """Returns `x` where it is kept, and `-far` elsewhere."""
+    return do.add(do.multiply(x, kept), do.multiply(do.subtract(kept, 1.0), far))
+
+
+def _shares(do, scores, grid, kept, table, empty: bool):
+    """Returns the real probabilities of scores on a grid: whole numbers for the distances to the top."""
+    levels = _masked(do, do.codes(scores, grid), kept, _FAR)
+    last = [len(scores.shape) - 1]
+    top = do.largest(levels, last)
+    top = do.maximum(top, -_FAR / 2) if empty else top
+    e = do.look_up(table, do.subtract(top, levels), positive=True)
+    return do.multiply(e, do.reciprocal(do.maximum(do.sum(e, last), 1.0)))
+
+
+def _float_softmax(do, scores, kept, op):
+    """Returns what the layer itself computes of scores in float."""
+    scores = do.multiply(scores, float(op.factor))
+    if kept is None:
+        return do.softmax(scores)
+    y = do.softmax(_masked(do, scores, kept, -_LEFT_OUT))
+    return do.multiply(y, kept) if op.empty else y
 
 
 def _table(source, factor, count: int):
@@ -167,100 +187,3 @@ def _table(source, factor, count: int):
     step = ops.negative(ops.multiply(source.scale, factor))
     values = exp(ops.multiply(ops.arange(_LEVELS, dtype="float32"), step))
     return ops.concatenate([ops.round(ops.multiply(values, unit)), ops.zeros((1,))])
-
-
-class _Shares:
-    """Writes the operators of a masked softmax.
-
-    Args:
-        writer: The file under construction.
-        shape: Shape of the scores.
-        name: Prefix of the tensors' names.
-    """
-
-    def __init__(self, writer, shape, name):
-        self.writer, self.shape, self.name = writer, shape, name
-
-    def write(self, scores, kept, op):
-        """Returns the real probabilities of int8 scores."""
-        levels = self._cast(scores, "float32", "codes")
-        offset = self._add("MUL", self._add("SUB", kept, 1.0, "gone"), _FAR, "offset")
-        levels = self._add("ADD", self._add("MUL", levels, kept, "kept_codes"), offset, "masked")
-        top = self._reduce("REDUCE_MAX", levels, "top")
-        top = self._add("MAXIMUM", top, -_FAR / 2, "some_top") if op.empty else top
-        below = self._add("MINIMUM", self._add("SUB", top, levels, "below"), float(_LEVELS), "place")
-        e = self._gather(self._cast(below, "int32", "index"), scores.grid, op)
-        total = self._add("MAXIMUM", self._reduce("SUM", e, "sum"), 1.0, "total")
-        share = self._add("DIV", np.float32(1.0), total, "share")
-        return self._add("MUL", e, share, "shares")
-
-    def _new(self, label, shape, dtype="float32"):
-        return self.writer.activation(f"{self.name}/{label}", shape, dtype=dtype)
-
-    def _number(self, value, label):
-        if isinstance(value, float | np.floating):
-            return self.writer.constant(f"{self.name}/{label}/number", np.float32(value))
-        return value
-
-    def _add(self, kind, a, b, label):
-        a, b = self._number(a, label), self._number(b, label)
-        out = self._new(label, _wider(a.shape, b.shape))
-        extremum = kind in ("MAXIMUM", "MINIMUM")
-        options = "MaximumMinimumOptions" if extremum else f"{kind.capitalize()}Options"
-        self.writer.operator(kind, [a, b], [out], options)
-        return out
-
-    def _reduce(self, kind, x, label):
-        out = self._new(label, (*x.shape[:-1], 1))
-        axes = self.writer.constant(f"{self.name}/{label}/axis", np.array([len(x.shape) - 1], np.int32))
-        self.writer.operator(kind, [x, axes], [out], "ReducerOptions", keepDims=True)
-        return out
-
-    def _cast(self, x, dtype, label):
-        out = self._new(label, x.shape, dtype)
-        kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
-        self.writer.operator("CAST", [x], [out], "CastOptions", **kinds)
-        return out
-
-    def _gather(self, index, grid, op):
-        table = as_numpy(_table(grid, np.float32(op.factor), self.shape[-1]))
-        constant = self.writer.constant(f"{self.name}/exponentials", table.astype(np.float32))
-        out = self._new("exponential", self.shape)
-        self.writer.operator("GATHER", [constant, index], [out], "GatherOptions", axis=0)
-        return out
-
-
-def _written_mask(writer, op, shape, masks, name):
-    """Returns a tensor of 1 where a score is kept and 0 elsewhere, or `None` without any mask."""
-    make, kept = _Shares(writer, shape, name), None
-    fixed = op.fixed(shape)
-    if fixed is not None:
-        kept = writer.constant(f"{name}/fixed", fixed.reshape((1,) * (len(shape) - 2) + fixed.shape))
-    for number, (role, mask) in enumerate(zip(op.masks, masks, strict=True)):
-        if mask.dtype != "bool":
-            unlike = writer.activation(f"{name}/{number}/unlike", mask.shape, dtype="bool")
-            zero = writer.constant(f"{name}/{number}/zero", np.zeros((), mask.dtype))
-            writer.operator("NOT_EQUAL", [mask, zero], [unlike], "NotEqualOptions")
-            mask = unlike
-        part = make._cast(mask, "float32", f"{number}/number")
-        part = writer.reshape(part, mask_shape(role, part.shape, len(shape)), f"{name}/{number}")
-        kept = part if kept is None else make._add("MUL", kept, part, f"{number}/all")
-    return kept
-
-
-def _write_float(writer, op, scores, kept, name):
-    make = _Shares(writer, scores.shape, name)
-    logits = make._add("MUL", scores, float(op.factor), "scaled")
-    if kept is not None:
-        offset = make._add("MUL", make._add("SUB", kept, 1.0, "gone"), -_LEFT_OUT, "offset")
-        logits = make._add("ADD", make._add("MUL", logits, kept, "kept_scores"), offset, "masked")
-    out = writer.activation(f"{name}/all" if kept is not None and op.empty else name, scores.shape)
-    writer.operator("SOFTMAX", [logits], [out], "SoftmaxOptions", beta=1.0)
-    return make._add("MUL", out, kept, "some") if kept is not None and op.empty else out
-
-
-def _wider(a, b) -> tuple:
-    """Returns the shape of an elementwise result; `None` is the batch."""
-    rank = max(len(a), len(b))
-    a, b = ((1,) * (rank - len(shape)) + tuple(shape) for shape in (a, b))
-    return tuple(None if None in pair else max(pair) for pair in zip(a, b, strict=True))

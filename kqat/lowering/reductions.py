@@ -13,7 +13,8 @@ from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
 from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.arithmetic.whole_sums import LARGEST_COUNT, whole_sum
 from kqat.lowering.base import Lowering
-from kqat.lowering.formula import Formula, count
+from kqat.lowering.formulas.computed import count
+from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.registry import register
 from kqat.lowering.shape import like
 from kqat.lowering.treatment import PASSTHROUGH, POSITIVE_SUM

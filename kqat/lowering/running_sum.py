@@ -10,7 +10,8 @@ from keras import ops
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.float_body import FloatBody
-from kqat.lowering.formula import Computed, Written
+from kqat.lowering.formulas.computed import Computed
+from kqat.lowering.formulas.written import Written
 from kqat.lowering.registry import WHOLE, register
 from kqat.lowering.treatment import POSITIVE_SUM
 from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast

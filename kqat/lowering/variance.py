@@ -10,7 +10,8 @@ import numpy as np
 from kqat.lowering.arithmetic.reduce import reduced_axes
 from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.arithmetic.whole_sums import square_sum, whole_sum
-from kqat.lowering.formula import Formula, count
+from kqat.lowering.formulas.computed import count
+from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import NONNEGATIVE
 

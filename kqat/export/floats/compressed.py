@@ -100,7 +100,7 @@ class CompressedWriter(Writer):
         return self._tensor(name, values.shape, f"int{width}", data=data, scale=scale, axis=axis)
 
 
-class Emitter:
+class FloatEmitter:
     """Walks the blocks of a model and lets each operation's lowering append itself to a file.
 
     Args:
@@ -220,7 +220,7 @@ def _require_lowerings(blocks: list[Block | Rounding]) -> None:
 
 
 def export(model, path, bits, choose: Choice) -> Export:
-    """Returns a file of float layers with integer weights; see `Emitter` for the arguments.
+    """Returns a file of float layers with integer weights; see `FloatEmitter` for the arguments.
 
     Raises:
         TypeError, ValueError: `bits` is not a whole number of 1 to 8.
@@ -229,7 +229,7 @@ def export(model, path, bits, choose: Choice) -> Export:
     bits = check_bits(bits)
     if bits > HIGHEST_BITS:
         raise ValueError(f"Weights are stored in 8 bits at most. Received: bits={bits}. Use 1 to 8.")
-    emitter = Emitter(model, bits, choose)
+    emitter = FloatEmitter(model, bits, choose)
     content = to_tflite(emitter.run())
     operators = dict(check_file(content).operators)
     _check_outputs(content)

@@ -9,7 +9,7 @@ from keras import layers
 from kqat.lowering.activations import curves
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.arithmetic.rescale import require_no_activation
-from kqat.lowering.formula import Formula
+from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import ARITHMETIC
 

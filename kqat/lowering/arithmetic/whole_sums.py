@@ -5,7 +5,7 @@ Below 2^24 every partial sum is exact. Sums that may grow larger are taken of tw
 """
 
 from kqat.core.errors import UnsupportedError
-from kqat.lowering.formula import count
+from kqat.lowering.formulas.computed import count
 
 EXACT = 2.0**24
 _BASE = 256.0

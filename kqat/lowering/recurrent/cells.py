@@ -1,4 +1,4 @@
-"""One step of each cell, written once: `Evaluated` computes it, `Written` appends its operators.
+"""One step of each cell, written once: `ComputedCells` computes it, `WrittenCells` appends its operators.
 
 Forward, with `W`, `U`, `b` as in Keras and `curve` the functions of `curves`:
     x part: `(levels(x) @ levels(W)) * (sx * sW * rate) + (b * rate + offset)`, once for all steps
@@ -51,7 +51,7 @@ class Cell:
     """Base of cells.
 
     Args:
-        m: `Evaluated` or `Written`.
+        m: `ComputedCells` or `WrittenCells`.
         parts: Weights and grids.
     """
 
@@ -90,7 +90,7 @@ class Cell:
         offset = m.number(self.curves.offset(self.names, self.units))
         bias = self.input_bias()
         if bias is not None:
-            offset = m.number(m.sum(m.product(m.parameter(bias), self.rate), offset))
+            offset = m.number(m.add(m.product(m.parameter(bias), self.rate), offset))
         products = self._products(m.levels(x, self.input), self.kernel)
         return m.add(m.multiply(products, self.kernel_scale), offset)
 
@@ -141,12 +141,14 @@ class Cell:
         """Returns the states that the layer is given, real values, as those of the cell."""
         m, (h, *rest) = self.m, states
         h = m.round(m.multiply(h, self.state_rate))
-        return m.clip(h, m.negative(self.first_limit), self.first_limit), *rest
+        return m.clip(h, m.multiply(self.first_limit, -1.0), self.first_limit), *rest
 
     def rounded(self, h):
         """Returns the nearest state."""
         state = self.m.round(h)
-        return state if self.limit is None else self.m.clip(state, self.m.negative(self.limit), self.limit)
+        if self.limit is None:
+            return state
+        return self.m.clip(state, self.m.multiply(self.limit, -1.0), self.limit)
 
     def gates(self, rows, names) -> list:
         """Returns the value of each function at its part of `rows`, `(batch, len(names) * units)`."""
@@ -239,7 +241,7 @@ class Gru(Cell):
         """Returns what a state adds to some of the gates."""
         m, start, stop = self.m, first * self.units, last * self.units
         weights = m.weight_columns(self.recurrent, start, stop)
-        return m.multiply(self._of_state(state, weights), m.part(self.recurrent_scale, start, stop))
+        return m.multiply(self._of_state(state, weights), self.recurrent_scale[start:stop])
 
 
 def _name(function) -> str:

@@ -14,9 +14,9 @@ from kqat.lowering.arguments import bind
 from kqat.lowering.base import Step
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.recurrent.cells import CELLS, Parts
+from kqat.lowering.recurrent.computed import ComputedCells
 from kqat.lowering.recurrent.curves import CURVES, DIRECT
-from kqat.lowering.recurrent.evaluated import Evaluated
-from kqat.lowering.recurrent.written import Written
+from kqat.lowering.recurrent.written import WrittenCells
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import Treatment
 
@@ -79,7 +79,7 @@ class _Recurrence(FloatBody):
         return inputs[0][0] * sum(int(math.prod(kernel.shape)) for kernel in kernels)
 
     def body(self, step, *inputs):
-        return self.compute(step, inputs, lambda path: Evaluated())
+        return self.compute(step, inputs, lambda path: ComputedCells())
 
     def write_body(self, writer, step, inputs, name):
         if step.weights is None:
@@ -88,7 +88,8 @@ class _Recurrence(FloatBody):
                 "Quantize it, or use fallback='converter'."
             )
         label = name.removesuffix("/float")
-        return self.compute(step, inputs, lambda path: Written(writer, f"{label}/{path}".rstrip("./"), path))
+        named = lambda path: f"{label}/{path}".rstrip("./")  # noqa: E731
+        return self.compute(step, inputs, lambda path: WrittenCells(writer, named(path), path))
 
     def compute(self, step: Step, inputs, arithmetic):
         """Returns the output, or a list of it and of the last states, which are float.
@@ -96,7 +97,8 @@ class _Recurrence(FloatBody):
         Args:
             step: The step.
             inputs: The tensors among the layer's arguments: its input, states, and its mask.
-            arithmetic: Function from the path of a layer on the operation to `Evaluated` or `Written`.
+            arithmetic: Function from the path of a layer on the operation to its `ComputedCells` or
+                `WrittenCells`.
         """
         raise NotImplementedError
 

@@ -1,38 +1,32 @@
-"""The operators that cells are made of, appended to a file."""
-
-from functools import reduce
+"""The operations of cells appended to a program."""
 
 import numpy as np
 
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.float_body import write_integers
+from kqat.lowering.formulas.written import Written
 from kqat.lowering.recurrent.curves import UNIT
 from kqat.lowering.shape import write_slice
 from kqat.program.program import BORDER
 
 
-class Written:
-    """Writes what `Evaluated` computes. Operands are references, or NumPy constants.
+class WrittenCells(Written):
+    """What `ComputedCells` computes.
 
     Args:
-        writer: The file under construction.
+        writer: What builds the program.
         name: Name of the layer, before those of its tensors.
         path: Where its cell is on the operation, for its weights.
     """
 
     def __init__(self, writer, name: str, path: str):
-        self.writer, self.name, self.path = writer, name, path
+        super().__init__(writer, None, name)
+        self.path = path
         self.known: dict = {}
-
-    # Constants.
 
     def number(self, value):
         """Returns a constant."""
         return np.asarray(value, np.float32)
-
-    def reciprocal(self, value):
-        """Returns `1 / value`."""
-        return np.float32(1) / np.float32(value)
 
     def parameter(self, value):
         """Returns a float weight."""
@@ -42,45 +36,11 @@ class Written:
         """Returns a scale, or one for each output, as a vector."""
         return np.ravel(scale)
 
-    def product(self, *factors):
-        """Returns a product of constants, rounded after each factor."""
-        return reduce(np.multiply, [np.asarray(factor, np.float32) for factor in factors])
-
-    def sum(self, a, b):
-        """Returns a sum of constants."""
-        return np.add(a, b)
-
-    def negative(self, constant):
-        """Returns `-constant`."""
-        return np.negative(constant)
-
-    def part(self, constants, start: int, stop: int):
-        """Returns a part of a vector of constants."""
-        return constants[start:stop]
-
     def weights(self, stored, name: str):
         """Writes the integers of a weight and returns them as a float tensor, outputs first."""
         label = f"{self.name}/{name}"
         integers = write_integers(self.writer, stored, f"{self.path}cell.{name}", label, np.transpose)
-        return self._cast(integers, "FLOAT32", f"{label}/levels")
-
-    # Operators.
-
-    def levels(self, x, grid):
-        """Returns the levels of real values on a grid."""
-        return self.round(self.multiply(x, self.reciprocal(grid.scale)))
-
-    def add(self, a, b):
-        """Returns `a + b`."""
-        return self._pair("ADD", a, b, "AddOptions")
-
-    def subtract(self, a, b):
-        """Returns `a - b`."""
-        return self._pair("SUB", a, b, "SubOptions")
-
-    def multiply(self, a, b):
-        """Returns `a * b`."""
-        return self._pair("MUL", a, b, "MulOptions")
+        return self._cast(integers, "float32")
 
     def matmul(self, x, weights):
         """Returns a product of whole numbers."""
@@ -90,27 +50,14 @@ class Written:
         self.writer.operator("FULLY_CONNECTED", [x, weights, None], [out], "FullyConnectedOptions", **options)
         return out
 
-    def round(self, x):
-        """Returns the nearest whole number, half to even."""
-        return self._one("ROUND", x)
-
-    def floor(self, x):
-        """Returns the whole number below."""
-        return self._one("FLOOR", x)
-
-    def clip(self, x, low, high):
-        """Returns `x` between two constants."""
-        x = self._pair("MAXIMUM", x, low, "MaximumMinimumOptions")
-        return self._pair("MINIMUM", x, high, "MaximumMinimumOptions")
-
     def relu(self, x):
         """Returns `max(x, 0)`."""
-        return self._one("RELU", x)
+        return self._single("RELU", x)
 
-    def look_up(self, rows: np.ndarray, index):
+    def look_up(self, rows, index, positive=False):
         """Returns the rows of a table, as real values, at whole numbers."""
         out = self._new("gate", index.shape)
-        inputs = [self._table(rows), self._cast(index, "INT32", f"{self.name}/row")]
+        inputs = [self._table(rows), self._cast(index, "int32")]
         self.writer.operator("GATHER", inputs, [out], "GatherOptions")
         return out
 
@@ -118,7 +65,7 @@ class Written:
         """Returns the last axis in equal parts."""
         if count == 1:
             return [x]
-        axis = self._constant(np.int32(len(x.shape) - 1))
+        axis = self.constant(np.int32(len(x.shape) - 1))
         parts = [self._new("part", (*x.shape[:-1], x.shape[-1] // count)) for _ in range(count)]
         self.writer.operator("SPLIT", [axis, x], parts, "SplitOptions", numSplits=count)
         return parts
@@ -193,32 +140,6 @@ class Written:
                 self.writer.operator("DEQUANTIZE", [integers], [real], "DequantizeOptions")
             self.known["table"] = real
         return self.known["table"]
-
-    def _cast(self, x, dtype: str, name: str):
-        out = self.writer.activation(name, x.shape, dtype=dtype.lower())
-        types = {"inDataType": x.dtype.upper(), "outDataType": dtype}
-        self.writer.operator("CAST", [x], [out], "CastOptions", **types)
-        return out
-
-    def _constant(self, value):
-        """Returns the tensor of a constant; equal ones are written once."""
-        if not isinstance(value, np.ndarray | np.generic):
-            return value
-        key = (value.shape, value.dtype.str, value.tobytes())
-        if key not in self.known:
-            self.known[key] = self.writer.constant(f"{self.name}/constant", value)
-        return self.known[key]
-
-    def _pair(self, builtin, a, b, options):
-        shape = max((x.shape for x in (a, b) if not isinstance(x, np.ndarray | np.generic)), key=len)
-        out = self._new(builtin.lower(), shape)
-        self.writer.operator(builtin, [self._constant(a), self._constant(b)], [out], options)
-        return out
-
-    def _one(self, builtin, x):
-        out = self._new(builtin.lower(), x.shape)
-        self.writer.operator(builtin, [x], [out])
-        return out
 
     def _new(self, label, shape):
         return self.writer.activation(f"{self.name}/{label}", shape)

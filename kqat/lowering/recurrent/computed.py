@@ -1,25 +1,20 @@
-"""The operators that cells are made of, computed on backend tensors."""
+"""The operations of cells on backend tensors."""
 
 import numpy as np
 from keras import ops
 
 from kqat.lowering.activations.table import take
-from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import unfused
+from kqat.lowering.formulas.computed import Computed
 from kqat.lowering.recurrent.curves import UNIT
-from kqat.ops.reciprocal import reciprocal
 
 
-class Evaluated:
-    """Computes what `Written` writes: the same operators, each rounded once to float32."""
+class ComputedCells(Computed):
+    """The operations of formulas, and those that only cells need."""
 
     def number(self, value):
         """Returns a constant as a tensor that no compiler merges with others."""
         return unfused(ops.convert_to_tensor(value, "float32"))
-
-    def reciprocal(self, value):
-        """Returns `1 / value`, correctly rounded."""
-        return reciprocal(value)
 
     def parameter(self, value):
         """Returns a float weight."""
@@ -29,66 +24,19 @@ class Evaluated:
         """Returns a scale, or one for each output, as a vector."""
         return ops.reshape(scale, (-1,))
 
-    def product(self, *factors):
-        """Returns a product of constants, rounded after each factor."""
-        product = factors[0]
-        for factor in factors[1:]:
-            product = unfused(ops.multiply(product, factor))
-        return product
-
-    def sum(self, a, b):
-        """Returns a sum of constants."""
-        return unfused(ops.add(a, b))
-
-    def negative(self, constant):
-        """Returns `-constant`."""
-        return ops.negative(constant)
-
-    def part(self, constants, start: int, stop: int):
-        """Returns a part of a vector of constants."""
-        return constants[start:stop]
-
-    def levels(self, x, grid):
-        """Returns the levels of real values on a grid."""
-        return to_levels(x, grid)
-
     def weights(self, stored, name: str):
         """Returns the levels of a weight, laid out as in Keras."""
         return stored.values
-
-    def add(self, a, b):
-        """Returns `a + b`."""
-        return unfused(ops.add(a, b))
-
-    def subtract(self, a, b):
-        """Returns `a - b`."""
-        return unfused(ops.subtract(a, b))
-
-    def multiply(self, a, b):
-        """Returns `a * b`."""
-        return unfused(ops.multiply(a, b))
 
     def matmul(self, x, weights):
         """Returns a product of whole numbers."""
         return ops.matmul(x, weights)
 
-    def round(self, x):
-        """Returns the nearest whole number, half to even."""
-        return ops.round(x)
-
-    def floor(self, x):
-        """Returns the whole number below."""
-        return ops.floor(x)
-
-    def clip(self, x, low, high):
-        """Returns `x` between two constants."""
-        return ops.minimum(ops.maximum(x, low), high)
-
     def relu(self, x):
         """Returns `max(x, 0)`."""
         return ops.maximum(x, 0.0)
 
-    def look_up(self, rows: np.ndarray, index):
+    def look_up(self, rows, index, positive=False):
         """Returns the rows of a table, as real values, at whole numbers."""
         return take(rows.astype(np.float32) * UNIT, index)
 

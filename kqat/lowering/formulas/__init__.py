@@ -1,0 +1,1 @@
+"""Arithmetic that is written down once: computed in Keras, and appended to a program, by the same lines."""
