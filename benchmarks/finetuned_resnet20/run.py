@@ -24,9 +24,10 @@ def main(argv=None):
     for width in args.widths:
         epochs = args.epochs or EPOCHS[width]
         settings = {"epochs": epochs, "batch": args.batch, "seed": args.seed, "held_out": HELD_OUT}
-        results = Results(args.out / f"{width}.json", settings)
-        results.stage("train", lambda w=width, n=epochs: train(w, n, args))
-        results.stage("measure", lambda w=width: measure(w, args))
+        path = args.out / f"{width}_{epochs}_epochs"
+        results = Results(path.with_suffix(".json"), settings)
+        results.stage("train", lambda w=width, n=epochs, p=path: train(w, n, p, args))
+        results.stage("measure", lambda p=path: measure(p))
         found[width] = results
     print(report(found))
     return found
@@ -44,8 +45,8 @@ def parse(argv):
     return parser.parse_args(argv)
 
 
-def train(width, epochs, args):
-    """Trains the network at a width, or goes on with it."""
+def train(width, epochs, path, args):
+    """Trains the network at a width, or goes on with it, after fewer epochs that were all there was, too."""
     keras.utils.set_random_seed(args.seed)
     folder = args.out / width
     teacher = NET.load(args.models)
@@ -59,19 +60,19 @@ def train(width, epochs, args):
         q, data, teacher, epochs, validation=(x[held], y[held]), folder=folder, seed=args.seed,
         verbose=1, jit_compile=False,
     )  # fmt: skip
-    q.save(args.out / f"{width}.keras")
-    curve.plot(args.out / f"{width}.png", f"ResNet-20, {width}")
+    q.save(path.with_suffix(".keras"))
+    curve.plot(path.with_suffix(".png"), f"ResNet-20, {width}")
     best = curve.rows[curve.best_epoch - 1]["val_accuracy"]
     return {"best_epoch": curve.best_epoch, "held_out": best, "reestimated": curve.reestimated}
 
 
-def measure(width, args):
+def measure(path):
     """Exports the trained network, and compares Keras and both files on all test images."""
-    q = kqat.load_model(args.out / f"{width}.keras")
+    q = kqat.load_model(path.with_suffix(".keras"))
     _, (x, y) = NET.datasets()
     ours = q.predict(x, batch_size=500, verbose=0)
-    exact = kqat.export_tflite(q, args.out / f"{width}.tflite")
-    packed = kqat.export_tflite(q, args.out / f"{width}_packed.tflite", weights="packed")
+    exact = kqat.export_tflite(q, path.with_suffix(".tflite"))
+    packed = kqat.export_tflite(q, f"{path}_packed.tflite", weights="packed")
     theirs, expanded = (kqat.runtime.load(one.path).run([x])[0] for one in (exact, packed))
     return {
         "keras": top1(ours, y),

@@ -135,7 +135,7 @@ def finetune(
         weight = recipe.label_weight if task.loss is not None else 0.0
         lesson = Lesson(teacher, weight, recipe.temperature, task.outputs, distance)
     with taught(model, lesson):
-        run.fit(epochs, [*callbacks, *([] if backup is None else [backup])], verbose, compile_options)
+        run.fit(epochs, callbacks, backup, verbose, compile_options)
         run.finish(verbose)
     return run.curve
 
@@ -160,21 +160,21 @@ class Training:
     curve: Curve
     folder: Path | None
 
-    def fit(self, epochs: int, callbacks: list, verbose, options: dict) -> None:
-        """Trains the epochs that are left; backups come last, so that what they know of is complete."""
+    def fit(self, epochs: int, callbacks: Sequence, backup, verbose, options: dict) -> None:
+        """Trains the epochs that are left; the backup comes last, so that what it goes with is complete."""
         data, task = self.data, self.task
         optimizer = self.recipe.optimizer(epochs * data.steps)
         self.model.compile(optimizer, loss=task.loss, metrics=task.metrics, **options)
         self.best = BestEpoch(self.curve, self.folder)
-        own = [BitSchedule(self.recipe.widths)] if self.recipe.widths else []
-        own += [Recorder(self.curve, self.folder), self.best]
+        widths = [BitSchedule(self.recipe.widths)] if self.recipe.widths else []
+        after = [Recorder(self.curve, self.folder), self.best, *([] if backup is None else [backup])]
         self.model.fit(
             data.for_fit,
             epochs=epochs,
             steps_per_epoch=None if isinstance(data.train, keras.utils.PyDataset) else data.steps,
             validation_data=data.validation,
             shuffle=data.shuffle,
-            callbacks=[*own, *callbacks],
+            callbacks=[*widths, *callbacks, *after],
             verbose=verbose,
         )
 
