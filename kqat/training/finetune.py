@@ -60,7 +60,7 @@ def finetune(
     statistics of BatchNorm are re-estimated, and kept where that is better on the same samples.
 
     Args:
-        model: What `quantize` returned, calibrated or not. It is trained in place.
+        model: What `quantize` returned, calibrated or not. It is trained in place, and compiled for that.
         data: `(x, y)` of arrays `(N, ...)`, a `keras.utils.PyDataset` or an iterable of batches `(x, y)`, as
             `fit` takes them; `x` alone where a teacher is all that there is to learn from. Augmentation is
             the dataset's: images that are mirrored and shifted gain a lot.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import kqat
+from kqat.quantizers.find import find
 from tests.eager import EAGERLY
 from tests.training.small import Batches, data, network
 
@@ -36,6 +37,22 @@ def trained():
     return model
 
 
+def test_a_teacher_alone_on_every_backend():
+    """Without what compiles for long: ranges are set, and there is no BatchNorm."""
+    inputs = keras.Input((8,))
+    hidden = keras.layers.Dense(8, activation="relu", name="inner")(keras.layers.Dense(8, name="a")(inputs))
+    teacher, x = keras.Model(inputs, keras.layers.Dense(3, name="b")(hidden)), data(64)[0]
+    q = kqat.quantize(teacher, 2)
+    for place in find(q):
+        if place.weight is None:
+            place.quantizer.set_range(-4.0, 4.0)
+    curve = kqat.finetune(q, x, teacher, epochs=6, recipe=kqat.training.Recipe(rate=0.01), **OPTIONS)
+    first, *_, last = curve.values("loss")
+    assert last < first
+    assert curve.best_epoch == np.argmin(curve.values("val_loss")) + 1
+
+
+@pytest.mark.repeats
 def test_two_bits_learn_from_the_float_model(trained):
     q, (x, y) = kqat.quantize(trained, 2), data()
     q.get_layer("inner").operation.kernel.assign(network(seed=1).get_layer("inner").kernel)  # to learn again
@@ -134,6 +151,10 @@ def test_a_training_goes_on_in_its_folder_and_equals_one_that_was_not_interrupte
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
     assert len(kqat.training.Curve.read(tmp_path / "parts").rows) == 4
+    again = kqat.quantize(trained, 2)  # a training that is finished gives the same model once more
+    curve = kqat.finetune(again, (x, y), trained, 4, folder=tmp_path / "parts", recipe=recipe, **OPTIONS)
+    assert curve.best_epoch == second.best_epoch
+    np.testing.assert_allclose(again.predict(x, verbose=0), q.predict(x, verbose=0), atol=1e-4)
 
 
 class _StopsAfter(keras.callbacks.Callback):
