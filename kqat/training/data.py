@@ -163,8 +163,8 @@ def _arrays_of(data) -> tuple:
 
 
 def _taken(parts: tuple, picked):
-    taken = tuple(keras.tree.map_structure(lambda x: np.asarray(x[picked]), part) for part in parts)
-    return taken if len(taken) > 1 else (*taken, None)
+    """Returns rows of each part, in a tuple also where there is one alone, as `fit` takes it."""
+    return tuple(keras.tree.map_structure(lambda x: np.asarray(x[picked]), part) for part in parts)
 
 
 def _split(count: int, validation, seed: int):
