@@ -20,15 +20,18 @@ class BestEpoch(keras.callbacks.Callback):
     Args:
         curve: Has the values of the epochs before; its `Recorder` comes earlier in the list of callbacks.
         folder: Where the weights are kept, `None` for in memory.
+        first: First epoch that may be kept, from 0: before, the model has other widths.
     """
 
-    def __init__(self, curve: Curve, folder: Path | None):
+    def __init__(self, curve: Curve, folder: Path | None, first: int = 0):
         super().__init__()
-        self.curve, self.folder = curve, folder
+        self.curve, self.folder, self.first = curve, folder, first
         self.weights: list[np.ndarray] = []
         self.epoch = self._found()
 
     def on_epoch_end(self, epoch, logs=None):
+        if epoch < self.first:
+            return
         monitor, better = monitored(self.curve)
         value = self.curve.rows[-1].get(monitor)
         before = self._value(monitor)

@@ -56,8 +56,8 @@ def finetune(
 
     Ranges that are not set are calibrated first. Weights start at the levels that calibration chose. The
     model then learns from the outputs of the teacher and from the labels, by Adam with a cosine from a rate
-    that goes by the width; of all epochs the one stays that is best on what is held out. At last the
-    statistics of BatchNorm are re-estimated, and kept where that is better on the same samples.
+    that goes by the width. Of all epochs (at the last width) the one stays that is best on what is held out.
+    At last the statistics of BatchNorm are re-estimated, and kept where that is better on the same samples.
 
     Args:
         model: What `quantize` returned, calibrated or not. It is trained in place, and compiled for that.
@@ -165,7 +165,7 @@ class Training:
         data, task = self.data, self.task
         optimizer = self.recipe.optimizer(epochs * data.steps)
         self.model.compile(optimizer, loss=task.loss, metrics=task.metrics, **options)
-        self.best = BestEpoch(self.curve, self.folder)
+        self.best = BestEpoch(self.curve, self.folder, max(self.recipe.widths, default=0))
         widths = [BitSchedule(self.recipe.widths)] if self.recipe.widths else []
         after = [Recorder(self.curve, self.folder), self.best, *([] if backup is None else [backup])]
         self.model.fit(

@@ -146,6 +146,17 @@ def test_the_best_epoch_stays_and_of_equal_ones_the_later(tmp_path, kept):
 
 
 @pytest.mark.once
+def test_epochs_at_other_widths_are_not_kept():
+    curve = kqat.training.Curve()
+    best = BestEpoch(curve, None, first=1)
+    best.set_model(network())
+    for epoch, value in enumerate((0.9, 0.5)):
+        curve.rows.append({"epoch": epoch + 1, "val_accuracy": value})
+        best.on_epoch_end(epoch)
+    assert best.epoch == 2
+
+
+@pytest.mark.once
 def test_a_curve_is_shown_and_drawn(tmp_path):
     rows = [{"epoch": 1, "loss": 2.0, "val_loss": 1.5, "seconds": 3}, {"epoch": 2, "loss": 1.0, "seconds": 3}]
     curve = kqat.training.Curve(rows, "val_loss", 1)
