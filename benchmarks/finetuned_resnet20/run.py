@@ -12,7 +12,7 @@ from benchmarks.trained_nets.nets import NETS, Shifted
 from examples.runtime import top1
 
 WIDTHS = {"W2A2": 2, "W4A4": 4, "W3A3": 3}
-EPOCHS = {"W2A2": 30, "W4A4": 10, "W3A3": 20}
+EPOCHS = {"W2A2": 60, "W4A4": 10, "W3A3": 30}
 NET = NETS["resnet20"]
 HELD_OUT = 5000  # training images that choose the epoch; nothing is trained on them
 

@@ -63,7 +63,7 @@ def finetune(
         model: What `quantize` returned, calibrated or not. It is trained in place, and compiled for that.
         data: `(x, y)` of arrays `(N, ...)`, a `keras.utils.PyDataset` or an iterable of batches `(x, y)`, as
             `fit` takes them; `x` alone where a teacher is all that there is to learn from. Augmentation is
-            the dataset's: images that are mirrored and shifted gain a lot.
+            the dataset's, see the guide for images that are mirrored and shifted.
         teacher: The float model, or any with the same inputs and outputs. It is called, never changed.
             `None` trains on the labels alone.
         epochs: Passes over the data, those before an interruption included.
