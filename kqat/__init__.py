@@ -16,6 +16,7 @@ from kqat import (
     quantizers,
     runtime,
     targets,
+    training,
 )
 from kqat.api import plan, quantize, strip_fake_quant
 from kqat.bridge.convert import convert
@@ -38,6 +39,7 @@ from kqat.packed import load_packed, save_packed
 from kqat.ptq.calibrate import calibrate
 from kqat.ptq.reestimate import reestimate_batchnorm
 from kqat.saving import load_model
+from kqat.training.finetune import finetune
 from kqat.transforms.h5_weights import load_h5_weights
 from kqat.transforms.plan import Plan
 from kqat.transforms.summary import Summary, summary
@@ -64,6 +66,7 @@ __all__ = [
     "export_lce",
     "export_tflite",
     "export_weight_only",
+    "finetune",
     "layers",
     "load_h5_weights",
     "load_model",
@@ -83,6 +86,7 @@ __all__ = [
     "strip_fake_quant",
     "summary",
     "targets",
+    "training",
     "transfer_weights",
     "verify",
 ]

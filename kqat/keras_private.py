@@ -159,3 +159,11 @@ def sync_state(model: Any) -> None:
     sync = getattr(model, "jax_state_sync", None)
     if sync is not None:
         sync()
+
+
+def forget_compiled_steps(model: Any) -> None:
+    """Has the next `fit` and `evaluate` compile their steps anew.
+
+    Relies on the trainer making those that are `None`.
+    """
+    model.train_function = model.test_function = None

@@ -60,11 +60,12 @@ class Shifted(keras.utils.PyDataset):
         y: Labels `(N,)`.
         batch: Images a step.
         seed: Of the order and of the changes; every epoch has its own.
+        epoch: Number of epochs that are done already.
     """
 
-    def __init__(self, x, y, batch, seed):
+    def __init__(self, x, y, batch, seed, epoch=0):
         super().__init__()
-        self.x, self.y, self.batch, self.seed, self.epoch = x, y, batch, seed, 0
+        self.x, self.y, self.batch, self.seed, self.epoch = x, y, batch, seed, epoch
         self.on_epoch_end()
 
     def __len__(self):

@@ -9,6 +9,7 @@ from kqat.callbacks.error_decay import ErrorDecay
 from kqat.callbacks.flip_ratio import FlipRatioMonitor
 from kqat.callbacks.hyperparameter import HyperparameterScheduler
 from kqat.callbacks.monitor import QuantizationMonitor
+from kqat.callbacks.oscillations import OscillationFreezing
 from kqat.callbacks.schedule import QuantizationSchedule
 from kqat.callbacks.tflite_checkpoint import TFLiteCheckpoint
 
@@ -18,6 +19,7 @@ __all__ = [
     "ErrorDecay",
     "FlipRatioMonitor",
     "HyperparameterScheduler",
+    "OscillationFreezing",
     "QuantizationMonitor",
     "QuantizationSchedule",
     "TFLiteCheckpoint",

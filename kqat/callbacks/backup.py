@@ -49,8 +49,8 @@ class BackupAndRestore(keras.callbacks.Callback):
         self.verbose = verbose
 
     def on_train_begin(self, logs=None):
-        done = self._newest()
-        if done is None:
+        done = self.epochs_done
+        if not done:
             return
         if not self.model.optimizer.built:
             self.model.optimizer.build(self.model.trainable_variables)
@@ -60,14 +60,7 @@ class BackupAndRestore(keras.callbacks.Callback):
             print(f"Goes on after epoch {done}, from {self._file(done)}.")
 
     def on_epoch_end(self, epoch, logs=None):
-        self.folder.mkdir(parents=True, exist_ok=True)
-        target = self._file(epoch + 1)
-        with draft_folder(self.folder) as drafts:
-            draft = drafts / target.name
-            self.model.save_weights(draft)
-            with open(draft, "rb+") as file:
-                os.fsync(file.fileno())
-            move_into_place(draft, target)
+        save_whole(self.model, self._file(epoch + 1))
         for older in self._found():
             if older != epoch + 1:
                 self._file(older).unlink()
@@ -88,6 +81,23 @@ class BackupAndRestore(keras.callbacks.Callback):
         names = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
         return sorted(int(match[1]) for name in names if (match := _BACKUP.fullmatch(name)))
 
-    def _newest(self) -> int | None:
-        found = self._found()
-        return found[-1] if found else None
+    @property
+    def epochs_done(self) -> int:
+        """After how many epochs a training goes on from here, 0 without a backup."""
+        return max(self._found(), default=0)
+
+
+def save_whole(model: keras.Model, target: Path) -> None:
+    """Writes the weights of a model, its optimizer's too: `target` is the old file or the whole new one.
+
+    Args:
+        model: The model.
+        target: Name that ends in `.weights.h5`; its folder is made where missing.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with draft_folder(target.parent) as drafts:
+        draft = drafts / target.name
+        model.save_weights(draft)
+        with open(draft, "rb+") as file:
+            os.fsync(file.fileno())
+        move_into_place(draft, target)

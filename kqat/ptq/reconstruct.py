@@ -10,7 +10,7 @@ from kqat.ops.arrays import as_numpy
 from kqat.ptq.mixing import Mixtures, alone_or_tuple
 from kqat.ptq.registry import step
 from kqat.ptq.retune import Affine, affine_variables, retune
-from kqat.ptq.work import NARROW, Work
+from kqat.ptq.work import NARROW, Work, start_at_levels
 from kqat.transforms.batches import show
 from kqat.transforms.observing import quantized_layers
 from kqat.transforms.strip import float_twin
@@ -45,7 +45,7 @@ def reconstruct(work: Work) -> bool:
     student, teacher = _with_places(work.model, twin, pairs)
     data = Mixtures(work.batches, teacher, BATCH, work.seed)
     with _restored(work.model):
-        _start_at_levels(weights)
+        start_at_levels(weights)
         with _trained_only(work, weights):
             _fit(student, data, _spreads(teacher, work.batches), len(pairs), _rate(weights), work)
         levels = [as_numpy(w.quantizer.to_levels(ops.convert_to_tensor(w.variable))) for w in weights]
@@ -102,15 +102,6 @@ def _quantizers(model) -> list:
     fake_quants, wrapped = quantized_layers(model)
     of_weights = [q for layer in wrapped for q in layer.weight_quantizers.values()]
     return [f.quantizer for f in fake_quants] + of_weights
-
-
-def _start_at_levels(weights) -> None:
-    """Moves weights whose rounding was chosen to their levels: there training goes on from."""
-    for weight in weights:
-        levels = as_numpy(weight.quantizer.to_levels(ops.convert_to_tensor(weight.values)))
-        chosen = as_numpy(weight.quantizer.offset) != 0
-        weight.variable.assign(np.where(chosen, levels * weight.scale, weight.values))
-        weight.quantizer.clear_offset()
 
 
 @contextlib.contextmanager

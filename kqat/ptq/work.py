@@ -1,11 +1,12 @@
 """What a step of calibration works on."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter
 
 import keras
 import numpy as np
+from keras import ops
 
 from kqat.layers.quantized import Quantized
 from kqat.ops.arrays import as_numpy
@@ -76,13 +77,27 @@ class Work:
 
     def weights(self) -> Iterator[Weight]:
         """Yields the weights below 8 bits whose levels can be chosen, in the order of the layers."""
-        for layer in self.layers:
-            for name, quantizer in layer.weight_quantizers.items():
-                chosen = isinstance(quantizer, ChosenRoundings) and quantizer.offset is not None
-                if chosen and quantizer.bits < NARROW:
-                    variable = attrgetter(name)(layer.operation)
-                    yield Weight(layer, quantizer, variable, np.array(as_numpy(variable)))
+        return narrow_weights(self.layers)
 
     def centered(self, layer: Quantized) -> bool:
         """Whether the mean of a layer's output is corrected, so that only the error around it matters."""
         return self.corrected and layer.drift is not None
+
+
+def narrow_weights(layers: Iterable[Quantized]) -> Iterator[Weight]:
+    """Yields the weights of layers that have less than 8 bits and whose levels can be chosen."""
+    for layer in layers:
+        for name, quantizer in layer.weight_quantizers.items():
+            chosen = isinstance(quantizer, ChosenRoundings) and quantizer.offset is not None
+            if chosen and quantizer.bits < NARROW:
+                variable = attrgetter(name)(layer.operation)
+                yield Weight(layer, quantizer, variable, np.array(as_numpy(variable)))
+
+
+def start_at_levels(weights: Iterable[Weight]) -> None:
+    """Moves weights whose rounding was chosen to their levels: there training goes on from."""
+    for weight in weights:
+        levels = as_numpy(weight.quantizer.to_levels(ops.convert_to_tensor(weight.values)))
+        chosen = as_numpy(weight.quantizer.offset) != 0
+        weight.variable.assign(np.where(chosen, levels * weight.scale, weight.values))
+        weight.quantizer.clear_offset()

@@ -38,7 +38,7 @@ def batches_of(model, data, size: int) -> tuple[Iterable, int | None]:
     single = len(getattr(model, "inputs", None) or ()) == 1
     if isinstance(data, keras.utils.PyDataset):
         found, total = (data[i] for i in range(len(data))), len(data)
-    elif _are_arrays(data):
+    elif are_arrays(data):
         lists = data if single and isinstance(data, list) else [data]  # one input: a list of batches
         found = itertools.chain.from_iterable(_slices(part, size) for part in lists)
         total = sum(-(-rows(part) // size) for part in lists)
@@ -57,18 +57,18 @@ def checked_batches_of(model, data, size: int, steps: int | None) -> tuple[Itera
     if not getattr(model, "inputs", None):
         return batches_of(model, data, size)
     total = len(data) if isinstance(data, keras.utils.PyDataset) else None
-    if _are_arrays(data) and len({len(leaf) for leaf in keras.tree.flatten(data)}) == 1:
+    if are_arrays(data) and len({len(leaf) for leaf in keras.tree.flatten(data)}) == 1:
         total = -(-rows(data) // size)
     single = len(model.inputs) == 1
     found = batches(data, slots_of(model), size, endless=steps is not None, empty=True)
     return (_alone(model, batch.inputs) if single else batch.inputs for batch in found), total
 
 
-def _are_arrays(data) -> bool:
+def are_arrays(data) -> bool:
     """Tells arrays in a structure from an iterable of batches."""
     if isinstance(data, list | dict):
         parts = data.values() if isinstance(data, dict) else data
-        return bool(parts) and all(not isinstance(x, list | tuple | dict) and _are_arrays(x) for x in parts)
+        return bool(parts) and all(not isinstance(x, list | tuple | dict) and are_arrays(x) for x in parts)
     return hasattr(data, "shape") and hasattr(data, "__getitem__")
 
 

@@ -8,9 +8,9 @@ from tests.exactness import images
 from tests.transforms import zoo
 
 
-def no_large_weights(file, plan):
+def no_large_weights(file, program):
     """Refuses files with a weight of more than 64 bytes."""
-    for weights in plan.weights:
+    for weights in program.weights:
         size = len(file.tensors[weights.index].data)
         if size > 64:
             raise kqat.errors.ExportError(f"Layer '{weights.layer}' is too large. Received: {size} bytes.")
