@@ -39,7 +39,10 @@ kqat.calibrate(q, x, verbose=0)
 q.compile("sgd", "mse")
 q.fit(x, x[:, :3], verbose=0)
 kqat.export_c_array(kqat.export_tflite(q, "x.tflite", weights="packed"), "x.h")
-assert_equal = np.testing.assert_array_equal
+def assert_equal(a, b):
+    np.testing.assert_array_equal(*map(keras.ops.convert_to_numpy, (a, b)))
+
+
 assert_equal(kqat.verify(q, "x.tflite", x).max_lsb, 0)
 assert_equal(kqat.load_packed(kqat.save_packed(q, "x.kqat"))(x), q(x))
 tempfile.tempdir = None  # Keras writes its files by way of a temporary folder
