@@ -72,6 +72,18 @@ class Bias(kl.Layer):
         return x + ops.expand_dims(ops.transpose(1.5 + bias), 0)
 
 
+class Relative(kl.Layer):
+    """A product with rows of a table, which are the same for each example."""
+
+    def build(self, shape):
+        self.table = self.add_weight(shape=(2 * shape[1], shape[-1]), initializer="normal", name="table")
+
+    def call(self, x):
+        distances = np.arange(x.shape[1])[:, None] - np.arange(x.shape[1])[None] + x.shape[1]
+        rows = ops.take(self.table, distances, axis=0)
+        return ops.einsum("blc,lkc->blk", x, rows)
+
+
 class Turned(kl.Layer):
     """Takes the parts apart behind a transposition that moves the batch to the second place."""
 
@@ -81,7 +93,7 @@ class Turned(kl.Layer):
         return first - second
 
 
-LAYERS = {"tuple": Outer, "windows": Shifted, "table": Bias, "unstacked": Turned}
+LAYERS = {"tuple": Outer, "windows": Shifted, "table": Bias, "unstacked": Turned, "relative": Relative}
 
 
 @pytest.mark.parametrize("bits", [8, 4], ids=str)
