@@ -7,7 +7,7 @@ import keras
 
 from kqat.core.errors import TraceError
 from kqat.keras_private import maker_of
-from kqat.lowering.recording.sized import Arguments, Call
+from kqat.lowering.recording.records import Arguments, Call
 from kqat.transforms.nodes import Graph
 
 

@@ -143,6 +143,8 @@ def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     kind = type(node.op).__name__
     if is_a(node.op, keras.layers.Softmax):
         return MaskedSoftmax() if _is_masked_over_last_axis(graph, node) else None
+    if type(node.op) is keras.layers.Identity and not _has_config(node.op):
+        return keras.layers.Identity()
     if isinstance(node.op, keras.layers.Layer) or kind not in ("TopK", "Pad", *_POSITIONS):
         return None
     if kind == "TopK":
@@ -164,6 +166,15 @@ def _is_masked_over_last_axis(graph: Graph, node: Node) -> bool:
         return False
     rank, rank_of_mask = (len(graph.specs[t].shape) for t in node.inputs)
     return rank == rank_of_mask and [axis % rank for axis in np.atleast_1d(node.op.axis)] == [rank - 1]
+
+
+def _has_config(layer: keras.layers.Layer) -> bool:
+    """Tells whether a layer can be saved: Keras refuses those that were made with a policy as an object."""
+    try:
+        layer.get_config()
+    except NotImplementedError:
+        return False
+    return True
 
 
 def _replaced(graph: Graph, node: Node) -> Node:

@@ -134,3 +134,9 @@ def test_constants_of_every_type_are_repeated_for_each_example():
 
     i = keras.Input((6, 6))
     assert_exact(keras.Model(i, kl.Dense(3)(Kept()(kl.Dense(6)(i)))), 8, images(16, 6, 6))
+
+
+def test_an_identity_without_a_configuration_is_saved(tmp_path):
+    i = keras.Input((6, 6))
+    y = kl.Identity(dtype=keras.DTypePolicy("float32"), name="same")(kl.Dense(6)(i))
+    assert_exact(keras.Model(i, kl.Dense(3)(y)), 8, images(16, 6, 6), saved=tmp_path / "m.keras")

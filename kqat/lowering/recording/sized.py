@@ -6,15 +6,16 @@ is unknown, neither of the two.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from textwrap import shorten
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
 from kqat.keras_private import BOOKKEEPING, maker_of, mask_of, set_mask
 from kqat.lowering.constant import Constant
+from kqat.lowering.recording.records import Arguments, Call, Sized
 from kqat.lowering.recording.simpler import simpler
 from kqat.lowering.recording.sizes import Size, example_shape, merged, merged_shape
 from kqat.lowering.recording.symbolic_state import Stand, symbolic_state
@@ -32,54 +33,6 @@ _EXACT = frozenset(("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Nega
 
 class NotRecordable(Exception):
     """Why a call cannot be recorded."""
-
-
-class Arguments(NamedTuple):
-    """Call arguments: symbolic tensors, variables and values."""
-
-    args: tuple
-    kwargs: dict
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call in a recording, with the fields of Keras's own record of a call.
-
-    Args:
-        operation: Layer or operation.
-        arguments: What it is called with.
-        output_tensors: What it returns, flat.
-        sizes: Settings of the operation that hold a `Size`, by attribute.
-        anchors: Inputs of the recording that sizes are read from.
-        inside: Names of the layers around the call that were entered, `"attention/"`.
-    """
-
-    operation: keras.Operation
-    arguments: Arguments
-    output_tensors: list
-    sizes: dict[str, Any] = field(default_factory=dict)
-    anchors: tuple = ()
-    inside: str = ""
-
-    @property
-    def input_tensors(self) -> list:
-        """The symbolic tensors among the arguments."""
-        leaves = keras.tree.flatten(tuple(self.arguments))
-        return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
-
-
-class Sized(NamedTuple):
-    """A recording for inputs of any size.
-
-    Args:
-        outputs: Structure of symbolic outputs.
-        calls: The calls that make them, producers first.
-        entered: Layers inside whose calls were entered.
-    """
-
-    outputs: Any
-    calls: list[Call]
-    entered: list
 
 
 class _Reads(keras.StatelessScope):
