@@ -11,7 +11,7 @@ LEFT = {
     "DeiT": "key_dim",
     "FNet": "FFT2",
     "Mixtral": "no batched matrix product",
-    "RoFormer V2": "roformr_positional_embedding",
+    "RoFormer V2": "out_dim",
     "XLNet": "xlnet_encoder",
 }
 # Those whose arithmetic no other one has run in `make test` on every backend; the rest on one.
