@@ -1,7 +1,11 @@
 """Small backbones of KerasHub that read text, with data for each."""
 
-import keras_hub
+import importlib
+from typing import Any
+
 import numpy as np
+
+keras_hub: Any = importlib.import_module("keras_hub")  # it needs Python 3.11
 
 LENGTH, WORDS = 12, 50
 _SMALL = {"vocabulary_size": WORDS, "num_layers": 2, "hidden_dim": 16, "intermediate_dim": 32}

@@ -1,7 +1,11 @@
 """Small backbones of KerasHub that read images, with data for each."""
 
-import keras_hub
+import importlib
+from typing import Any
+
 import numpy as np
+
+keras_hub: Any = importlib.import_module("keras_hub")  # it needs Python 3.11
 
 SIDE = 32
 _IMAGES = {"image_shape": (SIDE, SIDE, 3)}

@@ -30,7 +30,7 @@ class Slice(PassThrough):
                 "batch. Start at 0 there."
             )
         ranges = [
-            None if start == 0 and length in (None, size) else range(start, start + length)
+            None if length is None or (start == 0 and length == size) else range(start, start + length)
             for start, length, size in zip(starts, lengths, x.shape, strict=True)
         ]
         return x if all(r is None for r in ranges) else write_slice(writer, x, ranges, name)

@@ -12,6 +12,9 @@ import numpy as np
 from kqat.lowering.root_mean_square import RootMeanSquare
 from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
 
+_OF_ROOTS = ("Rsqrt", "Sqrt", "Reciprocal")
+_FORMS = (["Rsqrt"], ["Sqrt"], ["Sqrt", "Reciprocal"])
+
 
 def with_norms(graph: Graph) -> Graph:
     """Returns the graph with a `RootMeanSquare` in place of operations that compute one.
@@ -58,24 +61,25 @@ class _Finder:
         """Returns the normalization that a mean is part of, or `None`."""
         if _kind(mean) != "Mean" or not self._over_last_axis(mean):
             return None
-        square = self.makers.get(mean.inputs[0])
-        source = None if square is None else _squared(square)
-        added = self._only_reader(mean)
-        epsilon = None if added is None else _summand(added)
-        if source is None or epsilon is None or self._only_reader(square) is not mean:
+        square, added = self.makers.get(mean.inputs[0]), self._only_reader(mean)
+        if square is None or added is None or self._only_reader(square) is not mean:
             return None
-        first = self._only_reader(added)
-        if first is None or _kind(first) not in ("Rsqrt", "Sqrt"):
+        source, epsilon = _squared(square), _summand(added)
+        if source is None or epsilon is None:
             return None
-        second = self._only_reader(first)
-        middle = [first]
-        if second is not None and _kind(first) == "Sqrt" and _kind(second) == "Reciprocal":
-            middle, second = [first, second], self._only_reader(second)
-        root = _root(middle, second, source)
-        if root is None:
+        chain = [added]
+        while (reader := self._only_reader(chain[-1])) is not None and _kind(reader) in _OF_ROOTS:
+            chain.append(reader)
+        *middle, last = self._ended(chain[1:])
+        root = _root(middle, last, source)
+        if root is None or last is None:
             return None
         layer = RootMeanSquare(epsilon, _kind(square), root)
-        return _Run([square, mean, added, *middle, second], source, layer)
+        return _Run([square, mean, added, *middle, last], source, layer)
+
+    def _ended(self, middle: list[Node]) -> list:
+        """Returns operations and the only reader of the last one, `None` where there is none."""
+        return [*middle, self._only_reader(middle[-1]) if middle else None]
 
     def _over_last_axis(self, node: Node) -> bool:
         rank = len(self.graph.specs[node.inputs[0]].shape)
@@ -114,7 +118,8 @@ def _summand(node: Node) -> float | None:
 
 def _root(middle: list[Node], last: Node | None, source: Tensor) -> str | None:
     """Returns how a tensor is divided by a root, a name in `ROOTS`, or `None`."""
-    if last is None or len(last.inputs) != 2 or len(_leaves(last)) != 2:
+    kinds = [_kind(node) for node in middle]
+    if last is None or kinds not in _FORMS or len(last.inputs) != 2 or len(_leaves(last)) != 2:
         return None
     root = middle[-1].outputs[0]
     product = _kind(last) == "Multiply" and set(last.inputs) == {source, root}
