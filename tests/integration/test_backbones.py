@@ -6,6 +6,8 @@ pytest.importorskip("keras_hub", reason="a development dependency, for Python 3.
 
 from benchmarks.backbones.measure import NAMES, measure  # noqa: E402
 
+# Keras and PyTorch warn of what KerasHub does, and of weights that only the head of a task reads.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 # What a family holds that no file has a form for yet, or that cannot be recorded.
 LEFT = {
     "DeiT": "key_dim",
