@@ -17,6 +17,7 @@ from kqat.layers.quantized import Quantized
 from kqat.transforms.acceptance import check_float_weights, check_variables
 from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
+from kqat.transforms.norms import with_norms
 from kqat.transforms.nothing import note_nothing, why_nothing
 from kqat.transforms.own_training import explain_lost, lost_methods
 from kqat.transforms.plan import Plan, check_patterns, check_strict, settings
@@ -48,6 +49,7 @@ def quantize(
     recipe: Any = None,
     engine: str = "auto",
     move_batchnorm: bool = False,
+    input_shapes: Any = None,
     strict: bool = False,
 ) -> keras.Model:
     """Returns a quantization-aware copy of a model, ready for `fit`, `calibrate` and `export_tflite`.
@@ -79,6 +81,9 @@ def quantize(
         move_batchnorm: With activations of 1 bit, whether a BatchNorm in front of max pooling moves behind
             it, its ReLU with it, so that about half of the signs are +1. In float that changes nothing
             where its gains are at least 0; where one is negative, the network is another one.
+        input_shapes: Sizes of inputs that have free ones, in the form of `export_tflite`: a dictionary from
+            the name of an input to its shape without the batch, or the shape alone. What is computed from a
+            size, such as a causal mask, is then constant. Language models mostly need it.
         strict: Raise if a layer stays in float for lack of support, or if `export_tflite` could not write a
             layer, or only with TensorFlow's converter.
 
@@ -90,7 +95,7 @@ def quantize(
     Threads: may share the model, where none changes it meanwhile.
 
     Raises:
-        TraceError: The model is not built or cannot be recorded.
+        TraceError: The model is not built or cannot be recorded, or `input_shapes` does not fit it.
         PlanError: An argument is wrong, or `strict=True` and a layer is not covered.
         UnmatchedPatternError: A pattern names no layer.
 
@@ -196,16 +201,21 @@ def _of_legacy(options: dict) -> dict:
             "A model of tf_keras keeps its order. Received: move_batchnorm=True. "
             "Use kqat.convert(model, to='keras') and the native engine."
         )
-    own = ("engine", "stream_bits", "boundary_bits", "move_batchnorm")
+    if options.get("input_shapes") is not None:
+        raise PlanError(
+            "A model of tf_keras keeps its sizes. Received: input_shapes. Use "
+            "kqat.convert(model, to='keras') and the native engine."
+        )
+    own = ("engine", "stream_bits", "boundary_bits", "move_batchnorm", "input_shapes")
     return {key: value for key, value in options.items() if key not in own}
 
 
-def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, **options):
+def _planned(model, *, engine="auto", recipe=None, move_batchnorm=False, input_shapes=None, **options):
     """Returns the split graph of a model, the plan for it, and the origins of split layers."""
     if engine not in ENGINES:
         raise PlanError(f"Unknown engine. Received: engine={engine!r}. Use one of {ENGINES}.")
     recipe = read_recipe(recipe)
-    graph = with_states(with_casts(trace(model)))
+    graph = with_states(with_norms(with_casts(trace(model, shapes=input_shapes))))
     check_variables(graph.nodes)
     if isinstance(recipe, Plan):
         return replayed(graph, recipe, options | {"move_batchnorm": move_batchnorm or None})

@@ -6,6 +6,12 @@ import numpy as np
 import kqat
 
 
+def values(model, *x):
+    """Returns what a model with one output computes for data for each input, as an array."""
+    (y,) = keras.tree.flatten(model(list(x) if len(x) > 1 else x[0], training=False))
+    return keras.ops.convert_to_numpy(y)
+
+
 def images(*shape, seed=0, scale=1.0):
     """Normally distributed float32 data."""
     return (scale * np.random.default_rng(seed).normal(size=shape)).astype("float32")

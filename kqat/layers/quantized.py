@@ -21,6 +21,7 @@ from kqat.lowering.arithmetic.accumulator import exact_forward
 from kqat.lowering.base import Input, Step, Weights
 from kqat.lowering.float_body import FloatBody
 from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.recording.projections import known_output_spec
 from kqat.lowering.registry import lowering_for, needed_grids, prepare
 from kqat.lowering.treatment import is_a
 
@@ -114,7 +115,7 @@ class Quantized(keras.layers.Layer):
         self._grids.connect_inputs(keras.tree.flatten(inputs), *needed_grids(self.operation))
         args, kwargs = self.arguments(inputs)
         prepare(self.operation, args, kwargs)
-        return self.operation.compute_output_spec(*args, **kwargs)
+        return known_output_spec(self.operation, args, kwargs)
 
     def compute_mask(self, inputs, previous_mask):
         """Returns the mask that the wrapped layer gives to its output, `None` if it ends there."""

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 from kqat.lowering.base import Input, Step
+from kqat.lowering.recording.projections import known_output_spec
 from kqat.ops.arrays import as_numpy
 
 
@@ -34,7 +35,7 @@ def output_shape(step: Step, inputs) -> tuple[int | None, ...]:
     """
     specs = [keras.KerasTensor(ref.shape, "float32") for ref in inputs]
     args, kwargs = bind(step, specs)
-    return tuple(step.op.compute_output_spec(*args, **kwargs).shape)
+    return tuple(known_output_spec(step.op, args, kwargs).shape)
 
 
 def to_numpy(constant) -> np.ndarray:

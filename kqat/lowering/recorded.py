@@ -7,9 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from kqat.core.errors import UnsupportedError
+from kqat.core.errors import TraceError, UnsupportedError
 from kqat.lowering.arguments import to_numpy
 from kqat.lowering.arithmetic.broadcast import target_shape, write_repeated
 from kqat.lowering.arithmetic.rescale import unfused
@@ -29,7 +30,8 @@ class Recorded(keras.layers.Layer):
     Args:
         operation: Operation that `keras.ops` recorded.
         places: Its arguments `(args, kwargs)` as a flat list in the order of their structure, `["input", i]`
-            for the i-th tensor, `["weight", i]` for the i-th weight, `["value", x]` for anything else.
+            for the i-th tensor, `["weight", i]` for the i-th weight, `["value", x]` for anything else; an
+            array is kept as `["array", ...]` with its values and type.
         names: Keywords of the last arguments; those before are positional.
         weights: For each weight, `shape`, `dtype` and `trainable`.
         sizes: Settings of the operation that follow from the sizes of the inputs, by attribute, in the form
@@ -40,7 +42,7 @@ class Recorded(keras.layers.Layer):
         super().__init__(**kwargs)
         self.operation = operation
         self.__dict__["_settings"] = {
-            "places": [list(place) for place in places],
+            "places": [_plain(*place) for place in places],
             "names": list(names),
             "weights": [dict(weight) for weight in weights],
             "sizes": dict(sizes or {}),
@@ -78,7 +80,10 @@ class Recorded(keras.layers.Layer):
     def fill(self, tensors, weights):
         """Returns the arguments `(args, kwargs)` of the operation."""
         given = {"input": list(tensors), "weight": list(weights)}
-        values = [given[kind][x] if kind in given else x for kind, x in self._settings["places"]]
+        values = [
+            given[kind][x] if kind in given else np.asarray(x["values"], x["dtype"]) if kind == "array" else x
+            for kind, x in self._settings["places"]
+        ]
         count = len(values) - len(self._settings["names"])
         return tuple(values[:count]), dict(zip(self._settings["names"], values[count:], strict=True))
 
@@ -103,7 +108,14 @@ class Recorded(keras.layers.Layer):
         if not self.sizes:
             return self._spec(tensors)
         given = [[keras.KerasTensor(example_shape(x.shape, n), x.dtype) for x in tensors] for n in (0, 1)]
-        first, second = (self._spec(example) for example in given)
+        try:
+            first, second = (self._spec(example) for example in given)
+        except ValueError as error:  # equal sizes along different axes count as different ones
+            kind, shapes = type(self.operation).__name__, [tuple(x.shape) for x in tensors]
+            raise TraceError(
+                f"'{self.name}' computes with sizes that are not known. Received: {kind} of {shapes}. Use "
+                "kqat.quantize(model, input_shapes=...) with the sizes that the file is to take."
+            ) from error
         return keras.KerasTensor(merged_shape(first.shape, second.shape), first.dtype)
 
     def _spec(self, tensors):
@@ -124,6 +136,13 @@ class Recorded(keras.layers.Layer):
         if isinstance(operation, dict):
             operation = keras.saving.deserialize_keras_object(operation)
         return cls(**{**config, "operation": operation})
+
+
+def _plain(kind: str, value) -> list:
+    """Returns a place in JSON form."""
+    if kind == "value" and isinstance(value, np.ndarray):
+        return ["array", {"values": value.tolist(), "dtype": value.dtype.name}]
+    return [kind, value]
 
 
 _ELEMENTWISE = ("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Maximum", "Minimum")

@@ -23,7 +23,7 @@ class Unstack(PassThrough):
         require_no_activation(step)
         (x,) = inputs
         axis = step.op.axis % len(x.shape)
-        if axis == 0:
+        if x.shape[axis] is None:
             raise UnsupportedError(
                 f"{step.op.name!r} cannot be lowered. Received: axis={step.op.axis}, the batch. "
                 "Use another axis."

@@ -1,15 +1,14 @@
 """A Keras model as plain data: nodes in topological order, nested models flattened."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
-from itertools import chain, count
-from typing import Any
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import keras
 
 from kqat.core.errors import TraceError
 from kqat.keras_private import last_call_of, maker_of
 from kqat.lowering.recording.calls import Closed, DoesNothing, calls_in_order, own_variables, parameters
+from kqat.lowering.recording.projections import known_sizes
 from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.copying import linear_copy
@@ -17,137 +16,39 @@ from kqat.transforms.every_step import record_steps
 from kqat.transforms.naming import rename as rename
 from kqat.transforms.naming import snake_case
 from kqat.transforms.naming import unused as unused
+from kqat.transforms.nodes import Graph as Graph
+from kqat.transforms.nodes import Node as Node
+from kqat.transforms.nodes import Tensor as Tensor
+from kqat.transforms.nodes import substitute as substitute
+from kqat.transforms.nodes import tensors_in as tensors_in
 from kqat.transforms.open_up import activation_apart, is_custom, record_inside
-from kqat.transforms.own_weights import Homes
 from kqat.transforms.record import ends, example_arguments, is_functional, output_names, record_call, restored
+from kqat.transforms.resized import for_sizes_of, resized
 
 
-@dataclass(frozen=True)
-class Tensor:
-    """A tensor of the graph, by number."""
-
-    id: int
-
-
-@dataclass(frozen=True)
-class Node:
-    """One call of one operation.
-
-    Args:
-        op: The user's layer or `keras.ops` operation (never modified).
-        path: Name with the names of the enclosing models in front, `"backbone/conv1"`.
-        args: Positional call arguments, tensors replaced by `Tensor`.
-        kwargs: Keyword call arguments, same convention.
-        outputs: The tensors that the call returns, flat.
-    """
-
-    op: keras.Operation
-    path: str
-    args: tuple
-    kwargs: dict
-    outputs: tuple[Tensor, ...]
-
-    @property
-    def inputs(self) -> list[Tensor]:
-        """The tensors among the call arguments, in order."""
-        return tensors_in((self.args, self.kwargs))
-
-
-@dataclass
-class Graph:
-    """A model as data.
-
-    Args:
-        name: Name of the model.
-        inputs: Structure of `Tensor` that the model takes.
-        outputs: Structure of `Tensor` that the model returns.
-        opens: Which layers are replaced by what happens in their call.
-        nodes: Calls in topological order, without input layers.
-        specs: Symbolic tensor (shape and dtype) of each tensor.
-        input_names: Name of each input tensor.
-        output_names: Name of each output, flat; `None` where the model has none.
-        names: Name of each path in a flat model.
-        wholes: For the parts of a layer that was split, by path: the call that the user wrote.
-        owners: Operation of each path.
-        closed: Why a custom layer is kept as it is, by path.
-        homes: Layers that hold weights of custom layers.
-        stand_ins: Layers around those that do nothing in inference, by path.
-        linear: Layers without their custom activation, by path.
-    """
-
-    name: str
-    inputs: Any
-    outputs: Any
-    opens: Callable[[keras.Operation], bool]
-    nodes: list[Node] = field(default_factory=list)
-    specs: dict[Tensor, keras.KerasTensor] = field(default_factory=dict)
-    input_names: dict[Tensor, str] = field(default_factory=dict)
-    output_names: list[str] | None = None
-    names: dict[str, str] = field(default_factory=dict)
-    wholes: dict[str, Node] = field(default_factory=dict)
-    owners: dict[str, keras.Operation] = field(default_factory=dict)
-    closed: dict[str, Closed] = field(default_factory=dict)
-    homes: Homes = field(default_factory=Homes)
-    stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
-    linear: dict[str, keras.layers.Layer] = field(default_factory=dict)
-
-    def claim(self, path: str, op: keras.Operation) -> str:
-        """Returns the path of `op`: `path`, numbered if another operation has it."""
-        paths = chain([path], (f"{path}_{i}" for i in count(1)))
-        path = next(p for p in paths if self.owners.get(p, op) is op)
-        self.owners[path] = op
-        return path
-
-    def written(self, node: Node) -> Node:
-        """Returns the call that the user wrote and `node` is a part of: `node` itself unless it was split."""
-        return self.wholes.get(node.path, node)
-
-    def new_tensor(self, spec: keras.KerasTensor) -> Tensor:
-        """Adds a tensor with the shape and dtype of `spec`."""
-        tensor = Tensor(len(self.specs))
-        self.specs[tensor] = spec
-        return tensor
-
-    def is_unread(self, tensor: Tensor) -> bool:
-        """Tells whether no node reads a tensor, and the model does not return it."""
-        return tensor not in tensors_in(self.outputs) and not self.consumers()[tensor]
-
-    def consumers(self) -> dict[Tensor, list[Node]]:
-        """Returns the nodes that read each tensor."""
-        table: dict[Tensor, list[Node]] = {t: [] for t in self.specs}
-        for node in self.nodes:
-            for tensor in dict.fromkeys(node.inputs):
-                table[tensor].append(node)
-        return table
-
-
-def tensors_in(structure) -> list[Tensor]:
-    """Returns the `Tensor` leaves of a nested structure, in order."""
-    return [leaf for leaf in keras.tree.flatten(structure) if isinstance(leaf, Tensor)]
-
-
-def substitute(structure, mapping):
-    """Returns `structure` with every `Tensor` leaf replaced through `mapping`."""
-    return keras.tree.map_structure(lambda x: mapping[x] if isinstance(x, Tensor) else x, structure)
-
-
-def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_custom) -> Graph:
+def trace(
+    model: keras.Model,
+    opens: Callable[[keras.Operation], bool] = is_custom,
+    shapes: Mapping[str, Sequence[int]] | Sequence | None = None,
+) -> Graph:
     """Returns the graph of any Keras model, nested models flattened.
 
     Args:
         model: Built Sequential, functional or subclassed model. A subclassed model is traced by one
             symbolic `call`; the records that this leaves on its layers are removed again.
         opens: Which layers are replaced by what happens in their call.
+        shapes: Sizes of the inputs that have free ones, see `resized`; `None` leaves them free.
 
     Raises:
-        TraceError: The model is not built, or its `call` does something that leaves no record.
+        TraceError: `shapes` does not fit, the model is not built, or its `call` does something that leaves no
+            record.
     """
     if not isinstance(model, keras.Model):
         raise TraceError(
             f"kqat works on Keras models. Received: {type(model).__module__}.{type(model).__name__}. "
             "Use a keras.Model: Sequential, functional or subclassed."
         )
-    with restored(model):
+    with restored(model), known_sizes(model):
         graph = Graph(model.name, None, None, opens=opens)
         functional = is_functional(model)
         calls = None
@@ -156,17 +57,19 @@ def trace(model: keras.Model, opens: Callable[[keras.Operation], bool] = is_cust
             graph.output_names = output_names(model)
         else:
             arguments = example_arguments(model, {layer.name for layer in model.layers})
+            arguments = resized(arguments, shapes)
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
             recording = record_call(model, (), arguments)
             outputs, calls = recording.outputs, recording.calls
         bound = {}
-        for leaf in keras.tree.flatten(inputs):
-            tensor = graph.new_tensor(leaf)
+        wanted = keras.tree.flatten(resized(inputs, shapes) if functional else inputs)
+        for leaf, spec in zip(keras.tree.flatten(inputs), wanted, strict=True):
+            tensor = graph.new_tensor(spec)
             graph.input_names[tensor] = maker_of(leaf).name
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
-        owner = None if functional else model
-        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owner=owner), calls)
+        owned = () if functional else own_variables(model)
+        graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owned=owned), calls)
         graph.names = rename([node.path for node in graph.nodes], graph.input_names.values())
         return graph
 
@@ -180,17 +83,18 @@ class Frame:
         own_names: Whether its `keras.ops` operations have lasting names; those of a call that was only
             just recorded are numbered anew, so that every trace gives the same names.
         training: The `training` argument that the model was called with.
-        owner: The model or layer, where its own weights may be read.
+        owned: Identities of the weights that its operations may read directly: those of the model or layer
+            itself.
     """
 
     prefix: str
     own_names: bool = True
     training: bool | None = None
-    owner: keras.layers.Layer | None = None
+    owned: Container[int] = ()
 
     def owns(self, leaf) -> bool:
         """Tells whether a leaf is a weight of this very model or layer."""
-        return self.owner is not None and id(leaf) in own_variables(self.owner)
+        return id(leaf) in self.owned
 
 
 def _inline(graph: Graph, outputs, bound: dict, frame: Frame, calls: Iterable | None = None):
@@ -205,7 +109,10 @@ def _inline(graph: Graph, outputs, bound: dict, frame: Frame, calls: Iterable | 
     """
     for record in calls_in_order(outputs, bound) if calls is None else calls:
         if not all(id(t) in bound for t in record.output_tensors):
-            _append(graph, record, bound, frame)
+            current = for_sizes_of(graph, record, bound)
+            _append(graph, current, bound, frame)
+            made = [bound[id(t)] for t in current.output_tensors]
+            bound.update(zip(map(id, record.output_tensors), made, strict=True))
     return keras.tree.map_structure(lambda leaf: bound[id(leaf)], outputs)
 
 
@@ -227,7 +134,7 @@ def _append(graph: Graph, record, bound: dict, frame: Frame) -> None:
     if layer and frame.training is not None and "training" in parameters(op.call):
         kwargs.setdefault("training", frame.training)
     name = op.name if layer or frame.own_names else snake_case(type(op).__name__)
-    path = graph.claim(frame.prefix + name, op)
+    path = graph.claim(frame.prefix + getattr(record, "inside", "") + name, op)
     result = _inside(graph, record, bound, Frame(f"{path}/", training=kwargs.get("training")))
     if result is not None:
         bound.update(zip(map(id, record.output_tensors), result, strict=True))
@@ -277,7 +184,7 @@ def _append_activated(graph: Graph, record, activation, node: Node, bound: dict,
 def _append_bound(graph: Graph, record, bound: dict, frame: Frame) -> None:
     """Appends an operation on weights of the model or layer that makes the call."""
     op, tensors = graph.homes.bind(record, snake_case(type(record.operation).__name__))
-    path = graph.claim(frame.prefix + op.name, op)
+    path = graph.claim(frame.prefix + getattr(record, "inside", "") + op.name, op)
     inputs = [bound[id(t)] for t in tensors]
     outputs = tuple(graph.new_tensor(t) for t in record.output_tensors)
     bound.update(zip(map(id, record.output_tensors), outputs, strict=True))
@@ -301,19 +208,50 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
     if is_functional(op):
         inputs, outputs = ends(op)
-        inputs, calls = keras.tree.flatten(inputs), None
+        inputs = keras.tree.flatten(inputs)
         given = given[: len(inputs)]  # what follows are masks, which the layers inside compute anew
-    else:
-        try:
-            inputs, recording = record_inside(op, call, given, frame.training)
-            outputs, calls = recording.outputs, recording.calls
-        except Closed as reason:
-            path = frame.prefix.removesuffix("/")
-            graph.closed[path] = reason
-            if isinstance(reason, DoesNothing):
-                graph.stand_ins.setdefault(path, TrainingOnly(op))
-            prepare(op, *call)
-            return None
-        frame = replace(frame, own_names=False, owner=op)
-    inner = {id(leaf): bound[id(outer)] for leaf, outer in zip(inputs, given, strict=True)}
+        return _inlined(graph, outputs, inputs, [bound[id(leaf)] for leaf in given], frame)
+    frame = replace(frame, own_names=False)
+    outer = [bound[id(leaf)] for leaf in given]
+    before = graph.checkpoint()
+    try:
+        inputs, recording = record_inside(op, call, given, frame.training)
+        _demand_outputs(record, recording)
+        result = _recorded(graph, op, recording, inputs, outer, frame)
+        if isinstance(op, keras.Model) or recording.entered is not None or not graph.has_closed_since(before):
+            return result
+    except Closed as reason:
+        _close(graph, record, frame, reason)
+        return None
+    try:  # what is closed inside may be open when it is recorded together with what surrounds it
+        inputs, recording = record_inside(op, call, given, frame.training, enters=True)
+        _demand_outputs(record, recording)
+    except Closed:
+        return result
+    graph.restore(before)
+    return _recorded(graph, op, recording, inputs, outer, frame)
+
+
+def _demand_outputs(record, recording) -> None:
+    if len(keras.tree.flatten(recording.outputs)) != len(record.output_tensors):
+        raise Closed("it returns other tensors than its symbolic call")
+
+
+def _close(graph: Graph, record, frame: Frame, reason: Closed) -> None:
+    """Notes that a custom layer is kept as it is."""
+    op, path = record.operation, frame.prefix.removesuffix("/")
+    graph.closed[path] = reason
+    if isinstance(reason, DoesNothing):
+        graph.stand_ins.setdefault(path, TrainingOnly(op))
+    prepare(op, tuple(record.arguments.args), dict(record.arguments.kwargs))
+
+
+def _recorded(graph: Graph, op, recording, inputs, outer, frame: Frame) -> list[Tensor]:
+    owned = own_variables(op) if isinstance(op, keras.Model) else recording.owned_by(op)
+    return _inlined(graph, recording.outputs, inputs, outer, replace(frame, owned=owned), recording.calls)
+
+
+def _inlined(graph: Graph, outputs, inputs, outer, frame: Frame, calls=None) -> list[Tensor]:
+    """Appends calls whose `inputs` are the tensors `outer`, and returns what they make, flat."""
+    inner = {id(leaf): tensor for leaf, tensor in zip(inputs, outer, strict=True)}
     return keras.tree.flatten(_inline(graph, outputs, inner, frame, calls))

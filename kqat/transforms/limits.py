@@ -1,9 +1,11 @@
 """Options and calls without an integer kernel, of layer types that have one."""
 
+import keras
+
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording.calls import Masked, parameters
 from kqat.lowering.registry import has_float_outputs, lowering_for, missing
-from kqat.lowering.treatment import Treatment
+from kqat.lowering.treatment import Treatment, is_a
 from kqat.transforms.collecting import is_concatenation
 from kqat.transforms.graph import Graph, Node
 from kqat.transforms.plan import kind_of
@@ -41,7 +43,8 @@ def missing_kernel(node: Node, graph: Graph) -> str | None:
     if isinstance(op, ATTENTION) or type(op).__name__ == "DotProductAttention":
         return obstacle_of_attention(node, graph) or "no kernel for attention as a whole"
     lowering = lowering_for(op)
-    if "mask" in kwargs and not (lowering and lowering.reads_masks):
+    masked = "mask" in kwargs or is_a(op, keras.layers.Softmax) and len(node.inputs) > 1
+    if masked and not (lowering and lowering.reads_masks):
         return "no quantization of masked calls"
     if getattr(op, "data_format", None) == "channels_first":
         return "no integer kernel for data_format='channels_first'"

@@ -37,7 +37,7 @@ def why_whole(closed: Closed | None) -> str:
     return "registered" if closed is None else f"one piece: {closed}"
 
 
-def record_inside(op, call, given, training: bool | None):
+def record_inside(op, call, given, training: bool | None, enters: bool = False):
     """Returns fresh symbolic inputs of a subclassed model or layer, and the recording of its call.
 
     Args:
@@ -45,6 +45,7 @@ def record_inside(op, call, given, training: bool | None):
         call: Arguments `(args, kwargs)` that it was called with.
         given: The symbolic tensors among them.
         training: The `training` argument that it was called with.
+        enters: Whether the calls of custom layers inside are entered, see `record_sized`.
 
     Raises:
         Closed: The layer is kept as it is.
@@ -58,5 +59,5 @@ def record_inside(op, call, given, training: bool | None):
     if not isinstance(op, keras.Model):
         if any(has_mask(leaf) for leaf in given):
             raise Masked("it is called with a mask")
-        return inputs, record_layer(op, args, kwargs)
+        return inputs, record_layer(op, args, kwargs, enters)
     return inputs, record_call(op, args, kwargs)

@@ -18,6 +18,12 @@ class Homes:
     def __init__(self):
         self._homes: dict[int, tuple] = {}
 
+    def copy(self) -> "Homes":
+        """Returns an object that may be extended apart from this one."""
+        other = Homes()
+        other._homes = dict(self._homes)
+        return other
+
     def bind(self, record, name: str):
         """Returns the layer that computes a recorded call with variables or unknown sizes, and its tensors.
 

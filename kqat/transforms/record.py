@@ -148,7 +148,7 @@ def _recorded(model, args, kwargs) -> Recording:
         failed = error
     try:
         call = with_inputs(model.call, args, kwargs)
-        outputs, calls = record_sized(model, call, given, calls_in_order, keeps_state=True)
+        outputs, calls, _ = record_sized(model, call, given, calls_in_order, keeps_state=True)
     except NotRecordable as error:
         raise failed or _not_recordable(model, error) from error
     _demand_complete(model, calls)

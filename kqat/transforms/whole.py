@@ -9,10 +9,11 @@ from kqat.keras_private import maker_of
 from kqat.lowering.argmax import ArgMax, ArgMin
 from kqat.lowering.constant_pad import ConstantPad
 from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.masked_softmax import MaskedSoftmax
 from kqat.lowering.mirror_pad import MODES, MirrorPad
 from kqat.lowering.recurrent.state import State
 from kqat.lowering.top_k import TopK
-from kqat.lowering.treatment import treatment_for
+from kqat.lowering.treatment import is_a, treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
 
 # Operations whose whole numbers are indices, or that say themselves what becomes of them.
@@ -74,13 +75,20 @@ def with_casts(graph: Graph) -> Graph:
     An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. Layers of kqat
     take the places of `ops.top_k`, which does not say in what order equal values come, of `ops.argmax` and
     `ops.argmin`, which may tell -0.0 from 0.0, and of paddings: with a number, which needs a grid, and with a
-    mirror, which PyTorch has for some ranks only.
+    mirror, which PyTorch has for some ranks only, and of a softmax under a mask. Casts of real numbers that
+    leave their type are left out.
     """
     result = replace(
         graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
     )
     known: dict[Tensor, Tensor] = {}
+    same: dict[Tensor, Tensor] = {}
     for node in graph.nodes:
+        args, kwargs = substitute((node.args, node.kwargs), _Aliases(same))
+        node = replace(node, args=args, kwargs=kwargs)
+        if _leaves_type(node, graph):
+            same[node.outputs[0]] = node.inputs[0]
+            continue
         wanted = _cast_inputs(node, graph)
         for tensor in wanted:
             if tensor not in known:
@@ -90,7 +98,21 @@ def with_casts(graph: Graph) -> Graph:
             args, kwargs = substitute((node.args, node.kwargs), mapping)
             node = replace(node, args=args, kwargs=kwargs)
         result.nodes.append(_replaced(result, node))
+    result.outputs = substitute(graph.outputs, _Aliases(same))
     return result
+
+
+class _Aliases(dict):
+    """Maps each tensor to the one that it is the same as, most to themselves."""
+
+    def __missing__(self, tensor: Tensor) -> Tensor:
+        return tensor
+
+
+def _leaves_type(node: Node, graph: Graph) -> bool:
+    """Tells whether a call is a cast of real numbers to what they are."""
+    kinds = [str(graph.specs[t].dtype) for t in (*node.inputs, *node.outputs)]
+    return type(node.op).__name__ == "Cast" and kinds == ["float32", "float32"]
 
 
 def _append_cast(graph: Graph, tensor: Tensor) -> Tensor:
@@ -109,7 +131,9 @@ def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
         return []
     if is_own_layer(node.op) or isinstance(node.op, keras.Model) or treatment_for(node.op) is None:
         return []
-    skipped = node.inputs[:1] if kind == "Where" else tensors_in(node.kwargs.get("mask"))
+    masks = [value for name, value in node.kwargs.items() if name.endswith("mask")]
+    skipped = node.inputs[:1] if kind == "Where" else tensors_in(masks)
+    skipped = node.inputs[1:] if is_a(node.op, keras.layers.Softmax) else skipped
     whole = [t for t in node.inputs if not is_real(graph, t) and t not in skipped]
     return [t for t in whole if str(graph.specs[t].dtype) != "bool" or kind in _COUNTS_TRUTH]
 
@@ -117,6 +141,10 @@ def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
 def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     """Returns the layer of kqat that takes the place of an operation, or `None`."""
     kind = type(node.op).__name__
+    if is_a(node.op, keras.layers.Softmax):
+        return MaskedSoftmax() if _is_masked_over_last_axis(graph, node) else None
+    if type(node.op) is keras.layers.Identity and not _has_config(node.op):
+        return keras.layers.Identity()
     if isinstance(node.op, keras.layers.Layer) or kind not in ("TopK", "Pad", *_POSITIONS):
         return None
     if kind == "TopK":
@@ -132,9 +160,27 @@ def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     return ConstantPad(widths, value) if number and is_real(graph, node.outputs[0]) else None
 
 
+def _is_masked_over_last_axis(graph: Graph, node: Node) -> bool:
+    """Tells whether a softmax is called on values and a mask of truth values, of as many dimensions."""
+    if len(node.inputs) != 2 or is_real(graph, node.inputs[1]):
+        return False
+    rank, rank_of_mask = (len(graph.specs[t].shape) for t in node.inputs)
+    return rank == rank_of_mask and [axis % rank for axis in np.atleast_1d(node.op.axis)] == [rank - 1]
+
+
+def _has_config(layer: keras.layers.Layer) -> bool:
+    """Tells whether a layer can be saved: Keras refuses those that were made with a policy as an object."""
+    try:
+        layer.get_config()
+    except NotImplementedError:
+        return False
+    return True
+
+
 def _replaced(graph: Graph, node: Node) -> Node:
     layer = _stand_in(graph, node)
     if layer is None:
         return node
     graph.owners.pop(node.path)
-    return replace(node, op=layer, path=graph.claim(node.path, layer), args=tuple(node.inputs), kwargs={})
+    inputs = tuple(node.inputs) if len(node.inputs) == 1 else (list(node.inputs),)
+    return replace(node, op=layer, path=graph.claim(node.path, layer), args=inputs, kwargs={})

@@ -129,6 +129,8 @@ class Builder:
         """A normalization."""
         if len(x.shape) < 2 or x.shape[-1] < 2:
             return None
+        if self.rng.random() < 0.2:
+            return x * ops.rsqrt(ops.mean(ops.square(x), axis=-1, keepdims=True) + 1e-3)
         return self.pick(
             kl.BatchNormalization, kl.LayerNormalization, kl.RMSNormalization, kl.UnitNormalization
         )()(x)
@@ -159,6 +161,7 @@ class Builder:
                 lambda: ops.top_k(x, 1)[0],
                 lambda: x * ops.cast(x < 0.3, "float32"),
             ),
+            *(lambda: kl.Softmax()(x, x > 0), lambda: ops.where(x > 0.4, ops.zeros_like(x), x)),
         ]
         return self.pick(*choices)()
 

@@ -7,7 +7,7 @@ import numpy as np
 from kqat.lowering.arithmetic.border import write_dequantize
 from kqat.lowering.recording.sizes import filled
 from kqat.lowering.shape import write_slice
-from kqat.program.program import BORDER, INTEGER
+from kqat.program.program import BORDER, FLOAT, INTEGER
 
 
 def write_repeated(writer, x, sizes, inputs, name: str):
@@ -15,11 +15,11 @@ def write_repeated(writer, x, sizes, inputs, name: str):
 
     The runtime's BROADCAST_TO would need the size of the batch, which is known only when the file runs. A
     zero for each example is made of an input instead, and added: `y = 0 * input[:, 0] + x`. That is exact for
-    finite inputs.
+    finite inputs, and for whole numbers of up to 24 bits.
 
     Args:
         writer: The file under construction.
-        x: Reference of the tensor to repeat, float unless its shape is final.
+        x: Reference of the tensor to repeat.
         sizes: The shape, in the form of `lowering.sizes`; `None` to leave `x` alone.
         inputs: References of the tensors that have the sizes, float or of integers.
         name: Name of the output.
@@ -30,10 +30,11 @@ def write_repeated(writer, x, sizes, inputs, name: str):
     zero = _zero_for_each(writer, inputs, sizes, len(shape), f"{name}/zero")
     static = tuple(1 if size is None else size for size in shape)
     full = writer.constant(f"{name}/zeros", np.zeros(static, np.float32))
-    out = writer.activation(name, shape)
-    row = x if tuple(x.shape) == static else _added(writer, x, full, static, f"{name}/row")
+    real = _cast(writer, x, "float32", f"{name}/number")
+    out = writer.activation(name if real is x else f"{name}/numbers", shape)
+    row = real if tuple(x.shape) == static else _added(writer, real, full, static, f"{name}/row")
     writer.operator("ADD", [zero, row], [out], "AddOptions")
-    return out
+    return _cast(writer, out, x.dtype, name)
 
 
 def target_shape(sizes, refs) -> tuple[int | None, ...]:
@@ -49,21 +50,26 @@ def _added(writer, a, b, shape, name):
     return out
 
 
+def _cast(writer, x, dtype: str, name: str):
+    if x.dtype == dtype:
+        return x
+    out = writer.activation(name, x.shape, dtype=dtype)
+    kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
+    writer.operator("CAST", [x], [out], "CastOptions", **kinds)
+    return out
+
+
 def _zero_for_each(writer, inputs, sizes, rank: int, name: str):
     """Returns a 0 for each example, of shape (batch, 1, ...)."""
     position = next(p for size in sizes if isinstance(size, dict) for p, axis in size["sizes"] if axis == 0)
     x = inputs[position]
-    with writer.owned(INTEGER):
+    with writer.owned(FLOAT if x.grid is None else INTEGER):
         first = write_slice(writer, x, [None, *(range(1) for _ in x.shape[1:])], f"{name}/first")
         flat = writer.reshape(first, (None, *(1,) * (rank - 1)), f"{name}/flat")
     if flat.grid is not None:
         with writer.owned(BORDER):
             flat = write_dequantize(writer, flat, f"{name}/real")
-    if flat.dtype != "float32":
-        real = writer.activation(f"{name}/real", flat.shape)
-        kinds = {"inDataType": flat.dtype.upper(), "outDataType": "FLOAT32"}
-        writer.operator("CAST", [flat], [real], "CastOptions", **kinds)
-        flat = real
+    flat = _cast(writer, flat, "float32", f"{name}/real")
     out = writer.activation(name, flat.shape)
     writer.operator("MUL", [flat, writer.constant(f"{name}/factor", np.float32(0))], [out], "MulOptions")
     return out

@@ -53,7 +53,9 @@ def contraction(op: keras.Operation, shapes) -> Contraction:
     plain = {*left} ^ {*right} <= {*output} <= {*left} | {*right} and summed
     if any(sizes[c] is None for c in {*left, *right} - {*left[:1]}):
         _refuse(op, shapes, "known sizes of all dimensions but the batch")
-    if not plain or not left[0] == right[0] == output[0]:
+    # Without a batch of its own the right operand is the same for each example, whose rows join the others.
+    shared = left[0] == right[0] == output[0]
+    if not plain or not (shared or left[0] in rows):
         _refuse(op, shapes, "a sum over shared dimensions other than the batch, which comes first")
     left_order, left_turned = _order(left, batch, rows, summed)
     right_order, right_kept = _order(right, batch, columns, summed)
@@ -79,11 +81,13 @@ def _order(letters: str, batch, free, summed):
 def _matrices(order, lead: int, first, sizes) -> tuple:
     inner = order[lead:]
     split = len(first)
-    return (
-        *(sizes[c] for c in order[:lead]),
-        math.prod(sizes[c] for c in inner[:split]),
-        math.prod(sizes[c] for c in inner[split:]),
-    )
+    return (*(sizes[c] for c in order[:lead]), _joined(inner[:split], sizes), _joined(inner[split:], sizes))
+
+
+def _joined(letters, sizes) -> int | None:
+    """Returns the size of dimensions that become one; `None` where the batch is among them."""
+    found = [sizes[c] for c in letters]
+    return None if None in found else math.prod(found)
 
 
 def _sizes(op, operands, shapes) -> dict:

@@ -32,21 +32,28 @@ class Recording:
     Args:
         outputs: Structure of the symbolic tensors that it returns.
         calls: Records of the calls that make them, producers first.
-        is_sized: Whether the record is one of `lowering.sized_recording`.
+        is_sized: Whether the record is one of `recording.sized`.
+        entered: Layers inside whose calls were entered, see `record_sized`; `None` where none was to be.
     """
 
     outputs: Any
     calls: list
     is_sized: bool = False
+    entered: list | None = None
+
+    def owned_by(self, layer) -> dict[int, keras.Variable]:
+        """Returns the variables that operations of the recording may read directly, by identity."""
+        return {i: v for part in (layer, *(self.entered or ())) for i, v in own_variables(part).items()}
 
 
-def record_layer(layer, args, kwargs) -> Recording:
+def record_layer(layer, args, kwargs, enters: bool = False) -> Recording:
     """Returns what happens in a layer's call, if it is the same in training and in inference.
 
     Args:
         layer: Built layer.
         args: Positional arguments, symbolic tensors in place of tensors.
         kwargs: Keyword arguments, the same.
+        enters: Whether the calls of custom layers inside are entered, see `record_sized`.
 
     Raises:
         Closed: What the call does is not all in the record, or depends on `training`.
@@ -59,11 +66,11 @@ def record_layer(layer, args, kwargs) -> Recording:
         for v in own_variables(layer).values()
     ):
         raise Closed("its weights have a regularizer or a constraint")
-    recording = record_inference(layer, args, kwargs)
+    recording = _sized(layer, args, kwargs, True) if enters else record_inference(layer, args, kwargs)
     if "training" in parameters(layer.call) and kwargs.get("training") is None:
         if len(given) == 1 and recording.outputs is given[0] and not layer.weights:
             raise DoesNothing("it computes in training only")
-        if steps(recording.calls) != _steps_of_training(layer, args, kwargs, recording.is_sized):
+        if steps(recording.calls) != _steps_of_training(layer, args, kwargs, recording):
             raise Closed("it computes something else in training")
     return recording
 
@@ -82,30 +89,43 @@ def record_inference(layer, args, kwargs) -> Recording:
     given = symbolic_in(args, kwargs)
     try:
         outputs = _call(layer, args, kwargs)
-        calls = list(calls_in_order(outputs, {id(x) for x in given}))
-        _check_complete(layer, calls)
-        if not needs_sizes(calls):
-            return Recording(outputs, calls)
+        recording = Recording(outputs, list(calls_in_order(outputs, {id(x) for x in given})))
+        _check_complete(layer, recording)
+        if not needs_sizes(recording.calls):
+            return recording
         closed = None
     except Closed as error:
         closed = error
     try:
-        outputs, calls = record_sized(layer, with_inputs(layer.call, args, kwargs), given, calls_in_order)
-        _check_complete(layer, calls)
+        return _sized(layer, args, kwargs, enters=False)
+    except Closed as error:
+        closed = closed or error
+    try:
+        return _sized(layer, args, kwargs, enters=True)
+    except Closed as error:
+        raise closed from error
+
+
+def _sized(layer, args, kwargs, enters: bool) -> Recording:
+    """Returns a recording with known sizes, see `record_sized`."""
+    call, given = with_inputs(layer.call, args, kwargs), symbolic_in(args, kwargs)
+    try:
+        sized = record_sized(layer, call, given, calls_in_order, enters=enters)
     except NotRecordable as error:
-        raise closed or Closed(str(error)) from error
-    return Recording(outputs, calls, is_sized=True)
+        raise Closed(str(error)) from error
+    recording = Recording(sized.outputs, sized.calls, True, sized.entered if enters else None)
+    _check_complete(layer, recording)
+    return recording
 
 
-def _steps_of_training(layer, args, kwargs, is_sized: bool):
+def _steps_of_training(layer, args, kwargs, recording: Recording):
     kwargs = {**kwargs, "training": True}
-    if not is_sized:
+    if not recording.is_sized:
         outputs = _call(layer, args, kwargs)
         return steps(calls_in_order(outputs, {id(x) for x in symbolic_in(args, kwargs)}))
     try:
-        call = with_inputs(layer.call, args, kwargs)
-        return steps(record_sized(layer, call, symbolic_in(args, kwargs), calls_in_order)[1])
-    except NotRecordable as error:
+        return steps(_sized(layer, args, kwargs, recording.entered is not None).calls)
+    except Closed as error:
         raise Closed(f"{error}, in training") from error
 
 
@@ -115,12 +135,14 @@ def symbolic_in(args, kwargs) -> list[keras.KerasTensor]:
 
 
 def with_inputs(call, args, kwargs):
-    """Returns a function of a list of tensors that makes a call with these in place of the symbolic ones."""
+    """Returns a function of a list of tensors that makes a call with these in place of the symbolic ones.
+
+    They are told apart by identity: not every backend walks through keywords in one order.
+    """
 
     def function(tensors):
-        rest = iter(tensors)
-        replace = lambda x: next(rest) if isinstance(x, keras.KerasTensor) else x  # noqa: E731
-        new_args, new_kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        fresh = dict(zip(map(id, symbolic_in(args, kwargs)), tensors, strict=True))
+        new_args, new_kwargs = keras.tree.map_structure(lambda x: fresh.get(id(x), x), (args, kwargs))
         return call(*new_args, **new_kwargs)
 
     return function
@@ -180,10 +202,10 @@ def _outputs(layer, args, kwargs):
     return outputs
 
 
-def _check_complete(layer, calls) -> None:
+def _check_complete(layer, recording: Recording) -> None:
     """Raises where a weight does not appear in the record, so that it would be a constant."""
-    own, seen = own_variables(layer), set()
-    for record in calls:
+    own, seen = recording.owned_by(layer), set()
+    for record in recording.calls:
         _demand_arguments_only(record)
         seen |= {id(v) for v in getattr(record.operation, "variables", ())}
         for leaf in keras.tree.flatten((tuple(record.arguments.args), dict(record.arguments.kwargs))):
@@ -193,7 +215,9 @@ def _check_complete(layer, calls) -> None:
                 seen.add(id(leaf))
             elif _is_real(leaf):
                 raise Closed("it computes with tensors that were made during the call")
-    missing = [v.path for v in layer.trainable_variables if id(v) not in seen]
+    # Where weights are symbols no use of them is hidden.
+    trainable = [] if recording.is_sized else layer.trainable_variables
+    missing = [v.path for v in trainable if id(v) not in seen]
     if missing:
         raise Closed(f"its call reads the weight '{missing[0]}' in a way that leaves no record")
 

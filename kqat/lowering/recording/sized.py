@@ -6,15 +6,17 @@ is unknown, neither of the two.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from textwrap import shorten
-from typing import Any, NamedTuple
+from typing import Any
 
 import keras
 import numpy as np
 
 from kqat.keras_private import BOOKKEEPING, maker_of, mask_of, set_mask
 from kqat.lowering.constant import Constant
+from kqat.lowering.recording.records import Arguments, Call, Sized
+from kqat.lowering.recording.simpler import simpler
 from kqat.lowering.recording.sizes import Size, example_shape, merged, merged_shape
 from kqat.lowering.recording.symbolic_state import Stand, symbolic_state
 from kqat.ops.arrays import as_numpy
@@ -23,43 +25,14 @@ from kqat.ops.arrays import as_numpy
 _MOVES = frozenset((
     "BroadcastTo", "Tile", "Repeat", "Reshape", "ExpandDims", "Squeeze", "Transpose", "Cast",
     "ConvertToTensor", "GetItem", "Identity", "Copy", "StopGradient", "Swapaxes", "Moveaxis", "Ravel", "Flip",
+    "Take", "Slice",
 ))  # fmt: skip
+# Those that round once, as IEEE 754 says: a constant of the file is what the model computes anew each time.
+_EXACT = frozenset(("Add", "Subtract", "Multiply", "Divide", "TrueDivide", "Negative", "Maximum", "Minimum"))
 
 
 class NotRecordable(Exception):
     """Why a call cannot be recorded."""
-
-
-class Arguments(NamedTuple):
-    """Call arguments: symbolic tensors, variables and values."""
-
-    args: tuple
-    kwargs: dict
-
-
-@dataclass(frozen=True)
-class Call:
-    """One call in a recording, with the fields of Keras's own record of a call.
-
-    Args:
-        operation: Layer or operation.
-        arguments: What it is called with.
-        output_tensors: What it returns, flat.
-        sizes: Settings of the operation that hold a `Size`, by attribute.
-        anchors: Inputs of the recording that sizes are read from.
-    """
-
-    operation: keras.Operation
-    arguments: Arguments
-    output_tensors: list
-    sizes: dict[str, Any] = field(default_factory=dict)
-    anchors: tuple = ()
-
-    @property
-    def input_tensors(self) -> list:
-        """The symbolic tensors among the arguments."""
-        leaves = keras.tree.flatten(tuple(self.arguments))
-        return [leaf for leaf in leaves if isinstance(leaf, keras.KerasTensor)]
 
 
 class _Reads(keras.StatelessScope):
@@ -85,9 +58,14 @@ class _Raw:
 
 
 def record_sized(
-    layer: keras.layers.Layer, call: Callable, inputs: Sequence, in_order: Callable, keeps_state: bool = False
-) -> tuple[Any, list[Call]]:
-    """Returns the symbolic outputs of a call, and the calls that make them, producers first.
+    layer: keras.layers.Layer,
+    call: Callable,
+    inputs: Sequence,
+    in_order: Callable,
+    keeps_state: bool = False,
+    enters: bool = False,
+) -> Sized:
+    """Returns the symbolic outputs of a call, and the calls that make them.
 
     Args:
         layer: Built layer or model whose call it is.
@@ -95,28 +73,33 @@ def record_sized(
         inputs: Symbolic inputs, of which any size may be unknown.
         in_order: `calls_in_order` of `lowering.recording`.
         keeps_state: Whether losses and assignments of the call are left out; else they are an obstacle.
+        enters: Whether the calls inside of custom layers are recorded in place of the calls of these layers,
+            which may then return, and be called with, anything.
 
     Raises:
         NotRecordable: What the call does is not all in the record, or follows from sizes but is no product.
     """
-    first, second = (_record(layer, call, inputs, number, in_order, keeps_state) for number in (0, 1))
+    first, second = (_record(layer, call, inputs, number, in_order, keeps_state, enters) for number in (0, 1))
     if [type(c.operation) for c in first.calls] != [type(c.operation) for c in second.calls]:
         raise NotRecordable("what it does depends on the size of its inputs")
     merger = _Merger(first, second, list(inputs))
     for pair in zip(first.calls, second.calls, strict=True):
         merger.add(*pair)
-    return keras.tree.map_structure(merger.tensor, first.outputs), merger.calls
+    outputs = keras.tree.map_structure(merger.tensor, first.outputs)
+    return Sized(outputs, merger.calls, first.stand.entered)
 
 
-def _record(layer, call, inputs, number: int, in_order, keeps_state: bool) -> _Raw:
+def _record(layer, call, inputs, number: int, in_order, keeps_state: bool, enters: bool) -> _Raw:
     given = [keras.Input(batch_shape=example_shape(x.shape, number), dtype=x.dtype) for x in inputs]
-    with symbolic_state(layer) as stand:
+    with symbolic_state(layer, in_order if enters else None) as stand:
         try:
             with _Reads() as scope:
                 outputs = call(given)
         except Exception as error:
             words = shorten((str(error).splitlines() or [type(error).__name__])[0], 100, placeholder=" ...")
             raise NotRecordable(f"its call cannot be recorded ({words})") from error
+    if enters:  # a layer may return nothing in a place, which a call that was not entered cannot
+        outputs = [leaf for leaf in keras.tree.flatten(outputs) if leaf is not None]
     if not keeps_state and (scope.state_mapping or scope.losses):
         raise NotRecordable("its call assigns variables or adds losses")
     if not all(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(outputs)):
@@ -156,19 +139,20 @@ class _Merger:
                 operation, keras.layers.Layer
             ):  # on constants: tensors of their own, for a model to hold
                 args, kwargs = keras.tree.map_structure(self._held, (args, kwargs))
-            elif type(operation).__name__ not in _MOVES:
+            elif type(operation).__name__ not in _MOVES | _EXACT:
                 raise NotRecordable("it computes with weights alone")
         outputs = [
             _merged_tensor(*pair) for pair in zip(first.output_tensors, second.output_tensors, strict=True)
         ]
-        operation, sizes = _simpler(operation, sizes, args, outputs)
+        operation, sizes = simpler(operation, sizes, args, outputs)
         anchors = self._anchors(sizes)
         if not anchors and not any(
             isinstance(x, keras.KerasTensor) for x in keras.tree.flatten((args, kwargs))
         ):
             anchors = (self.inputs[0],)
         self._tensors.update(zip(map(id, first.output_tensors), outputs, strict=True))
-        self.calls.append(Call(operation, Arguments(args, kwargs), outputs, sizes, anchors))
+        inside = self.stands[0].inside.get(id(first), "")
+        self.calls.append(Call(operation, Arguments(args, kwargs), outputs, sizes, anchors, inside))
 
     def _with_weights(self, operation, args, kwargs):
         """Replaces weights by tensors where other operations read them too, or where they are in a list."""
@@ -273,21 +257,3 @@ def _same(first, second) -> bool:
     if isinstance(first, np.ndarray) or keras.ops.is_tensor(first):
         return np.array_equal(as_numpy(first), as_numpy(second))
     return first is second or str(first) == str(second)
-
-
-def _simpler(operation, sizes: dict, args, outputs):
-    """Returns an operation without settings that depend on sizes, where there is one that does the same."""
-    kind = type(operation).__name__
-    if kind == "Reshape" and "newshape" in sizes:
-        wanted = [size if s == -1 else s for s, size in zip(sizes["newshape"], outputs[0].shape, strict=True)]
-        if sum(not isinstance(size, int) for size in wanted) <= 1:
-            shape = tuple(size if isinstance(size, int) else -1 for size in wanted)
-            return type(operation)(shape), {}
-    if kind == "BroadcastTo" and "shape" in sizes and isinstance(args[0], keras.KerasTensor):
-        have, want = args[0].shape, outputs[0].shape
-        have = (1,) * (len(want) - len(have)) + tuple(have)
-        if all(b is not None or a is None for a, b in zip(have, want, strict=True)):
-            repeats = [1 if a == b else b for a, b in zip(have, want, strict=True)]
-            tile = keras.ops.tile(keras.KerasTensor(args[0].shape), repeats)
-            return maker_of(tile), {}
-    return operation, sizes

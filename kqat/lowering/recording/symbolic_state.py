@@ -1,12 +1,15 @@
 """Lets the weights of a layer stand for themselves in a recording of its call, as its inputs do."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
 import keras
 
+from kqat.keras_private import mask_of, reads_mask
+from kqat.lowering.inherited import is_own_layer
+from kqat.lowering.treatment import is_registered
 from kqat.ops.arrays import as_numpy
 
 
@@ -14,13 +17,22 @@ class Stand:
     """What symbolic tensors stand for during a recording.
 
     Args:
+        enters: `calls_in_order` of `lowering.recording` if calls of custom layers inside are to be entered,
+            not recorded as one call each; `None` if not.
+
+    Attributes:
         variables: Variable that a symbolic tensor stands for, by the identity of the tensor.
         constants: Values of tensors that layers were called on, likewise.
+        entered: Layers whose calls were entered.
+        inside: Names of the entered layers around a call, `"attention/"`, by the identity of its record.
     """
 
-    def __init__(self):
+    def __init__(self, enters: Callable | None = None):
         self.variables: dict[int, keras.Variable] = {}
         self.constants: dict[int, Any] = {}
+        self.entered: list[keras.layers.Layer] = []
+        self.inside: dict[int, str] = {}
+        self._in_order = enters
         self._tensors: list[keras.KerasTensor] = []  # keeps them alive, and their identities with them
 
     def for_variable(self, variable: keras.Variable) -> keras.KerasTensor:
@@ -34,6 +46,26 @@ class Stand:
         tensor = self._tensor(value)
         self.constants[id(tensor)] = as_numpy(value)
         return tensor
+
+    def enters(self, layer, leaves) -> bool:
+        """Tells whether what happens in a call of a layer is recorded, in place of the call."""
+        if self._in_order is None or isinstance(layer, keras.Model):
+            return False
+        masked = reads_mask(layer) and any(mask_of(leaf) is not None for leaf in leaves)
+        return is_own_layer(layer) and not is_registered(layer) and not masked
+
+    def enter(self, layer, args, kwargs):
+        """Returns what the call of a layer returns, tensors or not, and records what happens in it."""
+        in_order: Any = self._in_order
+        self.entered.append(layer)
+        with _replaced(layer, self):
+            outputs = layer.call(*args, **kwargs)
+        leaves, given = (
+            [x for x in keras.tree.flatten(y) if _is_symbol(x)] for y in (outputs, (args, kwargs))
+        )
+        for record in in_order(leaves, {id(x) for x in given} | self.known):
+            self.inside[id(record)] = f"{layer.name}/{self.inside.get(id(record), '')}"
+        return outputs
 
     def _tensor(self, like) -> keras.KerasTensor:
         dtype = keras.backend.standardize_dtype(like.dtype)
@@ -55,7 +87,9 @@ class _Part:
     def __call__(self, *args, **kwargs):
         layer: Any = self._layer
         leaves = keras.tree.flatten((args, kwargs))
-        if layer.variables and not any(isinstance(leaf, keras.KerasTensor) for leaf in leaves):
+        if self._stand.enters(layer, leaves):
+            return self._stand.enter(layer, args, kwargs)
+        if layer.variables and not any(_is_symbol(leaf) for leaf in leaves):
             replace = lambda x: self._stand.for_constant(x) if keras.ops.is_tensor(x) else x  # noqa: E731
             args, kwargs = keras.tree.map_structure(replace, (args, kwargs))
         return layer(*args, **kwargs)
@@ -71,16 +105,28 @@ class _Part:
         return type(self._layer)
 
 
+def _is_symbol(leaf) -> bool:
+    return isinstance(leaf, keras.KerasTensor)
+
+
 @contextmanager
-def symbolic_state(layer: keras.layers.Layer) -> Iterator[Stand]:
+def symbolic_state(layer: keras.layers.Layer, enters: Callable | None = None) -> Iterator[Stand]:
     """Replaces, for the time of a block, the variables and layers in the attributes of a layer by symbols.
 
     Operations on weights then leave a record like operations on inputs.
 
     Args:
         layer: Built layer.
+        enters: See `Stand`.
     """
-    stand, missing = Stand(), object()
+    stand = Stand(enters)
+    with _replaced(layer, stand):
+        yield stand
+
+
+@contextmanager
+def _replaced(layer, stand: Stand) -> Iterator[None]:
+    missing = object()
     own = vars(layer)
     held = {**getattr(layer, "_modules", {}), **own}  # PyTorch keeps layers apart
     replaced = {key: _symbols(value, stand) for key, value in held.items() if key not in _of_keras()}
@@ -88,7 +134,7 @@ def symbolic_state(layer: keras.layers.Layer) -> Iterator[Stand]:
     before = {key: own.get(key, missing) for key in replaced}
     own.update(replaced)
     try:
-        yield stand
+        yield
     finally:
         for key, value in before.items():
             if value is missing:
