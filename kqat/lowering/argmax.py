@@ -12,7 +12,7 @@ from keras import ops
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arithmetic.border import write_dequantize
 from kqat.lowering.registry import register
-from kqat.lowering.whole_numbers import Whole, write_cast
+from kqat.lowering.whole_numbers import Whole
 from kqat.program.program import BORDER
 
 _BUILTINS = {"argmax": ("ARG_MAX", "ArgMaxOptions"), "argmin": ("ARG_MIN", "ArgMinOptions")}
@@ -92,6 +92,6 @@ class ArgMaxLowering(Whole):
 def _readable(writer, x, name: str):
     """Returns levels of 16 bits as real numbers, and other integers in 32 bits."""
     if x.grid is None:
-        return write_cast(writer, x, "int32", f"{name}/int32")
+        return writer.cast(x, "int32", f"{name}/int32")
     with writer.owned(BORDER):
         return write_dequantize(writer, x, f"{name}/float")

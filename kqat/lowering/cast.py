@@ -2,7 +2,7 @@
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.registry import register
-from kqat.lowering.whole_numbers import Whole, write_cast
+from kqat.lowering.whole_numbers import Whole
 
 _TYPES = ("float32", "int32", "int64", "int16", "int8", "uint8", "bool")
 
@@ -17,4 +17,4 @@ class Cast(Whole):
                 f"{step.op.name!r} cannot be lowered. Received: a cast to {spec.dtype!r}. "
                 f"Use one of {_TYPES}."
             )
-        return write_cast(writer, inputs[0], spec.dtype, name)
+        return writer.cast(inputs[0], spec.dtype, name)

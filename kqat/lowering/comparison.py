@@ -7,7 +7,7 @@ import keras
 
 from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
 from kqat.lowering.registry import register
-from kqat.lowering.whole_numbers import Whole, result_type, write_cast, write_operand
+from kqat.lowering.whole_numbers import Whole, result_type, write_operand
 
 COMPARISONS = {
     "Equal": "EQUAL", "NotEqual": "NOT_EQUAL", "Greater": "GREATER", "GreaterEqual": "GREATER_EQUAL",
@@ -53,7 +53,7 @@ class Reduction(Whole):
     """REDUCE_ANY and REDUCE_ALL."""
 
     def write(self, writer, step, inputs, spec, name):
-        x = write_cast(writer, inputs[0], "bool", f"{name}/truth")
+        x = writer.cast(inputs[0], "bool", f"{name}/truth")
         out = writer.activation(name, spec.shape, dtype="bool")
         builtin = REDUCTIONS[type(step.op).__name__]
         return write_reduction(writer, builtin, x, out, *reduced_axes(step.op, len(x.shape)), name)

@@ -43,7 +43,7 @@ class Embedding(FloatBody):
         (ids,) = inputs
         table = _write_table(writer, step, f"{name}/table")
         shape = (*ids.shape, table.shape[1])
-        ids = writer.reshape(_as_int32(writer, ids, f"{name}/ids"), (_product(ids.shape),), f"{name}/flat")
+        ids = writer.reshape(writer.cast(ids, "int32", f"{name}/ids"), (_product(ids.shape),), f"{name}/flat")
         label = name if len(shape) == 2 else f"{name}/rows"
         rows = writer.activation(label, (*ids.shape, shape[-1]))
         writer.operator("EMBEDDING_LOOKUP", [ids, table], [rows], None)
@@ -55,15 +55,6 @@ def _write_table(writer, step, label):
     if not isinstance(stored, Weights):
         return write_weight(writer, step, "embeddings", label)
     return write_integers(writer, stored, "embeddings", label)
-
-
-def _as_int32(writer, ids, name):
-    if ids.dtype == "int32":
-        return ids
-    out = writer.activation(name, ids.shape, dtype="int32")
-    kinds = {"inDataType": ids.dtype.upper(), "outDataType": "INT32"}
-    writer.operator("CAST", [ids], [out], "CastOptions", **kinds)
-    return out
 
 
 def _product(shape) -> int | None:

@@ -35,9 +35,7 @@ class Masking(Lowering):
         unlike = _unlike(writer, x, step.op.mask_value, f"{name}/unlike")
         shape = (*x.shape[:-1], 1)
         valid = _any(writer, unlike, [len(x.shape) - 1], True, shape, f"{name}/valid")
-        number = writer.activation(f"{name}/number", shape)
-        types = {"inDataType": "BOOL", "outDataType": "FLOAT32"}
-        writer.operator("CAST", [valid], [number], "CastOptions", **types)
+        number = writer.cast(valid, "float32", f"{name}/number")
         out = writer.activation(name, x.shape)
         writer.operator("MUL", [x, number], [out], "MulOptions")
         return out

@@ -6,7 +6,7 @@ Forward: the operation itself.
 import numpy as np
 
 from kqat.lowering.registry import register
-from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast
+from kqat.lowering.whole_numbers import Whole, arithmetic_type
 
 
 @register("ops.OneHot")
@@ -15,7 +15,7 @@ class OneHot(Whole):
 
     def write(self, writer, step, inputs, spec, name):
         (x,), op = inputs, step.op
-        x = write_cast(writer, x, "int64" if x.dtype == "int64" else "int32", f"{name}/index")
+        x = writer.cast(x, "int64" if x.dtype == "int64" else "int32", f"{name}/index")
         dtype = arithmetic_type(spec.dtype)
         depth = writer.constant(f"{name}/depth", np.int32(op.num_classes))
         on, off = (
@@ -24,4 +24,4 @@ class OneHot(Whole):
         out = writer.activation(name if dtype == spec.dtype else f"{name}/{dtype}", spec.shape, dtype=dtype)
         axis = op.axis % len(spec.shape)
         writer.operator("ONE_HOT", [x, depth, on, off], [out], "OneHotOptions", axis=axis)
-        return write_cast(writer, out, spec.dtype, name)
+        return writer.cast(out, spec.dtype, name)

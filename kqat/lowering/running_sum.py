@@ -14,7 +14,7 @@ from kqat.lowering.formulas.computed import Computed
 from kqat.lowering.formulas.written import Written
 from kqat.lowering.registry import WHOLE, register
 from kqat.lowering.treatment import POSITIVE_SUM
-from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast
+from kqat.lowering.whole_numbers import Whole, arithmetic_type
 
 
 def _axis(op, rank: int) -> int:
@@ -62,6 +62,6 @@ class WholeCumsum(Whole):
 
     def write(self, writer, step, inputs, spec, name):
         dtype = arithmetic_type(spec.dtype)
-        x = write_cast(writer, inputs[0], dtype, f"{name}/{dtype}")
+        x = writer.cast(inputs[0], dtype, f"{name}/{dtype}")
         y = _write(writer, x, _axis(step.op, len(x.shape)), name)
-        return write_cast(writer, y, spec.dtype, f"{name}/{spec.dtype}")
+        return writer.cast(y, spec.dtype, f"{name}/{spec.dtype}")

@@ -13,7 +13,7 @@ from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.whole_arithmetic import write_pair
-from kqat.lowering.whole_numbers import output_spec, write_cast
+from kqat.lowering.whole_numbers import output_spec
 from kqat.ops.arrays import as_numpy
 
 
@@ -50,7 +50,7 @@ class _Gathering(PassThrough):
     def indices(self, writer, indices, inputs, size: int, name: str):
         """Returns the tensor of the indices; negative ones count from the end."""
         if isinstance(indices, Input):
-            index = write_cast(writer, inputs[indices.position], "int32", f"{name}/int32")
+            index = writer.cast(inputs[indices.position], "int32", f"{name}/int32")
             return write_pair(
                 writer, "Mod", index, writer.constant(f"{name}/size", np.int32(size)), f"{name}/index"
             )

@@ -12,7 +12,6 @@ from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like
 from kqat.lowering.treatment import PASSTHROUGH
-from kqat.lowering.whole_numbers import write_cast
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -60,10 +59,10 @@ class TopKLowering(PassThrough):
                 f"{step.op.name!r} has no kernel between int16 tensors. Received: 16 bits. Use 8 bits for it."
             )
         plain = x if x.dtype in ("float32", "int8", "int32", "int64") else None
-        source = x if plain is not None else write_cast(writer, x, "int32", f"{name}/int32")
+        source = x if plain is not None else writer.cast(x, "int32", f"{name}/int32")
         shape = (*x.shape[:-1], step.op.k)
         values = like(writer, source, shape, f"{name}/values")
         indices = writer.activation(f"{name}/indices", shape, dtype="int32")
         k = writer.constant(f"{name}/k", np.int32(step.op.k))
         writer.operator("TOPK_V2", [source, k], [values, indices], "TopKV2Options")
-        return [values if plain is not None else write_cast(writer, values, x.dtype, name), indices]
+        return [values if plain is not None else writer.cast(values, x.dtype, name), indices]

@@ -9,7 +9,7 @@ import numpy as np
 from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
 from kqat.lowering.arithmetic.terms import broadcast
 from kqat.lowering.registry import WHOLE, register
-from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_cast, write_operand
+from kqat.lowering.whole_numbers import Whole, arithmetic_type, write_operand
 from kqat.ops.arrays import as_numpy
 
 # By class name, the operator and its options.
@@ -33,7 +33,7 @@ class _Arithmetic(Whole):
     def write(self, writer, step, inputs, spec, name):
         dtype = arithmetic_type(spec.dtype)
         y = self.write_in(writer, step, inputs, dtype, name if dtype == spec.dtype else f"{name}/{dtype}")
-        return write_cast(writer, y, spec.dtype, name)
+        return writer.cast(y, spec.dtype, name)
 
     def write_in(self, writer, step, inputs, dtype: str, name: str):
         """Appends the operators, all of them in one type, and returns their output."""
@@ -64,7 +64,7 @@ class Pair(_Arithmetic):
         if type(step.op).__name__ != "FloorDivide":
             return super().write(writer, step, inputs, spec, name)
         y = self.write_in(writer, step, inputs, "int32", f"{name}/int32")  # the only integers that it takes
-        return write_cast(writer, y, spec.dtype, name)
+        return writer.cast(y, spec.dtype, name)
 
     def write_in(self, writer, step, inputs, dtype, name):
         leaves = keras.tree.flatten((step.args, step.kwargs))
@@ -80,7 +80,7 @@ class Clip(_Arithmetic):
     """MAXIMUM and MINIMUM."""
 
     def write_in(self, writer, step, inputs, dtype, name):
-        x = write_cast(writer, inputs[0], dtype, f"{name}/{dtype}")
+        x = writer.cast(inputs[0], dtype, f"{name}/{dtype}")
         return write_clipped(writer, x, step.op.x_min, step.op.x_max, name)
 
 
@@ -89,7 +89,7 @@ class Sign(_Arithmetic):
     """NEG, and the larger of a number and its negative."""
 
     def write_in(self, writer, step, inputs, dtype, name):
-        x = write_cast(writer, inputs[0], dtype, f"{name}/{dtype}")
+        x = writer.cast(inputs[0], dtype, f"{name}/{dtype}")
         alone = type(step.op).__name__ == "Negative"
         negative = writer.activation(name if alone else f"{name}/negative", x.shape, dtype=dtype)
         writer.operator("NEG", [x], [negative], "NegOptions")
@@ -101,7 +101,7 @@ class Square(_Arithmetic):
     """MUL of a number and itself."""
 
     def write_in(self, writer, step, inputs, dtype, name):
-        x = write_cast(writer, inputs[0], dtype, f"{name}/{dtype}")
+        x = writer.cast(inputs[0], dtype, f"{name}/{dtype}")
         return write_pair(writer, "Multiply", x, x, name)
 
 
@@ -123,7 +123,7 @@ class Reduction(_Arithmetic):
     """SUM, REDUCE_MAX and REDUCE_MIN."""
 
     def write_in(self, writer, step, inputs, dtype, name):
-        x = write_cast(writer, inputs[0], dtype, f"{name}/{dtype}")
+        x = writer.cast(inputs[0], dtype, f"{name}/{dtype}")
         axes, keep = reduced_axes(step.op, len(x.shape))
         shape = [1 if axis in axes else size for axis, size in enumerate(x.shape)]
         shape = shape if keep else [size for axis, size in enumerate(x.shape) if axis not in axes]

@@ -71,19 +71,9 @@ def _type_of(leaf, inputs):
     return keras.backend.standardize_dtype(np.asarray(as_numpy(leaf)).dtype.name)
 
 
-def write_cast(writer, x, dtype: str, name: str):
-    """Returns `x` in another type; nothing is written where it has it."""
-    if x.dtype == dtype:
-        return x
-    out = writer.activation(name, x.shape, dtype=dtype)
-    kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
-    writer.operator("CAST", [x], [out], "CastOptions", **kinds)
-    return out
-
-
 def write_operand(writer, leaf, inputs, dtype: str, name: str):
     """Returns an argument of a call, a tensor or a constant, as a tensor of a type."""
     if isinstance(leaf, Input):
-        return write_cast(writer, inputs[leaf.position], dtype, f"{name}/{dtype}")
+        return writer.cast(inputs[leaf.position], dtype, f"{name}/{dtype}")
     values = leaf if isinstance(leaf, (bool, int, float)) else as_numpy(leaf)
     return writer.constant(f"{name}/constant", np.asarray(values).astype(dtype))

@@ -180,6 +180,15 @@ class Writer:
         self.operator("RESHAPE", [x, sizes], [out], "ReshapeOptions", newShape=target)
         return out
 
+    def cast(self, x: Ref, dtype: str, name: str) -> Ref:
+        """Appends a CAST to another type; returns `x` itself where it has it."""
+        if x.dtype == dtype:
+            return x
+        out = self.activation(name, x.shape, dtype=dtype)
+        kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
+        self.operator("CAST", [x], [out], "CastOptions", **kinds)
+        return out
+
     def quantized_output(
         self, name: str, shape, grid: Grid, activation: str, emit_op: Callable[[Ref], None]
     ) -> Ref:

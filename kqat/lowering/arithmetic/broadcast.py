@@ -30,11 +30,11 @@ def write_repeated(writer, x, sizes, inputs, name: str):
     zero = _zero_for_each(writer, inputs, sizes, len(shape), f"{name}/zero")
     static = tuple(1 if size is None else size for size in shape)
     full = writer.constant(f"{name}/zeros", np.zeros(static, np.float32))
-    real = _cast(writer, x, "float32", f"{name}/number")
+    real = writer.cast(x, "float32", f"{name}/number")
     out = writer.activation(name if real is x else f"{name}/numbers", shape)
     row = real if tuple(x.shape) == static else _added(writer, real, full, static, f"{name}/row")
     writer.operator("ADD", [zero, row], [out], "AddOptions")
-    return _cast(writer, out, x.dtype, name)
+    return writer.cast(out, x.dtype, name)
 
 
 def target_shape(sizes, refs) -> tuple[int | None, ...]:
@@ -50,15 +50,6 @@ def _added(writer, a, b, shape, name):
     return out
 
 
-def _cast(writer, x, dtype: str, name: str):
-    if x.dtype == dtype:
-        return x
-    out = writer.activation(name, x.shape, dtype=dtype)
-    kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
-    writer.operator("CAST", [x], [out], "CastOptions", **kinds)
-    return out
-
-
 def _zero_for_each(writer, inputs, sizes, rank: int, name: str):
     """Returns a 0 for each example, of shape (batch, 1, ...)."""
     position = next(p for size in sizes if isinstance(size, dict) for p, axis in size["sizes"] if axis == 0)
@@ -69,7 +60,7 @@ def _zero_for_each(writer, inputs, sizes, rank: int, name: str):
     if flat.grid is not None:
         with writer.owned(BORDER):
             flat = write_dequantize(writer, flat, f"{name}/real")
-    flat = _cast(writer, flat, "float32", f"{name}/real")
+    flat = writer.cast(flat, "float32", f"{name}/real")
     out = writer.activation(name, flat.shape)
     writer.operator("MUL", [flat, writer.constant(f"{name}/factor", np.float32(0))], [out], "MulOptions")
     return out

@@ -139,10 +139,7 @@ class Written(Computed):
         return out
 
     def _cast(self, x, dtype):
-        out = self.writer.activation(f"{self.name}/{dtype}", x.shape, dtype=dtype)
-        kinds = {"inDataType": x.dtype.upper(), "outDataType": dtype.upper()}
-        self.writer.operator("CAST", [x], [out], "CastOptions", **kinds)
-        return out
+        return self.writer.cast(x, dtype, f"{self.name}/{dtype}")
 
     def _single(self, kind, x):
         out = self.writer.activation(f"{self.name}/{kind.lower()}", x.shape)
