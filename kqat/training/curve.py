@@ -11,8 +11,7 @@ import keras
 
 from kqat.core.table import Tabular, TextTable
 from kqat.core.types import PathLike
-from kqat_runtime.files.atomic import move_into_place
-from kqat_runtime.files.drafts import draft_folder
+from kqat_runtime.files.atomic import write_atomically
 from kqat_runtime.optional import require
 
 NAME = "curve.csv"
@@ -60,9 +59,7 @@ class Curve(Tabular):
         writer.writeheader()
         writer.writerows(self.rows)
         folder.mkdir(parents=True, exist_ok=True)
-        with draft_folder(folder) as drafts:
-            (drafts / NAME).write_text(text.getvalue())
-            move_into_place(drafts / NAME, folder / NAME)
+        write_atomically(folder / NAME, text.getvalue().encode())
 
     def table(self) -> TextTable:
         """Returns the epochs as a table."""

@@ -18,7 +18,7 @@ def write_repeated(writer, x, sizes, inputs, name: str):
     finite inputs, and for whole numbers of up to 24 bits.
 
     Args:
-        writer: The file under construction.
+        writer: What builds the program.
         x: Reference of the tensor to repeat.
         sizes: The shape, in the form of `lowering.sizes`; `None` to leave `x` alone.
         inputs: References of the tensors that have the sizes, float or of integers.

@@ -14,7 +14,7 @@ class Written(Computed):
     """The same operations, appended to a file. What needs no tensor is computed at once.
 
     Args:
-        writer: The file under construction.
+        writer: What builds the program.
         step: The step (NumPy).
         name: Prefix of the tensors' names.
     """

@@ -51,13 +51,9 @@ def known_sizes(layer: keras.layers.Layer) -> Iterator[None]:
     """
     found = [part for part in layers_of(layer) if is_a(part, keras.layers.EinsumDense)]
     for part in found:
-        vars(part)["compute_output_shape"] = partial(_output_shape, part)
+        vars(part)["compute_output_shape"] = partial(known_output_shape, part)
     try:
         yield
     finally:
         for part in found:
             vars(part).pop("compute_output_shape", None)
-
-
-def _output_shape(op, input_shape):
-    return known_output_shape(op, input_shape)
