@@ -16,19 +16,21 @@ import numpy as np
 from kqat_runtime.processes.messages import receive, send
 
 # Run with -I: no working folder, no user site, no PYTHON* variables. The packages that the process needs are
-# those of its owner, found by their folders, so that nothing else in these folders takes a module's name.
+# those of its owner, found by their folders, so that nothing else in these folders takes a module's name; each is
+# loaded when it is first used, as most requests need few of them.
 _START = """
 import sys
 from importlib import import_module
 from importlib.machinery import PathFinder
-class Places:
-    @staticmethod
-    def find_spec(name, path=None, target=None):
-        if path is None and name in places:
-            return PathFinder.find_spec(name, [places[name]])
+from importlib.util import LazyLoader, module_from_spec
 lifeline, module, function, *rest = sys.argv[1:]
 places = dict(zip(rest[::2], rest[1::2]))
-sys.meta_path.insert(0, Places)
+for name, place in places.items():
+    spec = PathFinder.find_spec(name, [place])
+    spec.loader = spec.loader and LazyLoader(spec.loader)
+    sys.modules[name] = module_from_spec(spec)
+    if spec.loader:
+        spec.loader.exec_module(sys.modules[name])
 sys.path += [places[name] for name in places if name != 'kqat_runtime' and places[name] not in sys.path]
 import_module('kqat_runtime.processes.limits').end_with_owner(int(lifeline))
 getattr(import_module(module), function)()
