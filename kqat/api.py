@@ -125,7 +125,7 @@ def quantize(
     return quantized
 
 
-def plan(model: keras.Model, bits: Any = 8, **options) -> Plan:
+def plan(model: keras.Model, bits: Any = 8, **options: Any) -> Plan:
     """Returns what `quantize` with the same arguments would do to each layer, and why.
 
     Args:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import keras
 
@@ -48,7 +49,7 @@ class BackupAndRestore(keras.callbacks.Callback):
         self.delete_checkpoint = delete_checkpoint
         self.verbose = verbose
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         done = self.epochs_done
         if not done:
             return
@@ -59,13 +60,13 @@ class BackupAndRestore(keras.callbacks.Callback):
         if self.verbose:
             print(f"Goes on after epoch {done}, from {self._file(done)}.")
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         save_whole(self.model, self._file(epoch + 1))
         for older in self._found():
             if older != epoch + 1:
                 self._file(older).unlink()
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if not self.delete_checkpoint:
             return
         for done in self._found():

@@ -62,13 +62,13 @@ class BitSchedule(keras.callbacks.Callback):
         self.verbose = verbose
         self._limits = None  # pairs of a place and its planned width
 
-    def set_model(self, model):
+    def set_model(self, model: keras.Model) -> None:
         """Sets the model, and forgets what was chosen in another one."""
         if model is not self._model:
             self._limits = None
         super().set_model(model)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if self._limits is not None:
             return  # A second fit, in which the widths of the first have already changed.
         chosen = self._chosen(places_of(self.model, type(self).__name__))
@@ -76,7 +76,7 @@ class BitSchedule(keras.callbacks.Callback):
             self._check_widths(place)
         self._limits = [(place, place.quantizer.planned_bits) for place in chosen]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         due = [bits for first, bits in self.schedule.items() if first <= epoch]
         if not due:
             return

@@ -1,5 +1,7 @@
 """The schedule of IR-Net's gradient: first wide, so that weights move, then narrow, so that it is right."""
 
+from typing import Any
+
 import keras
 
 from kqat.quantizers import IRSign
@@ -39,18 +41,18 @@ class ErrorDecay(keras.callbacks.Callback):
             )
         self.epochs, self.first, self.last = epochs, first, last
 
-    def steepness(self, epoch) -> float:
+    def steepness(self, epoch: int) -> float:
         """Returns `t` for an epoch, counted from 0; beyond the last one it stays."""
         return self.first * (self.last / self.first) ** min(epoch / self.epochs, 1.0)
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self._quantizers():
             raise ValueError(
                 f"ErrorDecay acts on IRSign quantizers, and the model has none. Received: model "
                 f"{self.model.name!r}. Use layers with kernel_quantizer='ir_sign'."
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for quantizer in self._quantizers():
             quantizer.set_steepness(self.steepness(epoch))
 

@@ -1,5 +1,7 @@
 """Shows how many binary weights change their sign."""
 
+from typing import Any
+
 import keras
 
 from kqat.quantizers import Estimator
@@ -17,18 +19,18 @@ class FlipRatioMonitor(keras.callbacks.Callback):
         ValueError: When training begins: nothing counts.
     """
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         if not self._counters():
             raise ValueError(
                 f"No quantizer counts flips. Received: model {self.model.name!r}. Use layers with "
                 "metrics=['flip_ratio'], such as QuantDense(8, kernel_quantizer='ste_sign', metrics=[...])."
             )
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         for counter in self._counters().values():
             counter.reset()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs.update({f"flip_ratio/{path}": one.ratio for path, one in self._counters().items()})
 

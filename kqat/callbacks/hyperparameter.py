@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -51,19 +52,19 @@ class HyperparameterScheduler(keras.callbacks.Callback):
         self.update_freq, self.verbose = update_freq, verbose
         self.log_name = log_name or hyperparameter
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._variable()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.update_freq == "epoch":
             self._set("Epoch", epoch)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.update_freq == "step":
             sync_state(self.model)
             self._set("Step", int(as_numpy(self._chosen.iterations)))
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if logs is not None:
             logs[self.log_name] = float(as_numpy(self._variable()))
 

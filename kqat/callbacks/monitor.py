@@ -50,12 +50,12 @@ class QuantizationMonitor(keras.callbacks.Callback):
         self.per_layer = per_layer
         self._events: EventFile | None = None
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         places_of(self.model, type(self).__name__)
         if self.log_dir is not None:
             self._events = EventFile(self.log_dir)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         values = measure(self.model, self.data)
         summary = _summary(values)
         if logs is not None:
@@ -64,7 +64,7 @@ class QuantizationMonitor(keras.callbacks.Callback):
             tags = {f"quantization/{key}": value for key, value in values.items()}
             self._events.scalars({**tags, **summary}, epoch)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._events is not None:
             self._events.close()
             self._events = None

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import keras
 import numpy as np
@@ -64,17 +65,17 @@ class OscillationFreezing(keras.callbacks.Callback):
         self.limit = self.threshold[0]
         self._watched: list[_Watched] = []
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         places = places_of(self.model, type(self).__name__)
         self._watched = [_Watched(place) for place in places if place.weight is not None]
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         whole = max((self.params or {}).get("epochs", 1) - 1, 1)
         first, last = self.threshold
         self.limit = last + (first - last) * 0.5 * (1 + math.cos(math.pi * min(epoch / whole, 1.0)))
         self.counts = epoch >= self.start
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if not self.counts:
             return
         _ = self.model  # with JAX this brings the trained state into the variables
@@ -82,7 +83,7 @@ class OscillationFreezing(keras.callbacks.Callback):
             if one.place.quantizer.bits <= self.bits:
                 one.look(self.momentum, self.limit)
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         sizes = sum(one.frozen.size for one in self._watched)
         if logs is not None and sizes:
             logs["frozen_weights"] = sum(int(one.frozen.sum()) for one in self._watched) / sizes

@@ -1,6 +1,7 @@
 """When quantization starts, and when ranges and statistics come to rest."""
 
 import warnings
+from typing import Any
 
 import keras
 
@@ -66,24 +67,24 @@ class QuantizationSchedule(keras.callbacks.Callback):
         self._applied: dict[str, bool] = {}
         self._first_step = 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         self._applied = {}
         places_of(self.model, type(self).__name__)
         if self.freeze_batchnorm is not None:
             self._warn_about_plain_batchnorms()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         if self.unit == "epoch":
             self._apply(epoch)
             return
         iterations = getattr(self.model.optimizer, "iterations", None)
         self._first_step = 0 if iterations is None else int(iterations)
 
-    def on_train_batch_begin(self, batch, logs=None):
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         if self.unit == "step":
             self._apply(self._first_step + batch)
 
-    def on_train_end(self, logs=None):
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
         if self._applied.get("enabled") is False:
             warnings.warn(
                 f"Training ended before quantization began, at {self.unit} {self.start}. The weights know "

@@ -87,7 +87,7 @@ class TFLiteCheckpoint(keras.callbacks.Callback):
         self._export = export
         self._verify = verify
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         logs = {} if logs is None else logs
         value = logs.get(self.monitor)
         if self.save_best_only and not self._is_better(value, logs):

@@ -1,5 +1,7 @@
 """Latent weights that stay where the gradient of their sign is not zero."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
@@ -34,5 +36,5 @@ class WeightClip(keras.constraints.Constraint):
     def __call__(self, value):
         return ops.clip(value, -self.clip_value, self.clip_value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {"clip_value": self.clip_value}

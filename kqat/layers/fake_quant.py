@@ -1,9 +1,13 @@
 """The activation quantizer as a layer of a model."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 from keras import ops
 
 from kqat import quantizers
+from kqat.core.types import Shape
 from kqat.keras_private import maker_of
 from kqat.layers.quantized import Quantized
 from kqat.layers.wiring import Makers, producer
@@ -52,7 +56,7 @@ class FakeQuant(keras.layers.Layer):
         quantizer: QuantizerLike = None,
         in_training: bool = True,
         makers: list[str | None] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         # What comes in is rounded as it is: cast to fewer bits first, it would round to other levels.
         super().__init__(autocast=False, **kwargs)
@@ -69,7 +73,7 @@ class FakeQuant(keras.layers.Layer):
         self._makers = Makers(makers)
         self._observer = None
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the inputs' shape; where a model is built, also connects with the layer in front."""
         made_by = producer(inputs)
         maker = made_by if isinstance(made_by, Quantized) else None
@@ -82,13 +86,13 @@ class FakeQuant(keras.layers.Layer):
         """Says that the model is built: calls on other inputs than until now are none of its own."""
         self._makers.close()
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the quantizer's variables."""
         if not self.quantizer.built:
             self.quantizer.build(input_shape)
         self.built = True
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the inputs on the grid.
 
         Args:
@@ -136,18 +140,18 @@ class FakeQuant(keras.layers.Layer):
         """Returns the quantized layers whose outputs this one rounds."""
         return self._makers.layers
 
-    def observe_with(self, look) -> None:
+    def observe_with(self, look: Callable | None) -> None:
         """Lets `look(self, inputs)` take the place of quantization, for calibration; `None` ends it.
 
         Acts on eager calls only.
         """
         self._observer = look
 
-    def compute_output_shape(self, input_shape):
+    def compute_output_shape(self, input_shape: Shape) -> Shape:
         """Returns the input shape."""
         return input_shape
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration, the quantizer included."""
         config = super().get_config()
         quantizer = {"quantizer": quantizers.serialize(self.quantizer), "in_training": self.in_training}

@@ -9,6 +9,7 @@ from weakref import WeakSet
 import keras
 
 from kqat import constraints, quantizers
+from kqat.core.types import Shape
 from kqat.layers.substitute import call_with
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers.base import QuantizerLike
@@ -52,14 +53,14 @@ class ManualQuantization(keras.layers.Layer):
 
     def __init__(
         self,
-        *args,
+        *args: Any,
         kernel_quantizer: QuantizerLike = None,
         depthwise_quantizer: QuantizerLike = None,
         pointwise_quantizer: QuantizerLike = None,
         input_quantizer: QuantizerLike = None,
         bits: int = 8,
         metrics: Sequence[str] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         chosen = {
             "kernel_quantizer": kernel_quantizer,
@@ -92,7 +93,7 @@ class ManualQuantization(keras.layers.Layer):
         activation = getattr(self, "activation", None)
         return activation if isinstance(activation, quantizers.Quantizer) else None
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the layer's weights and the quantizers' state."""
         super().build(input_shape)
         for name, quantizer in self.weight_quantizers.items():
@@ -109,7 +110,7 @@ class ManualQuantization(keras.layers.Layer):
         with _BUILT_LOCK:
             _BUILT.add(self)
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the layer's output on quantized inputs and weights."""
         if self.input_quantizer is not None:
             inputs = self.input_quantizer(inputs, training=training)
@@ -146,7 +147,7 @@ class ManualQuantization(keras.layers.Layer):
                 f"{', '.join(known)}."
             )
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration, quantizers included."""
         names = ("input_quantizer", *map(quantizer_of, self.weight_axes))
         return {

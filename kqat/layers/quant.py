@@ -1,5 +1,7 @@
 """The `Quant*` layers: Keras's layers with quantizers chosen by hand, named as in Larq."""
 
+from typing import Any
+
 import keras
 
 from kqat.layers.manual import ManualQuantization
@@ -50,7 +52,7 @@ class QuantDepthwiseConv2D(ManualQuantization, PaddedDepthwiseConv, keras.layers
     float_class = keras.layers.DepthwiseConv2D
     weight_axes = {"kernel": (2, 3)}
 
-    def __init__(self, *args, depthwise_quantizer: QuantizerLike = None, **kwargs):
+    def __init__(self, *args: Any, depthwise_quantizer: QuantizerLike = None, **kwargs: Any):
         if depthwise_quantizer is not None:
             kwargs["kernel_quantizer"] = depthwise_quantizer
         super().__init__(*args, **kwargs)

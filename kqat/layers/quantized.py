@@ -1,6 +1,6 @@
 """The wrapper that makes one layer of a model quantized: its training form and its integer form."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from operator import attrgetter
 from typing import Any
 
@@ -8,6 +8,7 @@ import keras
 from keras import ops
 
 from kqat import quantizers
+from kqat.core.types import Shape
 from kqat.layers.batchnorm import normalize
 from kqat.layers.deployed_forward import DeployedForward, first_output, frozen_flag
 from kqat.layers.drift import Drift, without_activation
@@ -57,7 +58,7 @@ class Quantized(keras.layers.Layer):
         origin: dict | None = None,
         activation_replaced: bool = False,
         grids: dict | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         kwargs.setdefault("name", operation.name)
         # Float32, so that weights are read as they are. The wrapped layers keep the policy of the user.
@@ -78,11 +79,11 @@ class Quantized(keras.layers.Layer):
 
     # Building a model.
 
-    def connect_output(self, fake_quant, is_next: bool) -> None:
+    def connect_output(self, fake_quant: Any, is_next: bool) -> None:
         """Notes the `FakeQuant` that rounds this layer's output, and whether it comes right behind it."""
         self._grids.connect_output(fake_quant, is_next)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the weights of the wrapped layers and the state of their quantizers."""
         if isinstance(self.operation, keras.layers.Layer) and not self.operation.built:
             self.operation.build(shape_to_build(self._placement.template, input_shape))
@@ -110,20 +111,20 @@ class Quantized(keras.layers.Layer):
         if self.batchnorm is not None:
             self.variance_drift = self.add_weight(name="variance_drift", **settings)
 
-    def compute_output_spec(self, inputs, training=False):
+    def compute_output_spec(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the wrapped operation's output spec; where a model is built, also finds the grids."""
         self._grids.connect_inputs(keras.tree.flatten(inputs), *needed_grids(self.operation))
         args, kwargs = self.arguments(inputs)
         prepare(self.operation, args, kwargs)
         return known_output_spec(self.operation, args, kwargs)
 
-    def compute_mask(self, inputs, previous_mask):
+    def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """Returns the mask that the wrapped layer gives to its output, `None` if it ends there."""
         return self.operation.compute_mask(inputs, previous_mask) if self.supports_masking else None
 
     # Computing.
 
-    def call(self, inputs, training=False):
+    def call(self, inputs: Any, training: bool | None = False) -> Any:
         """Returns the output of the operation.
 
         Args:
@@ -203,14 +204,14 @@ class Quantized(keras.layers.Layer):
         """The variables of the drift: none, the mean's, or both."""
         return [v for v in (self.mean_drift, self.variance_drift) if v is not None]
 
-    def watch_with(self, look) -> None:
+    def watch_with(self, look: Callable | None) -> None:
         """Lets `look(self, output)` see what the operation puts out, before activation and correction.
 
         A drift that `look` sets takes effect in the same call. `None` ends it. Acts on eager calls only.
         """
         self._look = look
 
-    def read_with(self, look) -> None:
+    def read_with(self, look: Callable | None) -> None:
         """Lets `look(self, inputs)` see what the layer reads; `None` ends it. Acts on eager calls only."""
         self._look_before = look
 
@@ -284,7 +285,7 @@ class Quantized(keras.layers.Layer):
             pairs.append((variable, quantizer(ops.convert_to_tensor(variable), training=training)))
         return pairs
 
-    def arguments(self, inputs):
+    def arguments(self, inputs: Any):
         """Returns the positional and keyword arguments of the wrapped operation for `inputs`."""
         if self._placement.template is None:
             return (inputs,), {}
@@ -299,7 +300,7 @@ class Quantized(keras.layers.Layer):
 
     # Saving.
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration, wrapped layers and quantizers included."""
         return {**super().get_config(), **saved_form(self), **self._grids.saved_form()}
 

@@ -1,9 +1,12 @@
 """How many values change from one look to the next."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
+
+from kqat.core.types import Shape, Tensor
 
 
 @keras.saving.register_keras_serializable(package="kqat")
@@ -32,14 +35,14 @@ class FlipRatio(keras.metrics.Metric):
         self.values_dtype = keras.backend.standardize_dtype(values_dtype)
         self.previous = None
 
-    def build(self, shape):
+    def build(self, shape: Shape) -> None:
         """Creates the state for values of this shape."""
         self.previous = self.add_variable(shape, "zeros", self.values_dtype, name="previous")
         self.total = self.add_variable((), "zeros", name="total")
         self.count = self.add_variable((), "zeros", name="count")
         self.seen = self.add_variable((), "zeros", name="seen")
 
-    def update_state(self, values, sample_weight=None):
+    def update_state(self, values: Any, sample_weight: Any = None) -> None:
         """Compares values with those of the update before; the first one has none."""
         values = ops.cast(ops.convert_to_tensor(values), self.values_dtype)
         if self.previous is None:
@@ -51,18 +54,18 @@ class FlipRatio(keras.metrics.Metric):
         self.seen.assign(ops.ones_like(seen))
         self.previous.assign(values)
 
-    def result(self):
+    def result(self) -> Tensor:
         """Returns the mean, 0 without a comparison."""
         if self.previous is None:
             return ops.zeros((), self.dtype)
         return self.total / ops.maximum(self.count, 1)
 
-    def reset_state(self):
+    def reset_state(self) -> None:
         """Starts a new mean; the next values are still compared with the last ones."""
         if self.previous is not None:
             self.total.assign(0)
             self.count.assign(0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration."""
         return {**super().get_config(), "values_dtype": self.values_dtype}

@@ -3,8 +3,10 @@
 import keras
 import numpy as np
 
+from kqat.core.types import Tensor
 
-def as_numpy(x) -> np.ndarray:
+
+def as_numpy(x: Tensor) -> np.ndarray:
     """Returns a tensor, a variable, or what NumPy makes an array of, as a NumPy array.
 
     On JAX, Keras's own function asks a variable for its `__array__`, which lacks an argument that NumPy 2

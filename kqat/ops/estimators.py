@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 
-def estimated(value, x, slope):
+
+def estimated(value, x: Tensor, slope):
     """Returns `value`, differentiated as if its derivative with respect to `x` were `slope`.
 
     Forward: `y = value`
@@ -31,7 +33,7 @@ def _estimated(value, x, slope):
     return ops.copy(value), gradient
 
 
-def ste_sign(x, clip_value: float | None = 1.0):
+def ste_sign(x: Tensor, clip_value: float | None = 1.0):
     """Returns the sign, with `sign(0) = +1`.
 
     Forward: `y = 1 if x >= 0 else -1`
@@ -47,7 +49,7 @@ def ste_sign(x, clip_value: float | None = 1.0):
     return estimated(signs(x), x, _within(x, clip_value))
 
 
-def approx_sign(x):
+def approx_sign(x: Tensor):
     """Returns the sign, with `sign(0) = +1`.
 
     Forward: `y = 1 if x >= 0 else -1`
@@ -65,7 +67,7 @@ def approx_sign(x):
     return estimated(signs(x), x, slope)
 
 
-def swish_sign(x, beta: float = 5.0):
+def swish_sign(x: Tensor, beta: float = 5.0):
     """Returns the sign, with `sign(0) = +1`.
 
     Forward: `y = 1 if x >= 0 else -1`
@@ -82,7 +84,7 @@ def swish_sign(x, beta: float = 5.0):
     return estimated(signs(x), x, beta * (2 - b * ops.tanh(b * 0.5)) / (1 + ops.cosh(b)))
 
 
-def error_decay_sign(x, t):
+def error_decay_sign(x: Tensor, t: float):
     """Returns the sign, with the gradient of a `tanh` that a schedule turns from a line into a step.
 
     Forward: `y = 1 if x >= 0 else -1`
@@ -99,7 +101,7 @@ def error_decay_sign(x, t):
     return estimated(signs(x), x, ops.maximum(t, 1.0) * (1 - ops.square(ops.tanh(t * x))))
 
 
-def ste_heaviside(x, clip_value: float | None = 1.0):
+def ste_heaviside(x: Tensor, clip_value: float | None = 1.0):
     """Returns the unit step.
 
     Forward: `y = 1 if x > 0 else 0`
@@ -113,7 +115,7 @@ def ste_heaviside(x, clip_value: float | None = 1.0):
     return estimated(ops.cast(x > 0, x.dtype), x, _within(x, clip_value))
 
 
-def ste_tern(x, threshold, clip_value: float | None = 1.0):
+def ste_tern(x: Tensor, threshold, clip_value: float | None = 1.0):
     """Returns the sign of what is not small.
 
     Forward: `y = sign(sign(x + threshold) + sign(x - threshold))` with `sign(0) = 0`
@@ -130,13 +132,13 @@ def ste_tern(x, threshold, clip_value: float | None = 1.0):
     return estimated(ternary(x, threshold), x, _within(x, clip_value))
 
 
-def signs(x):
+def signs(x: Tensor):
     """Returns 1 where `x >= 0`, else -1. Has no useful gradient."""
     one = ops.ones_like(x)
     return ops.where(ops.convert_to_tensor(x) >= 0, one, -one)
 
 
-def ternary(x, threshold):
+def ternary(x: Tensor, threshold):
     """Returns -1, 0 or 1: the sign of what is at least `threshold` in magnitude. Has no useful gradient."""
     return ops.sign(ops.sign(x + threshold) + ops.sign(x - threshold))
 

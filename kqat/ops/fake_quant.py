@@ -7,10 +7,11 @@ IEEE operation a step: the same bits on every backend, eager and compiled.
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 from kqat.ops.reciprocal import reciprocal
 
 
-def round_to_grid(x, scale, qmin, qmax, offset=None):
+def round_to_grid(x: Tensor, scale: Tensor, qmin: Tensor, qmax: Tensor, offset: Tensor = None) -> Tensor:
     """Returns the level of each value, a whole number in `[qmin, qmax]`. Has no useful gradient.
 
     Args:
@@ -25,7 +26,7 @@ def round_to_grid(x, scale, qmin, qmax, offset=None):
     return ops.clip(levels if offset is None else levels + offset, qmin, qmax)
 
 
-def fake_quant(x, scale, qmin, qmax):
+def fake_quant(x: Tensor, scale: Tensor, qmin: Tensor, qmax: Tensor) -> Tensor:
     """Quantizes onto a grid that is given, not learned.
 
     Forward: `y = clip(round(x / scale), qmin, qmax) * scale`
@@ -61,7 +62,7 @@ def _fake_quant(x, scale, qmin, qmax):
     return ops.round(clipped * reciprocal(scale)) * scale, gradient
 
 
-def covering_fake_quant(x, scale, qmin, qmax):
+def covering_fake_quant(x: Tensor, scale: Tensor, qmin: Tensor, qmax: Tensor) -> Tensor:
     """Quantizes onto a grid that covers every `x`, as one computed from `x` itself does.
 
     Forward: as `fake_quant`.
@@ -86,7 +87,9 @@ def _covering_fake_quant(x, scale, qmin, qmax):
     return round_to_grid(x, scale, qmin, qmax) * scale, gradient
 
 
-def learned_fake_quant(x, scale, qmin, qmax, gradient_scale=1.0, offset=None):
+def learned_fake_quant(
+    x: Tensor, scale: Tensor, qmin: Tensor, qmax: Tensor, gradient_scale: Tensor = 1.0, offset: Tensor = None
+) -> Tensor:
     """Quantizes with a step that learns (LSQ).
 
     Forward: as `fake_quant`; with an offset `clip(round(x / scale) + offset, qmin, qmax) * scale`.
@@ -130,7 +133,7 @@ def _learned_fake_quant(x, scale, qmin, qmax, gradient_scale, *offset):
     return round_to_grid(x, scale, qmin, qmax, *offset) * scale, gradient
 
 
-def pact(x, alpha, qmin, qmax):
+def pact(x: Tensor, alpha: Tensor, qmin: Tensor, qmax: Tensor) -> Tensor:
     """Quantizes with a clipping level that learns (PACT).
 
     Forward: as `fake_quant`, with `scale = alpha / qmax`.

@@ -1,25 +1,28 @@
 """From the range of a tensor to its grid, inside a Keras graph."""
 
 import functools
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
+from kqat.core.types import Tensor
 
 
-def safe_scale(scale):
+def safe_scale(scale: Tensor) -> Tensor:
     """Returns `scale` with 1 in place of steps too small to divide by, such as that of all zeros."""
     return ops.where(scale > float(SMALLEST_SCALE), scale, ops.ones_like(scale))
 
 
-def all_finite(*values):
+def all_finite(*values: Any):
     """Tells, as a tensor of shape `()`, whether none of `values` holds NaN or infinity."""
     flags = [ops.all(ops.isfinite(value)) for value in values]
     return functools.reduce(ops.logical_and, flags)
 
 
-def nudged_grid(low, high, levels, narrow_range: bool = False) -> Grid:
+def nudged_grid(low: Tensor, high: Tensor, levels: Tensor, narrow_range: bool = False) -> Grid:
     """Returns the asymmetric grid of a range, shifted so that real 0 is a level.
 
     Args:
@@ -42,7 +45,7 @@ def nudged_grid(low, high, levels, narrow_range: bool = False) -> Grid:
     return Grid(scale, qmin, qmin + levels)
 
 
-def symmetric_grid(low, high, levels) -> Grid:
+def symmetric_grid(low: Tensor, high: Tensor, levels: Tensor) -> Grid:
     """Returns the grid from `-qmax - 1` to `qmax` whose top level is the end of the range farther from 0.
 
     Its zero point is 0; its lowest level is where the runtime's integer type saturates.
@@ -57,7 +60,7 @@ def symmetric_grid(low, high, levels) -> Grid:
     return Grid(safe_scale(top / qmax), -qmax - 1.0, qmax)
 
 
-def per_axis(reduce, x, axis):
+def per_axis(reduce: Callable, x: Tensor, axis: Sequence[int] | None) -> Tensor:
     """Reduces `x` over every dimension that is not in `axis`.
 
     Args:

@@ -2,8 +2,10 @@
 
 from keras import ops
 
+from kqat.core.types import Tensor
 
-def reciprocal(x):
+
+def reciprocal(x: Tensor):
     """Returns `1 / x` for positive `x`, the same bits eager and compiled.
 
     TensorFlow's graph optimizer turns a division of a constant 1 into a `Reciprocal`, which vectorized

@@ -9,8 +9,10 @@ import sys
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 
-def extremes(x):
+
+def extremes(x: Tensor):
     """Returns the smallest and the largest value of a tensor, over all replicas; shapes `()`.
 
     A replica that was left without samples does not count. NaN where `x` holds any.
@@ -27,14 +29,14 @@ def extremes(x):
     return ops.negative(low), high
 
 
-def samples(x):
+def samples(x: Tensor):
     """Returns the size of the first axis of a tensor over all replicas, float32, shape `()`."""
     context = _context()
     size = ops.cast(ops.shape(x)[0], "float32") if len(x.shape) else ops.ones((), "float32")
     return size if context is None else size * float(context.num_replicas_in_sync)
 
 
-def mean(x):
+def mean(x: Tensor):
     """Returns the mean of a tensor over the samples of all replicas, shape `()`."""
     context = _context()
     if context is None:

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 
-def sign(x):
+
+def sign(x: Tensor) -> Tensor:
     """Returns the sign of `x`, with `sign(0) = +1`.
 
     Forward: `y = 1 if x >= 0 else -1`

@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 
-def square_root(x):
+
+def square_root(x: Tensor):
     """Returns the square root of a float32 tensor, the same bits on every backend.
 
     PyTorch's vectorized float32 kernel is off by one bit in every sixth case. Rounding a float64 root to

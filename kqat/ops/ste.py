@@ -3,8 +3,10 @@
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 
-def round_ste(x):
+
+def round_ste(x: Tensor) -> Tensor:
     """Rounds to the nearest whole number, ties to even.
 
     Forward: `y = round(x)`
@@ -31,7 +33,7 @@ def _round(x):
     return ops.round(x), gradient
 
 
-def straight_through(value, carrier):
+def straight_through(value, carrier) -> Tensor:
     """Returns `value` in place of `carrier`, as if it were `carrier` to the gradient.
 
     Forward: `y = value`

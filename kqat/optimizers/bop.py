@@ -1,8 +1,11 @@
 """An optimizer that flips binary weights, without latent ones."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 from kqat.ops.arrays import as_numpy
 from kqat.ops.estimators import signs
 
@@ -34,17 +37,17 @@ class Bop(keras.optimizers.Optimizer):
         Binarized Neural Network Optimization", 2019.
     """
 
-    def __init__(self, threshold: float = 1e-8, gamma: float = 1e-4, name: str = "Bop", **kwargs):
+    def __init__(self, threshold: float = 1e-8, gamma: float = 1e-4, name: str = "Bop", **kwargs: Any):
         super().__init__(learning_rate=1.0, name=name, **kwargs)
         self.threshold = self._hyperparameter("threshold", threshold)
         self.gamma = self._hyperparameter("gamma", gamma)
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         """Creates the averages."""
         super().build(variables)
         self.averages = [self.add_variable_from_reference(one, name="average") for one in variables]
 
-    def update_step(self, gradient, variable, learning_rate):
+    def update_step(self, gradient: Tensor, variable: keras.Variable, learning_rate: Tensor) -> None:
         gamma, threshold = (
             ops.cast(self._current(one), variable.dtype) for one in (self.gamma, self.threshold)
         )
@@ -54,11 +57,11 @@ class Bop(keras.optimizers.Optimizer):
         self.assign(variable, signs(-ops.sign(variable * moved - threshold) * variable))
 
     @staticmethod
-    def is_binary_variable(variable) -> bool:
+    def is_binary_variable(variable: keras.Variable) -> bool:
         """Tells whether a variable is quantized to one bit: a predicate for `CaseOptimizer`."""
         return getattr(variable, "precision", None) == BINARY
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["learning_rate"]
         return {**config, "threshold": _plain(self.threshold), "gamma": _plain(self.gamma)}

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -63,7 +64,7 @@ class CaseOptimizer(keras.optimizers.Optimizer):
     def _leading(self):
         return self.optimizers[-1]
 
-    def build(self, variables):
+    def build(self, variables: Any) -> None:
         """Splits the variables among the optimizers."""
         if self.built:
             return
@@ -82,7 +83,7 @@ class CaseOptimizer(keras.optimizers.Optimizer):
             if own:
                 optimizer.build(own)
 
-    def apply(self, grads, trainable_variables=None):
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
         """Hands gradients to the optimizers of their variables."""
         if trainable_variables is None:
             variables = list(self._cases.variables)
@@ -99,14 +100,14 @@ class CaseOptimizer(keras.optimizers.Optimizer):
                 optimizer.apply([grad for grad, _ in pairs], [variable for _, variable in pairs])
         self.iterations.assign_add(1)
 
-    def finalize_variable_values(self, var_list):
+    def finalize_variable_values(self, var_list: Any) -> None:
         """Has each optimizer set the final values of its variables."""
         for number, optimizer in enumerate(self.optimizers):
             own = [variable for variable in var_list if self._cases.number(variable) == number]
             if own:
                 optimizer.finalize_variable_values(own)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         """Returns the configuration: the optimizers, and which variables each has."""
         cases = self.optimizers[: len(self.predicates)]
         return {

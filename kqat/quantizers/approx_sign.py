@@ -2,6 +2,7 @@
 
 import keras
 
+from kqat.core.types import Tensor
 from kqat.ops.estimators import approx_sign
 from kqat.quantizers.estimator import Estimator
 
@@ -22,5 +23,5 @@ class ApproxSign(Estimator):
         Representational Capability and Advanced Training Algorithm", 2018.
     """
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return approx_sign(x)

@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras import ops
 from kqat.core.checks import HIGHEST_BITS, LOWEST_BITS, check_axis, check_bits
 from kqat.core.grid import Grid
 from kqat.core.reference import level_bounds
-from kqat.core.types import Axis
+from kqat.core.types import Axis, Tensor
 from kqat.ops.arrays import as_numpy
 from kqat.ops.fake_quant import fake_quant, round_to_grid
 from kqat.quantizers.readiness import Watch, warn_unless_ready
@@ -59,7 +59,7 @@ class Quantizer(keras.layers.Layer):
         axis: Axis = None,
         signed: bool | None = None,
         narrow_range: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(dtype="float32", autocast=False, **kwargs)
         self.supports_masking = True
@@ -78,7 +78,7 @@ class Quantizer(keras.layers.Layer):
         if self.needs_calibration:
             Watch(self.calibrated, self._calibrated_assigned)
 
-    def call(self, x, training=False):
+    def call(self, x: Tensor, training: bool | None = False) -> Tensor:
         """Returns `x` fake-quantized; in training also observes `x` where the quantizer tracks ranges.
 
         In training a quantizer that is not enabled returns `x`. In inference it always quantizes: what
@@ -93,7 +93,7 @@ class Quantizer(keras.layers.Layer):
         enabled = ops.convert_to_tensor(self.enabled) > 0.5
         return ops.cast(ops.cond(enabled, lambda: self.fake_quantize(real), lambda: real), _output_dtype(x))
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         """Returns the current grid as backend tensors.
 
         Args:
@@ -101,36 +101,36 @@ class Quantizer(keras.layers.Layer):
         """
         raise NotImplementedError
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         """Returns the level of each value, a whole number. Has no useful gradient."""
         grid = self.grid(x)
         return round_to_grid(x, grid.scale, grid.qmin, grid.qmax)
 
-    def levels_and_scale(self, x):
+    def levels_and_scale(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Returns `to_levels(x)` and the scale of `grid(x)`, which is computed once where that is enough."""
         if type(self).to_levels is not Quantizer.to_levels:
             return self.to_levels(x), self.grid(x).scale
         grid = self.grid(x)
         return round_to_grid(x, grid.scale, grid.qmin, grid.qmax), grid.scale
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         """Returns `x` on the grid, with the gradient of the scheme. Float32 in and out."""
         grid = self.grid(x)
         return fake_quant(x, grid.scale, grid.qmin, grid.qmax)
 
-    def observe(self, x):
+    def observe(self, x: Tensor) -> None:
         """Updates the range from a training batch, unless frozen. The default has none to update."""
 
-    def initialize(self, x: np.ndarray):
+    def initialize(self, x: np.ndarray) -> None:
         """Starts a weight quantizer from the values of its weight. The default reads them each time."""
 
-    def set_range(self, low, high):
+    def set_range(self, low: Tensor, high: Tensor) -> None:
         """Sets the range from an observer, in real units; the quantizer then counts as calibrated.
 
         A quantizer whose range is fixed or follows the weights keeps it.
         """
 
-    def set_bits(self, bits):
+    def set_bits(self, bits: int) -> None:
         """Changes the width and keeps the real range, also within a compiled training."""
         _, before = self._numpy_bounds()
         self.bits = self._checked_bits(bits)
@@ -138,21 +138,21 @@ class Quantizer(keras.layers.Layer):
         _, after = self._numpy_bounds()
         self.rescale(before, after)
 
-    def rescale(self, before, after):
+    def rescale(self, before: Tensor, after: Tensor) -> None:
         """Adapts stored steps to a top level that went from `before` to `after`.
 
         The default stores ranges, which stay.
         """
 
-    def nearest(self):
+    def nearest(self) -> contextlib.AbstractContextManager[None]:
         """Returns a context in which eager calls round to the nearest level, where another was chosen."""
         return contextlib.nullcontext()
 
-    def set_enabled(self, enabled: bool):
+    def set_enabled(self, enabled: bool) -> None:
         """Turns the quantization on or off for training."""
         self.enabled.assign(float(enabled))
 
-    def set_frozen(self, frozen: bool):
+    def set_frozen(self, frozen: bool) -> None:
         """Stops (`True`) or resumes (`False`) the tracking of ranges in training."""
         self.frozen.assign(float(frozen))
 
@@ -161,7 +161,7 @@ class Quantizer(keras.layers.Layer):
         """Whether the grid comes from data, weights or the user, not from a default."""
         return bool(as_numpy(self.calibrated) > 0.5)
 
-    def bounds(self):
+    def bounds(self) -> tuple[int, int]:
         """Returns `(qmin, qmax)` of a symmetric or unsigned grid as tensors, exact at every width."""
         levels = ops.convert_to_tensor(self.levels)
         if not self.signed:
@@ -169,10 +169,10 @@ class Quantizer(keras.layers.Layer):
         qmax = (levels - 1.0) * 0.5
         return (-qmax if self.narrow_range else -qmax - 1.0), qmax
 
-    def compute_output_spec(self, x, training=False):
+    def compute_output_spec(self, x: Tensor, training: bool | None = False) -> Any:
         return keras.KerasTensor(x.shape, dtype=_output_dtype(x))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["dtype"]  # always float32
         axis = None if self.axis is None else list(self.axis)
@@ -184,12 +184,12 @@ class Quantizer(keras.layers.Layer):
             "narrow_range": self.narrow_range,
         }
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Writes the variables, and what the quantizer was planned as."""
         super().save_own_variables(store)
         with_plan(self, store)
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Reads the variables, the width among them.
 
         Raises:

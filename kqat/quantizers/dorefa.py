@@ -1,12 +1,14 @@
 """The quantizers of DoReFa-Net: `k` bits on [0, 1] and on [-1, 1]."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from kqat.core.checks import HIGHEST_BITS
 from kqat.core.grid import Grid
+from kqat.core.types import Tensor
 from kqat.ops.estimators import estimated
 from kqat.ops.reciprocal import reciprocal
 from kqat.quantizers.estimator import Estimator
@@ -42,18 +44,18 @@ class DoReFa(Estimator):
     lowest_bits, highest_bits = 1, HIGHEST_BITS
 
     def __init__(
-        self, k_bit: int = 2, mode: str = "activations", metrics: Sequence[str] | None = None, **kwargs
+        self, k_bit: int = 2, mode: str = "activations", metrics: Sequence[str] | None = None, **kwargs: Any
     ):
         if mode not in MODES:
             raise ValueError(f"Unknown mode. Received: mode={mode!r}. Use one of {MODES}.")
         super().__init__(bits=k_bit, metrics=metrics, **kwargs)
         self.mode = mode
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         n = ops.convert_to_tensor(self.levels)
         return Grid(reciprocal(n), -n if self.mode == "weights" else ops.zeros_like(n), n)
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         n, x = ops.convert_to_tensor(self.levels), ops.cast(x, "float32")
         if self.mode == "activations":
             return ops.round(ops.clip(x, 0.0, 1.0) * n)
@@ -61,14 +63,14 @@ class DoReFa(Estimator):
         unit = limited / (2.0 * _largest(limited)) + 0.5
         return 2.0 * ops.round(unit * n) - n
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         y = self.to_levels(x) * self.grid(x).scale
         if self.mode == "activations":
             return estimated(y, x, ops.cast(ops.logical_and(x >= 0, x <= 1), "float32"))
         limited = ops.tanh(x)
         return estimated(y, x, (1.0 - ops.square(limited)) / _largest(limited))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "k_bit": self.planned_bits, "mode": self.mode}
 
 

@@ -1,9 +1,12 @@
 """A range that the user knows."""
 
+from typing import Any
+
 import keras
 
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
+from kqat.core.types import Tensor
 from kqat.ops.ranges import nudged_grid
 from kqat.quantizers.base import Quantizer
 
@@ -27,7 +30,7 @@ class FixedRange(Quantizer):
     """
 
     def __init__(
-        self, min: float = -6.0, max: float = 6.0, bits: int = 8, narrow_range: bool = False, **kwargs
+        self, min: float = -6.0, max: float = 6.0, bits: int = 8, narrow_range: bool = False, **kwargs: Any
     ):
         if not min <= 0 <= max or min == max:
             raise ValueError(
@@ -41,10 +44,10 @@ class FixedRange(Quantizer):
         self.low = self._state("low", self.min)
         self.high = self._state("high", self.max)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         return nudged_grid(self.low, self.high, self.levels, self.narrow_range)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["axis"], config["signed"]
         return {**config, "min": self.min, "max": self.max}

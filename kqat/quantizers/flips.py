@@ -1,10 +1,12 @@
 """Counts how many values change from one training step to the next."""
 
 import math
+from typing import Any
 
 import keras
 from keras import ops
 
+from kqat.core.types import Shape, Tensor
 from kqat.ops.arrays import as_numpy
 
 
@@ -18,10 +20,10 @@ class FlipCounter(keras.layers.Layer):
         **kwargs: `name`.
     """
 
-    def __init__(self, **kwargs):
+    def __init__(self, **kwargs: Any):
         super().__init__(dtype="float32", autocast=False, **kwargs)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the state for a tensor of this shape.
 
         Raises:
@@ -39,7 +41,7 @@ class FlipCounter(keras.layers.Layer):
         self.seen = self.add_weight(name="seen", shape=(), **settings)
         self.built = True
 
-    def call(self, levels):
+    def call(self, levels: Tensor) -> Any:
         """Counts a step, and returns the levels. The first one ever has none to be compared with."""
         seen = ops.convert_to_tensor(self.seen)
         changed = ops.cast(ops.not_equal(levels, ops.convert_to_tensor(self.previous)), "float32")

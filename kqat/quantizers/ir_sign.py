@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
-from kqat.core.types import Axis
+from kqat.core.types import Axis, Tensor
 from kqat.ops.estimators import error_decay_sign, signs
 from kqat.ops.ranges import per_axis
 from kqat.quantizers.estimator import Estimator
@@ -43,7 +44,11 @@ class IRSign(Estimator):
     """
 
     def __init__(
-        self, axis: Axis = None, t: float = FIRST_STEEPNESS, metrics: Sequence[str] | None = None, **kwargs
+        self,
+        axis: Axis = None,
+        t: float = FIRST_STEEPNESS,
+        metrics: Sequence[str] | None = None,
+        **kwargs: Any,
     ):
         super().__init__(axis=axis, metrics=metrics, **kwargs)
         if not t > 0:
@@ -51,7 +56,7 @@ class IRSign(Estimator):
         self.first_t = float(t)
         self.t = self._state("t", self.first_t)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         unit = super().grid()
         if self.axis is None:
             return unit
@@ -61,17 +66,17 @@ class IRSign(Estimator):
             )
         return Grid(self._scale(self._standardized(x)), unit.qmin, unit.qmax)
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         return signs(x if self.axis is None else self._standardized(x))
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         t = ops.convert_to_tensor(self.t)
         if self.axis is None:
             return error_decay_sign(x, t)
         standardized = self._standardized(x)
         return error_decay_sign(standardized, t) * self._scale(standardized)
 
-    def set_steepness(self, t):
+    def set_steepness(self, t: float) -> None:
         """Sets the steepness of the gradient, also within a compiled training."""
         self.t.assign(t)
 
@@ -90,6 +95,6 @@ class IRSign(Estimator):
         safe = ops.where(magnitude > float(SMALLEST_SCALE), magnitude, ops.ones_like(magnitude))
         return ops.power(2.0, ops.round(ops.log2(safe)))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         axis = None if self.axis is None else list(self.axis)
         return {**super().get_config(), "axis": axis, "t": self.first_t}

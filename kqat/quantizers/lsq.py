@@ -1,6 +1,7 @@
 """A step size that learns."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ from keras import ops
 from kqat.core import reference
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
-from kqat.core.types import Axis
+from kqat.core.types import Axis, Shape, Tensor
 from kqat.ops.arrays import as_numpy
 from kqat.ops.fake_quant import learned_fake_quant, round_to_grid
 from kqat.ops.ranges import all_finite, per_axis, safe_scale
@@ -56,7 +57,7 @@ class LSQ(ChosenRoundings):
         axis: Axis = None,
         signed: bool | None = None,
         narrow_range: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         self.of_weights = axis is not None or narrow_range
         if signed is None and self.of_weights:
@@ -66,14 +67,14 @@ class LSQ(ChosenRoundings):
         super().__init__(bits=bits, axis=axis, signed=signed, narrow_range=narrow_range, **kwargs)
         self.below = self._state("below", self._levels_below(2**self.bits - 1, 0.5))
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         shape = self._scale_shape(input_shape)
         self.base = self._state("base", DEFAULT_RANGE / float(self._numpy_bounds()[1]), shape)
         self.ratio = self._ratio(shape)
         if self.of_weights:
             self._build_offset(input_shape)
 
-    def bounds(self):
+    def bounds(self) -> tuple[int, int]:
         """Returns `(qmin, qmax)` as tensors."""
         levels = ops.convert_to_tensor(self.levels)
         if self.narrow_range:
@@ -88,13 +89,13 @@ class LSQ(ChosenRoundings):
         # before the gradient of the first call has read it.
         return ops.copy(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         return Grid(self.scale, *self.bounds())
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         return round_to_grid(x, self.scale, *self.bounds(), self.offset_for(x))
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         qmin, qmax = self.bounds()
         # A range that data put wholly below 0 has its levels there.
         levels = ops.where(qmax > 0, qmax, -qmin)
@@ -102,7 +103,7 @@ class LSQ(ChosenRoundings):
             x, self.scale, qmin, qmax, self._gradient_scale(x, levels), self.offset_for(x)
         )
 
-    def observe(self, x):
+    def observe(self, x: Tensor) -> None:
         base, below = ops.convert_to_tensor(self.base), ops.convert_to_tensor(self.below)
         done = ops.maximum(self.calibrated, self.frozen)
         start = ops.cond(done > 0.5, lambda: (below, base), beforehand(lambda: self._start(x, below)))
@@ -126,12 +127,12 @@ class LSQ(ChosenRoundings):
         step = (size * 2.0) / ops.sqrt(qmax)
         return below, ops.where(ops.isfinite(step), safe_scale(step), step)
 
-    def initialize(self, x: np.ndarray):
+    def initialize(self, x: np.ndarray) -> None:
         """Starts from the values of a weight."""
         self._build_for(np.shape(x))
         self.set_scale(reference.lsq_scale(x, self._numpy_bounds()[1], self.axis))
 
-    def set_range(self, low, high):
+    def set_range(self, low: Tensor, high: Tensor) -> None:
         """Sets the step, and on a grid that may choose the number of levels below 0, from a range."""
         low, high = check_range(low, high)
         self._build_for(())
@@ -145,7 +146,7 @@ class LSQ(ChosenRoundings):
             step = reference.safe_scale(max(high / qmax, low / qmin if qmin < 0 else np.float32(0)))
         self.set_scale(np.broadcast_to(step, self.base.shape))
 
-    def set_bits(self, bits):
+    def set_bits(self, bits: int) -> None:
         """Changes the width and keeps the real range, also within a compiled training."""
         _, before = self._numpy_bounds()
         share = float(as_numpy(self.below)) / (2**self.bits - 1)
@@ -156,7 +157,7 @@ class LSQ(ChosenRoundings):
         self.clear_offset()
         self.rescale(before, self._numpy_bounds()[1])
 
-    def rescale(self, before, after):
+    def rescale(self, before: Tensor, after: Tensor) -> None:
         if self.built:
             self.base.assign(as_numpy(self.base) * (before / max(after, 1)))
 
@@ -176,7 +177,7 @@ class LSQ(ChosenRoundings):
             )
         self.build(shape)
 
-    def set_scale(self, base):
+    def set_scale(self, base: Tensor) -> None:
         """Sets the step itself, real units, in the shape of the scale, and goes back to the nearest levels.
 
         The quantizer is then calibrated.

@@ -1,11 +1,13 @@
 """The sign, scaled to the mean magnitude of each output channel."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from kqat.core.grid import Grid
+from kqat.core.types import Tensor
 from kqat.ops.estimators import ste_sign
 from kqat.ops.ranges import per_axis, safe_scale
 from kqat.quantizers.estimator import Estimator
@@ -29,11 +31,11 @@ class MagnitudeAwareSign(Estimator):
         Representational Capability and Advanced Training Algorithm", 2018.
     """
 
-    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs):
+    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs: Any):
         super().__init__(metrics=metrics, **kwargs)
         self.clip_value = clip_value
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         if x is None:
             raise ValueError(
                 "This scale depends on the weights. Received: x=None. Use grid(x) with the weight's values."
@@ -42,8 +44,8 @@ class MagnitudeAwareSign(Estimator):
         magnitude = per_axis(ops.mean, ops.abs(ops.stop_gradient(ops.cast(x, "float32"))), (-1,))
         return Grid(safe_scale(magnitude), -one, one)
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return ste_sign(x, self.clip_value) * self.grid(x).scale
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "clip_value": self.clip_value}

@@ -1,10 +1,12 @@
 """Weights on the grid of their own largest magnitude."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.core.types import Axis
+from kqat.core.types import Axis, Tensor
 from kqat.ops.fake_quant import covering_fake_quant
 from kqat.ops.ranges import per_axis, safe_scale
 from kqat.ops.reciprocal import reciprocal
@@ -30,10 +32,10 @@ class MinMax(Quantizer):
     lowest_bits = 2
     lowest_bits_advice = "For 1 bit use kqat.quantizers.Sign."
 
-    def __init__(self, bits: int = 8, axis: Axis = None, narrow_range: bool = True, **kwargs):
+    def __init__(self, bits: int = 8, axis: Axis = None, narrow_range: bool = True, **kwargs: Any):
         super().__init__(bits=bits, axis=axis, signed=True, narrow_range=narrow_range, **kwargs)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         if x is None:
             raise ValueError(
                 "This grid depends on the weights. Received: x=None. Use grid(x) with the weight's values."
@@ -43,11 +45,11 @@ class MinMax(Quantizer):
         # Times the reciprocal: the same number where a compiler knows `qmax`, which a quotient is not.
         return Grid(safe_scale(per_axis(ops.max, ops.abs(x), self.axis) * reciprocal(qmax)), qmin, qmax)
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         grid = self.grid(x)
         return covering_fake_quant(x, grid.scale, grid.qmin, grid.qmax)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["signed"]
         return config

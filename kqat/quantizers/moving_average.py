@@ -1,10 +1,13 @@
 """A range that follows the batches."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
+from kqat.core.types import Tensor
 from kqat.ops.ranges import all_finite, nudged_grid, symmetric_grid
 from kqat.ops.replicas import beforehand, extremes, samples
 from kqat.quantizers.base import Quantizer
@@ -68,7 +71,7 @@ class MovingAverage(Quantizer):
         decay: float = 0.99,
         signed: bool | None = None,
         symmetric: bool = False,
-        **kwargs,
+        **kwargs: Any,
     ):
         self.lowest_bits = 2 if symmetric else 1
         super().__init__(bits=bits, signed=signed, narrow_range=symmetric, **kwargs)
@@ -80,12 +83,12 @@ class MovingAverage(Quantizer):
         self.high = self._state("high", DEFAULT_RANGE)
         self.count = self._state("count", 0)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         low, high = ops.convert_to_tensor(self.low), ops.convert_to_tensor(self.high)
         low = ops.zeros_like(low) if self.signed is False else low
         return (symmetric_grid if self.symmetric else nudged_grid)(low, high, self.levels)
 
-    def observe(self, x):
+    def observe(self, x: Tensor) -> None:
         low, high, count, frozen = (
             ops.convert_to_tensor(one) for one in (self.low, self.high, self.count, self.frozen)
         )
@@ -114,7 +117,7 @@ class MovingAverage(Quantizer):
         up = ops.minimum(count + 1.0, ops.maximum(slowest, 1.0))
         return up, up * ops.minimum(4.0 * (count + 1.0), float(SAMPLE) / size)
 
-    def set_range(self, low, high):
+    def set_range(self, low: Tensor, high: Tensor) -> None:
         low, high = check_range(low, high)
         self.low.assign(low)
         self.high.assign(high)
@@ -122,7 +125,7 @@ class MovingAverage(Quantizer):
         self.count.assign(max(float(SAMPLE), round(1.0 / (1.0 - self.decay))))
         self.calibrated.assign(1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["axis"], config["narrow_range"]
         return {**config, "decay": self.decay, "symmetric": self.symmetric}

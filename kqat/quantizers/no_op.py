@@ -1,10 +1,13 @@
 """Marks weights that an optimizer keeps on their grid itself."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
 from kqat.core.checks import HIGHEST_BITS
+from kqat.core.grid import Grid
+from kqat.core.types import Tensor
 from kqat.quantizers.estimator import Estimator
 
 
@@ -26,10 +29,10 @@ class NoOp(Estimator):
 
     lowest_bits, highest_bits = 1, HIGHEST_BITS
 
-    def __init__(self, precision: int, metrics: Sequence[str] | None = None, **kwargs):
+    def __init__(self, precision: int, metrics: Sequence[str] | None = None, **kwargs: Any):
         super().__init__(bits=precision, metrics=metrics, **kwargs)
 
-    def grid(self, x=None):
+    def grid(self, x: Tensor = None) -> Grid:
         if self.bits != 1:
             raise ValueError(
                 f"The grid of values that are left as they are is not known. Received: a NoOp quantizer with "
@@ -37,8 +40,8 @@ class NoOp(Estimator):
             )
         return super().grid(x)
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return x
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "precision": self.planned_bits}

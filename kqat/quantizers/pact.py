@@ -1,5 +1,7 @@
 """A clipping level that learns."""
 
+from typing import Any
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,6 +9,7 @@ from keras import ops
 from kqat.core.checks import check_range
 from kqat.core.grid import Grid
 from kqat.core.reference import SMALLEST_SCALE
+from kqat.core.types import Tensor
 from kqat.ops.fake_quant import pact
 from kqat.ops.ranges import all_finite
 from kqat.ops.replicas import beforehand, extremes
@@ -40,7 +43,7 @@ class PACT(Quantizer):
     wide = False  # its grid leaves out the lowest value of int16
     needs_calibration = True
 
-    def __init__(self, bits: int = 4, signed: bool | None = False, **kwargs):
+    def __init__(self, bits: int = 4, signed: bool | None = False, **kwargs: Any):
         self.lowest_bits = 2 if signed else 1
         super().__init__(bits=bits, signed=bool(signed), narrow_range=True, **kwargs)
         self.base = self._state("base", DEFAULT_ALPHA)
@@ -53,14 +56,14 @@ class PACT(Quantizer):
         # before the gradient of the first call has read it.
         return ops.copy(self.base) * ops.maximum(self.ratio, LOWEST_RATIO)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         qmin, qmax = self.bounds()
         return Grid(self.alpha / qmax, qmin, qmax)
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return pact(x, self.alpha, *self.bounds())
 
-    def observe(self, x):
+    def observe(self, x: Tensor) -> None:
         base = ops.convert_to_tensor(self.base)
         done = ops.maximum(self.calibrated, self.frozen)
         start = ops.cond(done > 0.5, lambda: base, beforehand(lambda: self._start(x)))
@@ -77,14 +80,14 @@ class PACT(Quantizer):
         top = ops.where(top > float(SMALLEST_SCALE), top, ops.ones_like(top))
         return ops.where(sound, top, float("nan"))
 
-    def set_range(self, low, high):
+    def set_range(self, low: Tensor, high: Tensor) -> None:
         low, high = check_range(low, high)
         top = np.float32(max(high, -low) if self.signed else high)
         self.base.assign(top if top > SMALLEST_SCALE else np.float32(1))
         self.ratio.assign(1.0)
         self.calibrated.assign(1.0)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["axis"], config["narrow_range"]
         return config

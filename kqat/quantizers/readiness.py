@@ -23,7 +23,7 @@ class Watch:
         told: Called with each value that is assigned: a number, or a tensor that a training step computes.
     """
 
-    def __init__(self, variable, told):
+    def __init__(self, variable: keras.Variable, told):
         self.variable, self.told = variable, told
         variable.assign = self
 

@@ -1,10 +1,13 @@
 """Weights that are rounded to another level than the nearest, because it was found to be better."""
 
 import contextlib
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from keras import ops
 
+from kqat.core.types import Tensor
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers.base import Quantizer
 
@@ -26,6 +29,7 @@ class ChosenRoundings(Quantizer):
     """
 
     offset = None
+    _nearest = False  # whether calls round to the nearest level, whatever was chosen
 
     def _build_offset(self, shape) -> None:
         """Adds the offsets of a weight. To be called after all other variables: files go by their order."""
@@ -40,9 +44,9 @@ class ChosenRoundings(Quantizer):
             aggregation="only_first_replica",
         )
 
-    def offset_for(self, x):
+    def offset_for(self, x: Tensor):
         """Returns the offsets of a tensor, `None` where it has none: it is not the weight."""
-        if self.offset is None or self.__dict__.get("_nearest") or tuple(x.shape) != tuple(self.offset.shape):
+        if self.offset is None or self._nearest or tuple(x.shape) != tuple(self.offset.shape):
             return None
         return ops.convert_to_tensor(self.offset)
 
@@ -83,15 +87,15 @@ class ChosenRoundings(Quantizer):
         return self.offset is not None and bool(np.any(as_numpy(self.offset)))
 
     @contextlib.contextmanager
-    def nearest(self):
+    def nearest(self) -> Iterator[None]:
         """Lets eager calls round to the nearest level, whatever was chosen."""
-        self.__dict__["_nearest"] = True
+        self._nearest = True
         try:
             yield
         finally:
-            self.__dict__["_nearest"] = False
+            self._nearest = False
 
-    def save_own_variables(self, store):
+    def save_own_variables(self, store: Any) -> None:
         """Writes the variables; the offsets only where one is not zero."""
         values: dict = {}
         super().save_own_variables(values)
@@ -100,7 +104,7 @@ class ChosenRoundings(Quantizer):
             if chosen or value is not self.offset:
                 store[key] = value
 
-    def load_own_variables(self, store):
+    def load_own_variables(self, store: Any) -> None:
         """Reads the variables; offsets that the file does not have are zero."""
         values = {key: store[key] for key in store.keys()}  # noqa: SIM118  (Keras's stores do not iterate)
         if self.offset is not None:

@@ -1,12 +1,13 @@
 """The sign with a threshold that learns."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
 from kqat.core.checks import check_axis
-from kqat.core.types import Axis
+from kqat.core.types import Axis, Shape, Tensor
 from kqat.ops.estimators import approx_sign, signs
 from kqat.quantizers.estimator import Estimator
 
@@ -29,11 +30,11 @@ class RSign(Estimator):
         Activation Functions", 2020.
     """
 
-    def __init__(self, axis: Axis = (-1,), metrics: Sequence[str] | None = None, **kwargs):
+    def __init__(self, axis: Axis = (-1,), metrics: Sequence[str] | None = None, **kwargs: Any):
         super().__init__(metrics=metrics, **kwargs)
         self.axis = check_axis(axis)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Shape) -> None:
         """Creates the thresholds, 0 at the start."""
         rank = len(input_shape)
         kept = {one % rank for one in self.axis or ()}
@@ -43,12 +44,12 @@ class RSign(Estimator):
         )
         super().build(input_shape)
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         return signs(x - ops.convert_to_tensor(self.threshold))
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return approx_sign(x - ops.convert_to_tensor(self.threshold))
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         axis = None if self.axis is None else list(self.axis)
         return {**super().get_config(), "axis": axis}

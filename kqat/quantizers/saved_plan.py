@@ -1,6 +1,7 @@
 """What a quantizer was planned as, saved beside its variables, so that no other one takes them."""
 
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -11,12 +12,12 @@ from kqat.ops.arrays import as_numpy
 KEY = "plan"
 
 
-def with_plan(quantizer, store) -> None:
+def with_plan(quantizer, store: Any) -> None:
     """Adds to a store what the quantizer was planned as: class and width, as bytes."""
     store[KEY] = np.frombuffer(_text(quantizer).encode(), np.uint8)
 
 
-def without_plan(quantizer, store) -> dict:
+def without_plan(quantizer, store: Any) -> dict:
     """Returns the rest of a store, if it was written by a quantizer of the same plan.
 
     Files of version 0.1.0 have no plan; their quantizers take the width that they hold.

@@ -1,10 +1,12 @@
 """One bit: the sign."""
 
+from typing import Any
+
 import keras
 from keras import ops
 
 from kqat.core.grid import Grid
-from kqat.core.types import Axis
+from kqat.core.types import Axis, Tensor
 from kqat.ops.ranges import per_axis, safe_scale
 from kqat.ops.sign import sign
 from kqat.quantizers.base import Quantizer
@@ -38,11 +40,11 @@ class Sign(Quantizer):
 
     highest_bits = 1
 
-    def __init__(self, bits: int = 1, axis: Axis = None, scaled: bool = True, **kwargs):
+    def __init__(self, bits: int = 1, axis: Axis = None, scaled: bool = True, **kwargs: Any):
         super().__init__(bits=bits, axis=axis, signed=True, narrow_range=True, **kwargs)
         self.scaled = bool(scaled)
 
-    def grid(self, x=None) -> Grid:
+    def grid(self, x: Tensor = None) -> Grid:
         one = ops.ones_like(ops.convert_to_tensor(self.levels))
         if not self.scaled:
             return Grid(one, -one, one) if x is not None else Grid(one * 0.5, one * -2.0, one * 2.0)
@@ -53,17 +55,17 @@ class Sign(Quantizer):
         magnitude = per_axis(ops.mean, ops.abs(ops.cast(x, "float32")), self.axis)
         return Grid(safe_scale(magnitude), -one, one)
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         one = ops.ones_like(x)
         return ops.where(ops.convert_to_tensor(x) >= 0, one, -one)
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return sign(x) * self.grid(x).scale
 
-    def set_bits(self, bits):
+    def set_bits(self, bits: int) -> None:
         self.bits = self._checked_bits(bits)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         config = super().get_config()
         del config["signed"], config["narrow_range"]
         return {**config, "scaled": self.scaled}

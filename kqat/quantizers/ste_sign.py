@@ -1,9 +1,11 @@
 """The sign with a clipped straight-through gradient."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from kqat.core.types import Tensor
 from kqat.ops.estimators import ste_sign
 from kqat.quantizers.estimator import Estimator
 
@@ -24,12 +26,12 @@ class SteSign(Estimator):
         Courbariaux, Hubara, Soudry, El-Yaniv, Bengio, "Binarized Neural Networks", 2016.
     """
 
-    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs):
+    def __init__(self, clip_value: float = 1.0, metrics: Sequence[str] | None = None, **kwargs: Any):
         super().__init__(metrics=metrics, **kwargs)
         self.clip_value = clip_value
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return ste_sign(x, self.clip_value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "clip_value": self.clip_value}

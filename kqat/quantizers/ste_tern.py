@@ -1,10 +1,12 @@
 """Three levels: the sign of what is not small."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 from kqat.ops.estimators import ste_tern, ternary
 from kqat.quantizers.estimator import Estimator
 
@@ -37,28 +39,28 @@ class SteTern(Estimator):
         ternary_weight_networks: bool = False,
         clip_value: float = 1.0,
         metrics: Sequence[str] | None = None,
-        **kwargs,
+        **kwargs: Any,
     ):
         super().__init__(metrics=metrics, **kwargs)
         self.threshold_value = threshold_value
         self.ternary_weight_networks = bool(ternary_weight_networks)
         self.clip_value = clip_value
 
-    def threshold(self, x):
+    def threshold(self, x: Tensor) -> Tensor:
         """Returns the magnitude from which a value of `x` is not 0."""
         if not self.ternary_weight_networks:
             return self.threshold_value
         size = ops.cast(ops.size(x), "float32")
         return TERNARY_WEIGHT_NETWORKS_SHARE * ops.sum(ops.abs(ops.stop_gradient(x))) / size
 
-    def to_levels(self, x):
+    def to_levels(self, x: Tensor) -> Tensor:
         x = ops.cast(x, "float32")
         return ternary(x, self.threshold(x))
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return ste_tern(x, self.threshold(x), self.clip_value)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),
             "threshold_value": self.threshold_value,

@@ -1,6 +1,7 @@
 """Quantizers that are one step: of two values, which one depends on a threshold."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -34,7 +35,7 @@ class StepFunction:
         return (self.low, self.high, self.inclusive) == (-1.0, 1.0, True)
 
 
-def step_function(quantizer, shape) -> StepFunction | None:
+def step_function(quantizer, shape: tuple[Any, ...]) -> StepFunction | None:
     """Returns the step that an activation quantizer is, or `None` if it is none; found by trying.
 
     Args:

@@ -1,9 +1,11 @@
 """The sign with the gradient of a sign-like swish."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 
+from kqat.core.types import Tensor
 from kqat.ops.estimators import swish_sign
 from kqat.quantizers.estimator import Estimator
 
@@ -24,12 +26,12 @@ class SwishSign(Estimator):
         Darabi, Belbahri, Courbariaux, Partovi Nia, "BNN+: Improved Binary Network Training", 2018.
     """
 
-    def __init__(self, beta: float = 5.0, metrics: Sequence[str] | None = None, **kwargs):
+    def __init__(self, beta: float = 5.0, metrics: Sequence[str] | None = None, **kwargs: Any):
         super().__init__(metrics=metrics, **kwargs)
         self.beta = beta
 
-    def fake_quantize(self, x):
+    def fake_quantize(self, x: Tensor) -> Tensor:
         return swish_sign(x, self.beta)
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "beta": self.beta}

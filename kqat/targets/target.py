@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,7 @@ class Target:
     notes: tuple[str, ...] = ()
     source: str = ""
 
-    def problem(self, operator: str, types) -> str | None:
+    def problem(self, operator: str, types: Any) -> str | None:
         """Returns what is lacking for an operator, as the rest of a sentence, or `None`.
 
         Args:

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kqat.core.types import Tensor
 from kqat.keras_private import forget_compiled_steps
 
 
@@ -39,7 +40,7 @@ class Lesson:
     outputs: str = "logits"
     distance: Any = None
 
-    def loss(self, x, outputs, of_labels):
+    def loss(self, x: Tensor, outputs: Any, of_labels: Any):
         """Returns the loss of a batch, shape `()`.
 
         Args:
