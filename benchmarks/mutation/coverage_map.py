@@ -81,7 +81,7 @@ def measure(root, folder, tests, out):
 
 
 def _read(root, out):
-    from coverage import CoverageData
+    from coverage import CoverageData  # pyright: ignore[reportAttributeAccessIssue]
 
     data = CoverageData(str(out / ".coverage"))
     data.read()

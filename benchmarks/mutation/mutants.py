@@ -59,7 +59,7 @@ class Mutant:
 
     def code(self, root):
         """Returns the whole file with the fault in it."""
-        from cosmic_ray.mutating import mutate_code
+        from cosmic_ray.mutating import mutate_code  # pyright: ignore[reportMissingImports]
 
         return mutate_code((root / self.path).read_text(), _operator(self.operator), self.occurrence)
 
@@ -71,7 +71,7 @@ def draw(root, folder, count, seed):
 
 
 def _all(root, path):
-    from cosmic_ray.ast import get_ast
+    from cosmic_ray.ast import get_ast  # pyright: ignore[reportMissingImports]
 
     relative = str(pathlib.Path(path).relative_to(root))
     tree = get_ast(path.read_text())
@@ -91,6 +91,6 @@ def _nodes(node):
 
 
 def _operator(name):
-    from cosmic_ray.plugins import get_operator
+    from cosmic_ray.plugins import get_operator  # pyright: ignore[reportMissingImports]
 
     return get_operator(f"core/{name}")()
