@@ -16,8 +16,8 @@ import numpy as np
 from kqat_runtime.processes.messages import receive, send
 
 # Run with -I: no working folder, no user site, no PYTHON* variables. The packages that the process needs are
-# those of its owner, found by their folders, so that nothing else in these folders takes a module's name. Each
-# is loaded when it is first used, as most requests need few of them.
+# those of its owner, found by their folders, so that nothing else in these folders takes a module's name.
+# Each is loaded when it is first used, as most requests need few of them.
 _START = """
 import sys
 from importlib import import_module

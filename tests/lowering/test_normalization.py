@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from keras import layers
 
+import kqat
 from kqat.core.grid import Grid
 from kqat.errors import UnsupportedError
 from kqat.lowering.arithmetic import whole_sums
@@ -138,6 +139,14 @@ def test_sums_pass_the_limit_of_exact_numbers():
     layer = built(layers.RMSNormalization(), (None, 3001))
     check(layer, (source,), grid(8, 0.01, qmin=-255), levels)
     assert whole_sums.EXACT < 255**2 * 3001
+
+
+@pytest.mark.parametrize(("rows", "mode"), [(256, "quantized"), (257, "float")])
+def test_more_values_than_can_be_summed_exactly_are_refused_before_training(rows, mode):
+    model = keras.Sequential([keras.Input((rows, 256)), layers.LayerNormalization(axis=(1, 2))])
+    entry = kqat.plan(model).layers[-1]
+    assert entry.mode == mode
+    assert ("more than 65536" in entry.reason) is (mode == "float")
 
 
 @pytest.mark.parametrize("case", ["layer", "rms", "groups", "unit"])
