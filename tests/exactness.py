@@ -4,6 +4,7 @@ import keras
 import numpy as np
 
 import kqat
+from tests.shapes import assert_declared_shapes
 
 
 def values(model, *x):
@@ -44,6 +45,7 @@ def assert_exact(model, bits, *x, io="float32", saved=None):
         q = again
     report = kqat.verify(q, export, list(x) if len(x) > 1 else x[0])
     assert report.mismatches == 0, str(report)
+    assert_declared_shapes(export.content)
     return q, export
 
 

@@ -10,6 +10,7 @@ from kqat.core.grid import Grid
 from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Step, Weights
 from kqat.program.writer import Writer
+from tests.shapes import assert_declared_shapes
 
 
 def grid(bits=8, scale=0.05, signed=True, qmin=None):
@@ -76,7 +77,9 @@ def write(lowering, step, *shapes):
         for i, (shape, g) in enumerate(zip(shapes, step.inputs, strict=True))
     ]
     out = lowering.emit(writer, step, refs, "y")
-    return to_tflite(writer.program(refs, [out], output_names=["y"])), refs, out
+    content = to_tflite(writer.program(refs, [out], output_names=["y"]))
+    assert_declared_shapes(content)
+    return content, refs, out
 
 
 def run(content, *arrays):
