@@ -63,6 +63,8 @@ def attempt(root, mutant, tests):
         status = _run(tests, 4 * BUDGET)
     finally:
         path.write_text(original)
+    if status is not None and status < 0:  # a signal: LiteRT was given a file that no one would write
+        return {"outcome": "broken"}
     if status not in OUTCOMES:
         raise RuntimeError(f"pytest could not be run. Received: exit status {status} for {mutant}.")
     return {"outcome": OUTCOMES[status]}
