@@ -2,8 +2,8 @@
 
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-# Without the tensors that a delegate adds. LiteRT goes by the shapes that it computes: a wrong one in the file would
-# be met only by runtimes that believe it, as that of microcontrollers does.
+# Without the tensors that a delegate adds. LiteRT goes by the shapes that it computes: a wrong one in a file
+# would be met only by runtimes that believe it, as that of microcontrollers does.
 _PLAIN = OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
