@@ -7,12 +7,13 @@ from benchmarks.operations.row import IMAGE, Row
 # What the module exports that is no activation.
 TOOLS = ("deserialize", "get", "serialize")
 NAMES = tuple(sorted(n for n in vars(keras.activations) if not n.startswith("_") and n not in TOOLS))
-_ARGUMENTS: dict[str, dict] = {"threshold": {"threshold": 0.2, "default_value": -0.3}}
+# Those that a layer `Activation` cannot hold: they need arguments, or return another shape.
+_DIRECT: dict[str, dict] = {"threshold": {"threshold": 0.2, "default_value": -0.3}, "glu": {}}
 
 
 def _row(name: str) -> Row:
-    function, arguments = getattr(keras.activations, name), _ARGUMENTS.get(name)
-    if arguments:
+    function, arguments = getattr(keras.activations, name), _DIRECT.get(name)
+    if arguments is not None:
         return Row(lambda x: function(x, **arguments), (IMAGE,))
     return Row(lambda x: keras.layers.Activation(function)(x), (IMAGE,))
 

@@ -161,7 +161,9 @@ def test_functions_without_a_float_operator_are_refused():
 
 
 @pytest.mark.once
-@pytest.mark.parametrize("function", [ops.power, ops.heaviside, lambda a, b: ops.power(a, np.ones(4, "float32"))])
+@pytest.mark.parametrize(
+    "function", [ops.power, ops.heaviside, lambda a, b: ops.power(a, np.ones(4, "float32"))]
+)
 def test_functions_of_several_numbers_are_planned_in_float(function):
     a, b = keras.Input((4,)), keras.Input((4,))
     plan = kqat.plan(keras.Model([a, b], [function(a, b), b]))
