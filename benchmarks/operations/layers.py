@@ -59,6 +59,7 @@ _VECTORS = {
     "Reshape": one(lambda: kl.Reshape((4, 2))),
     "RepeatVector": one(lambda: kl.RepeatVector(3)),
     "Permute": one(lambda: kl.Permute((2, 1)), SEQUENCE),
+    "Softmax, two axes": one(lambda: kl.Softmax(axis=(1, 2)), IMAGE),
     "Normalization": one(lambda: kl.Normalization(mean=0.5, variance=2.0)),
     "Rescaling": one(lambda: kl.Rescaling(0.5, 0.25)),
     "Lambda": one(lambda: kl.Lambda(lambda x: ops.relu(x) + 1.0)),
@@ -140,6 +141,8 @@ _SEQUENCES = {
     "Attention, scores returned": Row(
         lambda a, b: kl.Attention()([a, b], return_attention_scores=True), (SEQUENCE, SEQUENCE)
     ),
+    "Attention, causal": Row(lambda a, b: kl.Attention()([a, b], use_causal_mask=True), (SEQUENCE, SEQUENCE)),
+    "Attention, scale": Row(lambda a, b: kl.Attention(use_scale=True)([a, b]), (SEQUENCE, SEQUENCE)),
     "AdditiveAttention": Row(lambda a, b: kl.AdditiveAttention()([a, b]), (SEQUENCE, SEQUENCE)),
     "Embedding": one(lambda: kl.Embedding(8, 4), (6,), dtype="int32"),
     "ReversibleEmbedding": one(lambda: _Reversed(), (6,), dtype="int32"),

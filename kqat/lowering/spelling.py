@@ -13,8 +13,8 @@ _SPELLINGS: dict[type | str, Callable] = {}
 def spell(*keys):
     """Registers how operations are said in others.
 
-    The function gets the operation and the arguments of its call, symbolic tensors of known sizes (but for the
-    batch) in place of tensors, and returns the outputs; `None` where it has no form for them.
+    The function gets the operation and the arguments of its call, symbolic tensors in place of tensors, whose
+    sizes are known but for the batch. It returns the outputs; `None` where it has no form for them.
 
     Args:
         *keys: Layer classes, or operations by class name (`"ops.Glu"`).

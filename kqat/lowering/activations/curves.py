@@ -205,6 +205,12 @@ def softmax(do, x, axes):
 
 def log_softmax(do, x, axes):
     """Returns `x - max(x) - log(sum(exp(x - max(x))))`."""
+    log = log_sum(do, x, axes)
+    return do.subtract(do.subtract(x, do.largest(x, axes)), log)
+
+
+def log_sum(do, x, axes):
+    """Returns `log(sum(exp(x - max(x))))`."""
     _, total, bits = _shares(do, x, axes)
     places = int(_SUM_BITS - bits)
     total, turns = do.multiply(total, 2.0**-bits), None
@@ -216,8 +222,7 @@ def log_softmax(do, x, axes):
         total = do.multiply(total, do.look_up((2.0 ** -np.arange(places + 1)).astype(np.float32), turns))
         log = do.multiply(turns, math.log(2.0))
     rest = log1p(do, do.subtract(total, 1.0))
-    log = rest if log is None else do.add(log, rest)
-    return do.subtract(do.subtract(x, do.largest(x, axes)), log)
+    return rest if log is None else do.add(log, rest)
 
 
 def _shares(do, x, axes):

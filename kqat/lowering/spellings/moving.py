@@ -78,16 +78,6 @@ def rot90(op, x):
     return ops.flip(ops.transpose(x, order), axis=second) if turns else None
 
 
-@spell("ops.BroadcastTo")
-def broadcast_to(op, x):
-    """Returns a tensor repeated along axes of size 1; the batch stays as it is."""
-    have, want = tuple(x.shape), tuple(op.shape)
-    if len(have) != len(want) or have[0] is None and want[0] not in (None, -1):
-        return None
-    repeats = [1 if a == b or b is None else b for a, b in zip(have, want, strict=True)]
-    return ops.tile(x, [1, *repeats[1:]]) if have[0] in (None, want[0]) else None
-
-
 @spell("ops.CropImages")
 def crop_images(op, x):
     """Returns a part of images."""
