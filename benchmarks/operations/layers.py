@@ -7,7 +7,7 @@ import numpy as np
 from keras import layers as kl
 from keras import ops
 
-from benchmarks.operations.row import IMAGE, SEQUENCE, VECTOR, VOLUME, Row, one
+from benchmarks.operations.row import IMAGE, SEQUENCE, VECTOR, VOLUME, Row, one, words
 
 _SHAPES = {1: SEQUENCE, 2: IMAGE, 3: VOLUME}
 _PICTURE = (8, 8, 3)
@@ -106,7 +106,7 @@ _RANDOM = {
     **_plain("MixUp CutMix", _PICTURE),
 }
 _MERGING = {
-    **{n: _pair(n) for n in "Add Subtract Multiply Average Maximum Minimum Concatenate".split()},  # noqa: SIM905
+    **{n: _pair(n) for n in words("Add Subtract Multiply Average Maximum Minimum")},
     "Concatenate": _pair("Concatenate"),
 }
 
@@ -179,7 +179,7 @@ _DATA = {
 
 
 def exported() -> dict[str, list[str]]:
-    """Returns the names that `keras.layers` exports, those of one class together, by the name of the class."""
+    """Returns the names that `keras.layers` exports, by the name of their class."""
     found: dict[str, list[str]] = {}
     for name, cls in inspect.getmembers(keras.layers, inspect.isclass):
         found.setdefault(cls.__name__ if hasattr(kl, cls.__name__) else name, []).append(name)

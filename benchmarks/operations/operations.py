@@ -1,70 +1,74 @@
 """Rows for what `keras.ops` exports."""
 
-import keras
 import numpy as np
 from keras import ops
 
-from benchmarks.operations.row import IMAGE, SEQUENCE, VECTOR, VOLUME, Row, one
+from benchmarks.operations.images import IMAGES
+from benchmarks.operations.row import IMAGE, SEQUENCE, VECTOR, Row, one, words
 
-_PICTURE = (8, 8, 3)
 _SQUARE = (3, 3)
 # Functions that make no operation of a model, with the reason.
 NOT_IN_MODELS = {
     **dict.fromkeys(
-        "arange array bartlett blackman empty eye full geomspace hamming hanning kaiser identity linspace "
-        "logspace meshgrid ones zeros tri".split(),  # noqa: SIM905
+        words(
+            "arange array bartlett blackman empty eye full geomspace hamming hanning kaiser identity "
+            "linspace logspace meshgrid ones zeros tri"
+        ),
         "makes a tensor of numbers",
     ),
     **dict.fromkeys(
-        "associative_scan cond custom_gradient fori_loop jvp map scan switch vectorize vectorized_map while_loop".split(),  # noqa: SIM905
+        words(
+            "associative_scan cond custom_gradient fori_loop jvp map scan switch vectorize vectorized_map "
+            "while_loop"
+        ),
         "runs functions",
     ),
     **dict.fromkeys(
-        "convert_to_numpy convert_to_tensor dtype is_tensor ndim shape size".split(),  # noqa: SIM905
+        words("convert_to_numpy convert_to_tensor dtype is_tensor ndim shape size"),
         "says something of a tensor",
     ),
     **dict.fromkeys(
-        "binary_crossentropy categorical_crossentropy ctc_loss sparse_categorical_crossentropy psnr".split(),  # noqa: SIM905
+        words("binary_crossentropy categorical_crossentropy ctc_loss sparse_categorical_crossentropy psnr"),
         "a loss",
     ),
-    **dict.fromkeys("image linalg nn numpy".split(), "a module"),  # noqa: SIM905
-    **dict.fromkeys("nonzero unique".split(), "returns tensors of a size that depends on values"),  # noqa: SIM905
+    **dict.fromkeys(words("image linalg nn numpy"), "a module"),
+    **dict.fromkeys(words("nonzero unique"), "returns tensors of a size that depends on values"),
     **dict.fromkeys(
-        "angle conj conjugate imag polar real view_as_complex view_as_real ifft2 irfft istft view".split(),  # noqa: SIM905
+        words("angle conj conjugate imag polar real view_as_complex view_as_real ifft2 irfft istft view"),
         "is about complex numbers, or about the bytes of a tensor",
     ),
 }
 
-_REAL = """
-    abs absolute arccosh arcsinh arctan cbrt ceil celu copy cos cosh deg2rad elu erf erfc exp exp2 expm1 fabs floor
-    gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh i0 isfinite isinf isnan isneginf isposinf isreal
+_REAL = words("""
+    abs absolute arccosh arcsinh arctan cbrt ceil celu copy cos cosh deg2rad elu erf erfc exp exp2 expm1
+    fabs floor gelu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh i0 isfinite isinf
+    isnan isneginf isposinf isreal
     leaky_relu log_sigmoid log_softmax mish nan_to_num negative rad2deg ravel relu relu6 round selu
     sigmoid sign signbit silu sin sinc sinh soft_shrink softmax softplus softsign sparse_plus
     sparse_sigmoid sparsemax square squareplus stop_gradient swish tan tanh tanh_shrink trunc
     zeros_like ones_like empty_like glu threshold
-""".split()  # noqa: SIM905
-_POSITIVE = "log log10 log1p log2 sqrt rsqrt reciprocal".split()  # noqa: SIM905
-_BETWEEN = "arcsin arccos arctanh erfinv".split()  # noqa: SIM905
-_PAIRS = """
-    add subtract multiply maximum minimum divide true_divide divide_no_nan floor_divide mod fmod fmax fmin arctan2 hypot
+""")
+_POSITIVE = words("log log10 log1p log2 sqrt rsqrt reciprocal")
+_BETWEEN = words("arcsin arccos arctanh erfinv")
+_PAIRS = words("""
+    add subtract multiply maximum minimum divide true_divide divide_no_nan floor_divide mod fmod fmax fmin
+    arctan2 hypot
     logaddexp logaddexp2 equal not_equal greater greater_equal less less_equal isclose heaviside
     nextafter ldexp
-""".split()  # noqa: SIM905
-_REDUCED = """
+""")
+_REDUCED = words("""
     sum mean max min amax amin prod var std median logsumexp argmax argmin ptp count_nonzero all any
     nanargmax nanargmin nanmax nanmean nanmedian nanmin nanprod nanstd nansum nanvar norm
-""".split()  # noqa: SIM905
-_AXIS = """
+""")
+_AXIS = words("""
     cumsum cumprod sort argsort flip diff normalize nancumprod nancumsum
-""".split()  # noqa: SIM905
-_WHOLE_PAIRS = """
+""")
+_WHOLE_PAIRS = words("""
     bitwise_and bitwise_or bitwise_xor bitwise_left_shift bitwise_right_shift left_shift right_shift gcd lcm
     logical_and logical_or logical_xor
-""".split()  # noqa: SIM905
-_WHOLE = "bitwise_invert bitwise_not logical_not".split()  # noqa: SIM905
-_LINEAR = (
-    "cholesky cholesky_inverse det eig eigh inv lu_factor pinv qr svd slogdet logdet matrix_rank".split()
-)  # noqa: SIM905
+""")
+_WHOLE = words("bitwise_invert bitwise_not logical_not")
+_LINEAR = words("cholesky cholesky_inverse det eig eigh inv lu_factor pinv qr svd slogdet logdet matrix_rank")
 
 
 def _definite(x):
@@ -241,51 +245,6 @@ _LINALG = {
     "solve_triangular": one(lambda: lambda x: ops.solve_triangular(ops.cholesky(_definite(x)), x), _SQUARE),
     "lstsq": one(lambda: lambda x: ops.lstsq(np.eye(16, 3, dtype="float32"), x), (3,)),
 }
-_IMAGES = {
-    "affine_transform": one(
-        lambda: lambda x: ops.image.affine_transform(x, np.array([[1, 0, 1, 0, 1, 0, 0, 0]] * 16, "float32")),
-        _PICTURE,
-    ),
-    "crop_images": one(
-        lambda: lambda x: ops.image.crop_images(x, 1, 1, target_height=4, target_width=4), IMAGE
-    ),
-    "elastic_transform": one(lambda: ops.image.elastic_transform, _PICTURE),
-    "extract_patches": one(lambda: lambda x: ops.image.extract_patches(x, 2), IMAGE),
-    "extract_patches_3d": one(lambda: lambda x: ops.image.extract_patches_3d(x, 2), VOLUME),
-    "gaussian_blur": one(lambda: ops.image.gaussian_blur, _PICTURE),
-    "hsv_to_rgb": one(lambda: lambda x: ops.image.hsv_to_rgb(ops.sigmoid(x)), _PICTURE),
-    "map_coordinates": one(
-        lambda: lambda x: ops.image.map_coordinates(x, np.zeros((2, 4), "float32"), 1), VECTOR
-    ),
-    "pad_images": one(
-        lambda: lambda x: ops.image.pad_images(x, 1, 2, target_height=8, target_width=9), IMAGE
-    ),
-    "perspective_transform": one(
-        lambda: (
-            lambda x: ops.image.perspective_transform(
-                x,
-                np.array([[[0, 0], [0, 8], [8, 0], [8, 8]]] * 16, "float32"),
-                np.array([[[0, 1], [0, 8], [8, 0], [8, 8]]] * 16, "float32"),
-            )
-        ),
-        _PICTURE,
-    ),
-    "resize": one(lambda: lambda x: ops.image.resize(x, (5, 7)), IMAGE),
-    "resize, bicubic": one(lambda: lambda x: ops.image.resize(x, (5, 7), interpolation="bicubic"), IMAGE),
-    "resize, antialias": one(lambda: lambda x: ops.image.resize(x, (3, 4), antialias=True), IMAGE),
-    "rgb_to_grayscale": one(lambda: ops.image.rgb_to_grayscale, _PICTURE),
-    "rgb_to_hsv": one(lambda: lambda x: ops.image.rgb_to_hsv(ops.sigmoid(x)), _PICTURE),
-    "scale_and_translate": one(
-        lambda: (
-            lambda x: ops.image.scale_and_translate(
-                x, (16, 5, 7, 4), np.ones(2, "float32"), np.zeros(2, "float32"), (1, 2), "linear"
-            )
-        ),
-        IMAGE,
-    ),
-    "sobel_edges": one(lambda: ops.image.sobel_edges, IMAGE),
-    "ssim": Row(lambda a, b: ops.image.ssim(a, b, 1.0, filter_size=5), (_PICTURE, _PICTURE)),
-}
 
 
 def exported() -> list[str]:
@@ -300,7 +259,7 @@ def _is_here(name: str) -> bool:
 
 OPERATIONS = {
     f"ops.{name}": row
-    for rows in (_UNARY, _BINARY, _MOVING, _NN, _LINALG, {f"image.{n}": r for n, r in _IMAGES.items()})
+    for rows in (_UNARY, _BINARY, _MOVING, _NN, _LINALG, {f"image.{n}": r for n, r in IMAGES.items()})
     for name, row in rows.items()
     if _is_here(name)
 }

@@ -46,11 +46,13 @@ class Row:
         rng = np.random.default_rng(seed)
         if self.dtype == "float32":
             return [(scale * rng.normal(size=(COUNT, *s))).astype("float32") for s in self.shapes]
+        if self.dtype == "string":
+            return [rng.choice(np.array(["a", "b"], object), (COUNT, *s)) for s in self.shapes]
         return [rng.integers(0, self.highest, (COUNT, *s)).astype(self.dtype) for s in self.shapes]
 
 
 def _behind(y):
-    """Returns what a `Dense` layer makes of an output; one without known sizes, or of whole numbers, as it is."""
+    """Returns what a `Dense` layer makes of an output; one of unknown size, or of whole numbers, as it is."""
     if "float" not in str(y.dtype) or len(y.shape) < 2 or None in y.shape[1:]:
         return y
     return kl.Dense(3)(kl.Flatten()(y) if len(y.shape) > 2 else y)
@@ -65,3 +67,8 @@ def one(make, shape=VECTOR, **settings) -> Row:
         **settings: Further fields of the row.
     """
     return Row(lambda x: make()(x), (shape,), **settings)
+
+
+def words(names: str) -> list[str]:
+    """Returns names that are listed with blanks between them."""
+    return names.split()
