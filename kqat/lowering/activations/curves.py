@@ -12,6 +12,8 @@ import math
 
 import numpy as np
 
+from kqat.lowering.formulas.computed import count
+
 _LN2_HEAD, _LN2_TAIL = 0.693359375, np.float32(math.log(2.0) - 0.693359375)  # the head times k is exact
 _EXPONENTS = 126
 _POWERS = (2.0 ** np.arange(-_EXPONENTS, _EXPONENTS + 1)).astype(np.float32)
@@ -227,8 +229,7 @@ def log_sum(do, x, axes):
 
 def _shares(do, x, axes):
     """Returns `rint(exp(x - max(x)) * 2^bits)`, its sum, which stays below 2^24, and the bits."""
-    number = math.prod(x.shape[axis] for axis in axes)
-    bits = _SUM_BITS - max(0, math.ceil(math.log2(number)))
+    bits = _SUM_BITS - max(0, math.ceil(math.log2(count(x, axes))))
     e = exp(do, do.subtract(x, do.largest(x, axes)))
     whole = do.round(do.multiply(e, 2.0**bits))
     return whole, do.sum(whole, axes), bits
