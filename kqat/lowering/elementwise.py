@@ -23,7 +23,7 @@ UNARY = {
     "Sign": "SIGN", "Floor": "FLOOR", "Ceil": "CEIL", "Round": "ROUND", "Log1p": None, "Log2": None,
     "Log10": None, "Expm1": None, "Exp2": None, "Tan": None, "Sinh": None, "Cosh": None, "Arctan": None,
     "Arcsin": None, "Arccos": None, "Arcsinh": None, "Arccosh": None, "Arctanh": None, "Erf": None,
-    "NanToNum": None, "Trunc": None, "Power": "POW", "Cbrt": None, "Erfc": None, "Erfinv": None,
+    "NanToNum": None, "Trunc": None, "Power": "POW", "Erfc": None, "Erfinv": None,
     "Deg2rad": None, "Rad2deg": None, "Fabs": "ABS", "I0": None, "Sinc": None, "Threshold": None,
     "Heaviside": None, "Ldexp": None,
 }  # fmt: skip

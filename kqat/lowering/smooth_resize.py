@@ -19,7 +19,6 @@ from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.arithmetic.whole_sums import EXACT, halves
 from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.registry import register
-from kqat.lowering.spelling import spell
 from kqat.lowering.treatment import ARITHMETIC
 from kqat.ops.arrays import as_numpy
 
@@ -37,12 +36,14 @@ class SmoothResizing(keras.layers.Layer):
         width: Width of the result.
         interpolation: As `keras.ops.image.resize` takes it.
         antialias: The same.
+        factors: By how much rows and columns are repeated, where an `UpSampling2D` is meant.
     """
 
-    def __init__(self, height, width, interpolation="bicubic", antialias=False, **kwargs):
+    def __init__(self, height, width, interpolation="bicubic", antialias=False, factors=None, **kwargs):
         super().__init__(**kwargs)
         self.height, self.width = int(height), int(width)
         self.interpolation, self.antialias = interpolation, bool(antialias)
+        self.factors = None if factors is None else tuple(factors)
 
     def build(self, input_shape):
         """Finds the matrices: row `i` is what becomes of a unit at place `i`."""
@@ -64,13 +65,16 @@ class SmoothResizing(keras.layers.Layer):
 
     def call(self, inputs):
         """Returns the resized images."""
-        return self.as_operation(inputs)
-
-    def as_operation(self, inputs):
-        """Returns what Keras's operation makes of images."""
         size, options = (self.height, self.width), {"antialias": self.antialias}
         options |= {"interpolation": self.interpolation, "data_format": "channels_last"}
         return ops.image.resize(inputs, size, **options)
+
+    def to_float_layer(self):
+        """Returns the layer of Keras's that this one stands for."""
+        options = {"interpolation": self.interpolation, "name": self.name}
+        if self.factors is not None:
+            return layers.UpSampling2D(self.factors, **options)
+        return layers.Resizing(self.height, self.width, antialias=self.antialias, **options)
 
     def compute_output_shape(self, input_shape):
         """Returns the shape of the result."""
@@ -78,11 +82,20 @@ class SmoothResizing(keras.layers.Layer):
 
     def get_config(self):
         """Returns the configuration."""
-        own = {name: getattr(self, name) for name in ("height", "width", "interpolation", "antialias")}
-        return {**super().get_config(), **own}
+        names = ("height", "width", "interpolation", "antialias", "factors")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}
 
 
-@register(SmoothResizing, treatment=ARITHMETIC)
+@keras.saving.register_keras_serializable(package="kqat")
+class SmoothResizeOperation(SmoothResizing):
+    """The same in place of `keras.ops.image.resize`."""
+
+    def as_operation(self, inputs):
+        """Returns what the operation makes of images."""
+        return self.call(inputs)
+
+
+@register(SmoothResizing, SmoothResizeOperation, treatment=ARITHMETIC)
 class SmoothResize(Formula):
     """Between 8-bit activations."""
 
@@ -100,7 +113,7 @@ class SmoothResize(Formula):
         return _resized(do, d, matrices)
 
 
-@register(SmoothResizing, storage=16)
+@register(SmoothResizing, SmoothResizeOperation, storage=16)
 class WideSmoothResize(SmoothResize):
     """Between 16-bit activations: of the high and the low half of each level."""
 
@@ -123,25 +136,30 @@ def _gain(matrix) -> float:
     return float(np.abs(matrix).sum(axis=0).max())
 
 
-@spell(layers.UpSampling2D)
-def upsampling(op, x):
-    """Returns images enlarged by whole factors."""
-    if op.interpolation in _PLAIN or op.data_format != "channels_last":
+def smooth_resizing(op, shape) -> SmoothResizing | None:
+    """Returns the layer that computes what a resizing does; `None` where there is another kernel, or none.
+
+    Args:
+        op: `Resizing`, `UpSampling2D` or `keras.ops.image.resize`.
+        shape: Shape of the images.
+    """
+    antialias = bool(getattr(op, "antialias", False))
+    smooth = op.interpolation not in _PLAIN or antialias and op.interpolation == "bilinear"
+    ratio = any(getattr(op, f"{kind}_to_aspect_ratio", False) for kind in ("crop", "pad"))
+    if not smooth or ratio or op.data_format != "channels_last" or len(shape) != 4 or None in shape[1:]:
         return None
-    return SmoothResizing(x.shape[1] * op.size[0], x.shape[2] * op.size[1], op.interpolation)(x)
-
-
-@spell("ops.Resize")
-def resize(op, x):
-    """Returns resized images."""
-    ratio = op.crop_to_aspect_ratio or op.pad_to_aspect_ratio
-    if ratio or op.data_format != "channels_last" or len(x.shape) != 4 or x.dtype != "float32":
+    layer = _standing_for(op, shape, antialias)
+    try:
+        layer.build(shape)
+    except ValueError:  # an interpolation that this backend has not
         return None
-    return smooth(x, *op.size, op.interpolation, op.antialias)
+    return layer
 
 
-def smooth(x, height, width, interpolation, antialias):
-    """Returns resized images, `None` where the runtime has an operator for it."""
-    if interpolation == "nearest" or interpolation == "bilinear" and not antialias:
-        return None
-    return SmoothResizing(height, width, interpolation, antialias)(x)
+def _standing_for(op, shape, antialias: bool) -> SmoothResizing:
+    if isinstance(op, layers.UpSampling2D):
+        size = shape[1] * op.size[0], shape[2] * op.size[1]
+        return SmoothResizing(*size, op.interpolation, factors=op.size, name=op.name)
+    if isinstance(op, layers.Resizing):
+        return SmoothResizing(op.height, op.width, op.interpolation, antialias, name=op.name)
+    return SmoothResizeOperation(*op.size, op.interpolation, antialias)

@@ -32,7 +32,6 @@ FUNCTIONS = {
     "absolute": (ops.absolute, 0.02),
     "negative": (ops.negative, 0.02),
     "sine": (ops.sin, 0.02),
-    "cube root": (ops.cbrt, 0.02),
     "complement of erf": (ops.erfc, 0.02),
     "radians": (ops.deg2rad, 1.1),
     "degrees": (ops.rad2deg, 0.0003),

@@ -153,7 +153,7 @@ def count(x, axes) -> int:
     sizes = [x.shape[axis] for axis in axes]
     if None in sizes:
         raise UnsupportedError(
-            f"There is no exact sum over a batch, or over axes of unknown size. Received: axes={list(axes)} of "
+            f"There is no exact sum over axes of unknown size. Received: axes={list(axes)} of "
             f"shape {tuple(x.shape)}. Use axes of known size."
         )
     return math.prod(sizes)

@@ -2,7 +2,6 @@
 
 from keras import layers, ops
 
-from kqat.lowering.smooth_resize import smooth
 from kqat.lowering.spelling import spell
 from kqat.lowering.spellings.moving import cut
 
@@ -21,11 +20,10 @@ def center_crop(op, x, training=None):
 
 @spell(layers.Resizing)
 def resizing(op, x, training=None):
-    """Returns resized images, brought to the ratio of the sides first where that is asked for."""
-    if op.data_format != "channels_last" or len(x.shape) != 4 or x.dtype != op.compute_dtype:
+    """Returns images that are brought to the ratio of the sides first, and then resized."""
+    ratio = op.crop_to_aspect_ratio or op.pad_to_aspect_ratio
+    if not ratio or op.data_format != "channels_last" or len(x.shape) != 4 or x.dtype != op.compute_dtype:
         return None
-    if not (op.crop_to_aspect_ratio or op.pad_to_aspect_ratio):
-        return smooth(x, op.height, op.width, op.interpolation, op.antialias)
     if op.crop_to_aspect_ratio:
         x = _of_ratio(x, op.height, op.width)
     elif op.fill_value:
