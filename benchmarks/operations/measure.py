@@ -55,11 +55,11 @@ def _measured(row: Row, model) -> dict:
 def status(plan) -> tuple[str, str]:
     """Returns the worst status of the layers of a plan, and its reasons."""
     worst, reasons = "exact", {"exact": []}
-    for layer in plan.layers:
+    for layer in (layer for layer in plan.layers if layer.kind != "Input"):
         whole = layer.cause in ("whole", "collects") and layer.file == "float"
         found = "exact" if layer.mode == "fused" or whole else _OF_FILES.get(layer.file, "refused")
         worst = max(worst, found, key=STATUSES.index)
-        reasons.setdefault(found, []).append("" if layer.kind == "Input" else layer.reason)
+        reasons.setdefault(found, []).append(layer.reason)
     said = reasons[worst] if worst != "exact" else []
     return worst, "; ".join(dict.fromkeys(reason for reason in said if reason))
 

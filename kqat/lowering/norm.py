@@ -28,8 +28,11 @@ class Norm(Formula):
             return "no kernel for a norm over the batch, or over axes of unknown size"
         if np.prod([shape[axis] for axis in axes]) > LARGEST_COUNT:
             return f"no exact form of sums of more than {LARGEST_COUNT} values"
-        known = (None, "fro", 2, 1, np.inf) if len(axes) == 1 else (None, "fro")
-        return None if op.ord in known else f"no kernel for a norm of order {op.ord}"
+        return None if self.serves(op) else f"no kernel for a norm of order {op.ord}"
+
+    def serves(self, op):
+        vector = op.axis is not None and np.size(op.axis) == 1
+        return op.ord in ((None, "fro", 2, 1, np.inf) if vector else (None, "fro"))
 
     def compute(self, do, step, x):
         require_no_activation(step)

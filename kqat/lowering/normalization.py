@@ -205,6 +205,9 @@ class WideUnitNormalization(UnitNormalization):
 class Normalize(UnitNormalization):
     """The same as an operation."""
 
+    def serves(self, op):
+        return op.order == 2
+
     def epsilon(self, op):
         return (keras.backend.epsilon() if op.epsilon is None else op.epsilon) ** 2
 

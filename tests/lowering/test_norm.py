@@ -6,6 +6,7 @@ from keras import layers as kl
 from keras import ops
 
 import kqat
+from kqat.core.errors import ExportError
 from kqat.lowering.registry import lowering_for
 from tests.exactness import assert_exact, branches, images
 from tests.lowering import harness
@@ -69,3 +70,13 @@ def test_between_weighted_layers(bits):
 )  # fmt: skip
 def test_what_has_no_kernel(function):
     assert kqat.plan(branches((5, 12), [function, kl.Dense(2)])).float_layers
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "function", [lambda x: ops.norm(x, ord=3, axis=1), lambda x: ops.normalize(x, axis=-1, order=1)]
+)
+def test_other_orders_are_not_written_as_lengths(function):
+    """In float neither, where a plan asks for nothing."""
+    with pytest.raises(ExportError, match="no way yet to write"):
+        kqat.export_tflite(branches((5, 12), [function]), fallback="error")

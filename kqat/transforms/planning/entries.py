@@ -66,7 +66,12 @@ class _Entries:
         """Returns the grid of the first output of a float layer, of any call, that a quantized one reads."""
         readers = self.draft.readers
         calls = [other for other in self.graph.nodes if other.path == node.path]
-        read = [t for call in calls for t in call.outputs if any(self.draft.mode(r) != "float" for r in readers[t])]
+        read = [
+            t
+            for call in calls
+            for t in call.outputs
+            if any(self.draft.mode(r) != "float" for r in readers[t])
+        ]
         plans = (self._stored(t, node, self.graph.names[node.path]) for t in read)
         return next((plan for plan in plans if plan is not None), None)
 
