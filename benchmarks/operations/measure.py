@@ -17,6 +17,8 @@ WIDTHS = {"W8A8": 8, "W4A4": 4}
 STATUSES = ("exact", "float kernel", "float", "converter", "refused", "no model", "crash")
 _OF_FILES = {"integer": "exact", "float kernel": "float kernel", "float": "float", "converter": "converter"}
 
+_KERNEL = "float between exact borders, "  # what the report of an export says of such layers
+
 
 def measure(name: str) -> dict:
     """Returns the status of a row, the reason, and how many values differ at each width.
@@ -48,7 +50,8 @@ def _measured(row: Row, model) -> dict:
         _calibrated(row, model, 8)  # which works even where no file can be
         return result
     for width, bits in WIDTHS.items():
-        result[width] = _compared(row, model, bits)
+        result[width], kernels = _compared(row, model, bits)
+        result["reason"] = result["reason"] or kernels
     return result
 
 
@@ -60,7 +63,7 @@ def status(plan) -> tuple[str, str]:
         found = "exact" if layer.mode == "fused" or whole else _OF_FILES.get(layer.file, "refused")
         worst = max(worst, found, key=STATUSES.index)
         reasons.setdefault(found, []).append(layer.reason)
-    said = reasons[worst] if worst != "exact" else []
+    said = reasons[worst] if worst not in ("exact", "float kernel") else []
     return worst, "; ".join(dict.fromkeys(reason for reason in said if reason))
 
 
@@ -72,17 +75,19 @@ def _calibrated(row: Row, model, bits):
     return q
 
 
-def _compared(row: Row, model, bits) -> dict:
-    """Returns how many values, and inner ones, of how many differ at one width."""
+def _compared(row: Row, model, bits) -> tuple[dict, str]:
+    """Returns how many values, and inner ones, of how many differ at one width, and why kernels are float."""
     q = _calibrated(row, model, bits)
     export = kqat.export_tflite(q, fallback="error")
     report = kqat.verify(q, export, row.data(1, 1.5), layers=True)
+    texts = (str(getattr(note, "text", note)) for note in export.report.notes)
+    kernels = dict.fromkeys(text.split(_KERNEL)[1] for text in texts if _KERNEL in text)
     return {
         "values": sum(output.values for output in report.outputs),
         "unequal": sum(output.unequal for output in report.outputs),
         "inner": sum(layer.values for layer in report.layers),
         "inner unequal": sum(layer.mismatches for layer in report.layers),
-    }
+    }, "; ".join(kernels)
 
 
 def _words(error: Exception) -> str:

@@ -254,7 +254,15 @@ def _close(graph: Graph, record, frame: Frame, reason: Closed) -> None:
 
 def _recorded(graph: Graph, op, recording, inputs, outer, frame: Frame) -> list[Tensor]:
     owned = own_variables(op) if isinstance(op, keras.Model) else recording.owned_by(op)
+    graph.unread += _unread(owned, recording.calls)
     return _inlined(graph, recording.outputs, inputs, outer, replace(frame, owned=owned), recording.calls)
+
+
+def _unread(owned: dict[int, keras.Variable], calls) -> list[str]:
+    """Returns the paths of trainable weights that no recorded call reads."""
+    arguments = [(tuple(call.arguments.args), dict(call.arguments.kwargs)) for call in calls]
+    read = {id(leaf) for leaf in keras.tree.flatten(arguments)}
+    return [v.path for i, v in owned.items() if v.trainable and i not in read]
 
 
 def _inlined(graph: Graph, outputs, inputs, outer, frame: Frame, calls=None) -> list[Tensor]:

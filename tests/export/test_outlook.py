@@ -130,3 +130,22 @@ def test_what_cannot_go_to_the_converter_is_said(layer, travels, elsewhere, monk
     assert "another process cannot import 'Foreign'" in plan.reason
     with pytest.raises(PlanError, match="Foreign"):
         kqat.quantize(net(layer(name="it")), strict=True)
+
+
+class Idle(kl.Layer):
+    """Has a weight that its call does not read."""
+
+    def build(self, shape):
+        self.gain = self.add_weight(shape=(shape[-1],), name="gain")
+        self.spare = self.add_weight(shape=(2,), name="spare")
+        self.steps = self.add_weight(shape=(), name="steps", trainable=False)
+
+    def call(self, x):
+        return x * self.gain
+
+
+@pytest.mark.once
+def test_weights_that_nothing_reads_are_noted():
+    (note,) = kqat.plan(net(Idle(name="idle"))).notes
+    assert note.startswith("weight 'idle/spare' is trainable")
+    assert kqat.plan(net(kl.BatchNormalization())).notes == ()
