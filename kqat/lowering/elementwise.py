@@ -24,13 +24,13 @@ UNARY = {
     "Log10": None, "Expm1": None, "Exp2": None, "Tan": None, "Sinh": None, "Cosh": None, "Arctan": None,
     "Arcsin": None, "Arccos": None, "Arcsinh": None, "Arccosh": None, "Arctanh": None, "Erf": None,
     "NanToNum": None, "Trunc": None, "Power": "POW", "Erfc": None, "Erfinv": None,
-    "Deg2rad": None, "Rad2deg": None, "Fabs": "ABS", "I0": None, "Sinc": None, "Threshold": None,
+    "Deg2rad": None, "Rad2deg": None, "Fabs": "ABS", "Sinc": None, "Threshold": None,
     "Heaviside": None, "Ldexp": None,
 }  # fmt: skip
 _OPTIONS = {"POW": "PowOptions", "DIV": "DivOptions", "SIGN": "SignOptions"}
 
 
-_NONNEGATIVE = ("Exp2", "Cosh", "Erfc", "Fabs", "I0")
+_NONNEGATIVE = ("Exp2", "Cosh", "Erfc", "Fabs")
 
 
 @register(*(f"ops.{name}" for name in UNARY if name not in _NONNEGATIVE), treatment=ARITHMETIC)

@@ -37,7 +37,6 @@ FUNCTIONS = {
     "degrees": (ops.rad2deg, 0.0003),
     "size": (ops.fabs, 0.02),
     "cardinal sine": (ops.sinc, 0.02),
-    "Bessel": (ops.i0, 0.01),
     "inverse of erf": (ops.erfinv, 0.003),
     "threshold": (lambda x: ops.threshold(x, 0.5, -0.25), 0.02),
 }
