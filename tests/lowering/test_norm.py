@@ -1,5 +1,6 @@
 """Lengths, unit vectors and logarithms of sums: against NumPy, and level for level in the runtime."""
 
+import keras
 import numpy as np
 import pytest
 from keras import layers as kl
@@ -39,6 +40,9 @@ FUNCTIONS = {
     "log of a sum": (lambda x: ops.logsumexp(x, axis=1), _log_of_sum, 0.05),
 }
 
+# On JAX Keras itself cannot run a recorded norm over one axis, whose list of axes it cannot hash.
+WITHOUT = {"length", "sum of sizes", "largest size"} if keras.backend.backend() == "jax" else set()
+
 
 @pytest.mark.parametrize("case", FUNCTIONS)
 def test_functions(case):
@@ -55,7 +59,7 @@ def test_functions(case):
 
 @pytest.mark.parametrize("bits", [8, 4, pytest.param((8, 16), marks=pytest.mark.repeats)])
 def test_between_weighted_layers(bits):
-    functions = [function for function, *_ in FUNCTIONS.values()]
+    functions = [function for name, (function, *_) in FUNCTIONS.items() if name not in WITHOUT]
     tail = lambda y: kl.Dense(2)(kl.Flatten()(ops.expand_dims(y, -1)))  # noqa: E731
     model = branches((5, 12), [lambda x, f=f: tail(f(kl.Dense(12)(x))) for f in functions])
     assert not kqat.plan(model, bits).float_layers
