@@ -37,7 +37,7 @@ class Norm(Formula):
     def compute(self, do, step, x):
         require_no_activation(step)
         (grid,), op = step.inputs, step.op
-        axes = _axes(op, len(x.shape))
+        axes = _axes(op, len(x.shape)) or []
         d = do.levels(x, grid)
         y = self._length(do, d, axes, op.ord)
         y = y if grid is None else do.multiply(y, grid.scale)

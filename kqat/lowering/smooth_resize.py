@@ -10,6 +10,7 @@ What is multiplied has 11 bits at most, which matrix units of GPUs take without 
 """
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -136,7 +137,7 @@ def _gain(matrix) -> float:
     return float(np.abs(matrix).sum(axis=0).max())
 
 
-def smooth_resizing(op, shape) -> SmoothResizing | None:
+def smooth_resizing(op: Any, shape) -> SmoothResizing | None:
     """Returns the layer that computes what a resizing does; `None` where there is another kernel, or none.
 
     Args:
@@ -156,10 +157,11 @@ def smooth_resizing(op, shape) -> SmoothResizing | None:
     return layer
 
 
-def _standing_for(op, shape, antialias: bool) -> SmoothResizing:
+def _standing_for(op: Any, shape, antialias: bool) -> SmoothResizing:
     if isinstance(op, layers.UpSampling2D):
-        size = shape[1] * op.size[0], shape[2] * op.size[1]
-        return SmoothResizing(*size, op.interpolation, factors=op.size, name=op.name)
+        height, width = shape[1] * op.size[0], shape[2] * op.size[1]
+        return SmoothResizing(height, width, op.interpolation, factors=op.size, name=op.name)
     if isinstance(op, layers.Resizing):
         return SmoothResizing(op.height, op.width, op.interpolation, antialias, name=op.name)
-    return SmoothResizeOperation(*op.size, op.interpolation, antialias)
+    height, width = op.size
+    return SmoothResizeOperation(height, width, op.interpolation, antialias)

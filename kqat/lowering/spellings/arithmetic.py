@@ -111,5 +111,5 @@ def rgb_to_grayscale(op, x):
     """Returns weighted sums of three channels."""
     if op.data_format != "channels_last" or x.shape[-1] != 3 or x.dtype != "float32":
         return None
-    share = np.float32([0.2989, 0.587, 0.114])
+    share = np.array([0.2989, 0.587, 0.114], "float32")
     return ops.sum(ops.multiply(x, share), axis=-1, keepdims=True)
