@@ -43,7 +43,7 @@ def with_outlook(plan: Plan, graph: Graph) -> Plan:
         said = layer.into is not None or why in layer.reason or (file == "converter" and layer.cause != "")
         new = "" if said else why
         layers.append(replace(layer, file=file, reason="; ".join(filter(None, (layer.reason, new)))))
-    return replace(plan, layers=tuple(layers), notes=tuple(_unknown_sizes(graph)))
+    return replace(plan, layers=tuple(layers), notes=(*_unknown_sizes(graph), *_unread_weights(graph)))
 
 
 def _rank(found: tuple[str, str]) -> int:
@@ -59,6 +59,15 @@ def _unknown_sizes(graph: Graph):
                 f"input '{name}' is of unknown size, {shape}, and a file needs fixed ones; give them to the "
                 f"export, export_tflite(q, input_shapes={{{name!r}: ...}}), or to keras.Input"
             )
+
+
+def _unread_weights(graph: Graph):
+    """Yields a note for each weight that the quantized model will not have."""
+    for path in dict.fromkeys(graph.unread):
+        yield (
+            f"weight '{path}' is trainable, and its layer's call does not read it: the quantized model does "
+            "not have it. Remove it from the layer, or read it in the call"
+        )
 
 
 class _Outlook:

@@ -6,6 +6,7 @@ Forward:
     choice:                 `clip(rint((a if condition else b) * (1 / so)), qmin, qmax) * so`
 """
 
+import keras
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
@@ -22,18 +23,28 @@ UNARY = {
     "Sign": "SIGN", "Floor": "FLOOR", "Ceil": "CEIL", "Round": "ROUND", "Log1p": None, "Log2": None,
     "Log10": None, "Expm1": None, "Exp2": None, "Tan": None, "Sinh": None, "Cosh": None, "Arctan": None,
     "Arcsin": None, "Arccos": None, "Arcsinh": None, "Arccosh": None, "Arctanh": None, "Erf": None,
-    "NanToNum": None, "Trunc": None, "Power": "POW",
+    "NanToNum": None, "Trunc": None, "Power": "POW", "Erfc": None, "Erfinv": None,
+    "Deg2rad": None, "Rad2deg": None, "Fabs": "ABS", "Sinc": None, "Threshold": None,
+    "Heaviside": None, "Ldexp": None,
 }  # fmt: skip
 _OPTIONS = {"POW": "PowOptions", "DIV": "DivOptions", "SIGN": "SignOptions"}
 
 
-_NONNEGATIVE = ("Exp2", "Cosh")
+_NONNEGATIVE = ("Exp2", "Cosh", "Erfc", "Fabs")
 
 
 @register(*(f"ops.{name}" for name in UNARY if name not in _NONNEGATIVE), treatment=ARITHMETIC)
 @register(*(f"ops.{name}" for name in _NONNEGATIVE), treatment=NONNEGATIVE)
 class Function(Lowering):
-    """A function of one tensor, its other arguments being constants; written as a table of our own."""
+    """A function of one tensor, its other arguments being numbers; written as a table of our own."""
+
+    def missing(self, node, graph):
+        leaves = keras.tree.flatten((node.args, node.kwargs))
+        tensor = type(node.inputs[0])
+        constants = [leaf for leaf in leaves if leaf is not None and not isinstance(leaf, tensor)]
+        if len(node.inputs) > 1:
+            return "no kernel for this function of two tensors"
+        return "no kernel for several numbers" if any(to_numpy(c).size > 1 for c in constants) else None
 
     def forward(self, step, x):
         require_no_activation(step)

@@ -12,6 +12,7 @@ The result does not depend on the input scale, so it is computed with whole numb
 import math
 from typing import Any
 
+import keras
 import numpy as np
 from keras import layers
 
@@ -195,6 +196,24 @@ class UnitNormalization(Normalization):
 
 @register(layers.UnitNormalization, storage=16)
 class WideUnitNormalization(UnitNormalization):
+    """Between 16-bit activations."""
+
+    wide = True
+
+
+@register("ops.Normalize", treatment=lambda op: POSITIVE_SUM if op.order == 2 else None)
+class Normalize(UnitNormalization):
+    """The same as an operation."""
+
+    def serves(self, op):
+        return op.order == 2
+
+    def epsilon(self, op):
+        return (keras.backend.epsilon() if op.epsilon is None else op.epsilon) ** 2
+
+
+@register("ops.Normalize", storage=16)
+class WideNormalize(Normalize):
     """Between 16-bit activations."""
 
     wide = True

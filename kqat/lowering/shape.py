@@ -8,7 +8,7 @@ from keras import layers
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call, output_shape
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_named, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import PASSTHROUGH, named
@@ -23,8 +23,8 @@ class PassThrough(Lowering):
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
-        y = self.write(writer, step, inputs[0], output_shape(step, inputs), name)
-        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+        x, shape = inputs[0], output_shape(step, inputs)
+        return write_named(writer, x, step.output, name, lambda n: self.write(writer, step, x, shape, n))
 
     def write(self, writer, step, x, shape, name):
         """Appends the operator and returns its output of the given shape, on the grid of `x`."""
@@ -36,11 +36,10 @@ def like(writer, x, shape, name):
     return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
 
 
-@register("ops.Copy", "ops.StopGradient", storage=(8, 16))
 @register(
     *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
     *named("AlphaDropout ActivityRegularization Identity"),
-    "ops.Identity",
+    *("ops.Identity", "ops.Copy", "ops.StopGradient"),
     treatment=PASSTHROUGH,
     storage=(8, 16),
 )

@@ -10,6 +10,7 @@ from kqat.keras_private import last_call_of, maker_of
 from kqat.lowering.recording.calls import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.recording.projections import known_sizes
 from kqat.lowering.registry import prepare
+from kqat.lowering.spelling import spelled
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.copying import linear_copy
 from kqat.transforms.every_step import record_steps
@@ -21,14 +22,14 @@ from kqat.transforms.nodes import Node as Node
 from kqat.transforms.nodes import Tensor as Tensor
 from kqat.transforms.nodes import substitute as substitute
 from kqat.transforms.nodes import tensors_in as tensors_in
-from kqat.transforms.open_up import activation_apart, is_custom, record_inside
+from kqat.transforms.open_up import activation_apart, has_inside, is_custom, record_inside
 from kqat.transforms.record import ends, example_arguments, is_functional, output_names, record_call, restored
 from kqat.transforms.resized import for_sizes_of, resized
 
 
 def trace(
     model: keras.Model,
-    opens: Callable[[keras.Operation], bool] = is_custom,
+    opens: Callable[[keras.Operation], bool] = has_inside,
     shapes: Mapping[str, Sequence[int]] | Sequence | None = None,
 ) -> Graph:
     """Returns the graph of any Keras model, nested models flattened.
@@ -202,10 +203,15 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
         inputs, outputs = steps
         inner = {id(inputs): bound[id(record.input_tensors[0])]}
         return keras.tree.flatten(_inline(graph, outputs, inner, replace(frame, own_names=False)))
-    if not isinstance(op, keras.Model) and not graph.opens(op):
-        prepare(op, *call)
-        return None
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
+    if not isinstance(op, keras.Model) and not (graph.opens(op) and is_custom(op)):
+        spelling = spelled(op, *call) if graph.opens(op) else None
+        if spelling is None:
+            prepare(op, *call)
+            return None
+        owned = own_variables(op) if isinstance(op, keras.layers.Layer) else ()
+        frame = replace(frame, own_names=False, owned=owned)
+        return _inlined(graph, spelling[1], spelling[0], [bound[id(leaf)] for leaf in given], frame)
     if is_functional(op):
         inputs, outputs = ends(op)
         inputs = keras.tree.flatten(inputs)
@@ -248,7 +254,15 @@ def _close(graph: Graph, record, frame: Frame, reason: Closed) -> None:
 
 def _recorded(graph: Graph, op, recording, inputs, outer, frame: Frame) -> list[Tensor]:
     owned = own_variables(op) if isinstance(op, keras.Model) else recording.owned_by(op)
+    graph.unread += _unread(owned, recording.calls)
     return _inlined(graph, recording.outputs, inputs, outer, replace(frame, owned=owned), recording.calls)
+
+
+def _unread(owned: dict[int, keras.Variable], calls) -> list[str]:
+    """Returns the paths of trainable weights that no recorded call reads."""
+    arguments = [(tuple(call.arguments.args), dict(call.arguments.kwargs)) for call in calls]
+    read = {id(leaf) for leaf in keras.tree.flatten(arguments)}
+    return [v.path for i, v in owned.items() if v.trainable and i not in read]
 
 
 def _inlined(graph: Graph, outputs, inputs, outer, frame: Frame, calls=None) -> list[Tensor]:

@@ -5,6 +5,7 @@ import keras
 from kqat.lowering.activations.names import ACTIVATED, is_custom_function
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording.calls import Closed, Masked, has_mask, parameters, record_layer
+from kqat.lowering.spelling import is_spelled
 from kqat.lowering.treatment import is_registered
 from kqat.transforms.record import record_call
 
@@ -19,6 +20,11 @@ def is_custom(op) -> bool:
     if isinstance(op, keras.layers.Activation):
         return is_custom_function(op.activation)
     return is_own_layer(op) and not is_registered(op)
+
+
+def has_inside(op) -> bool:
+    """Tells whether an operation is, or may be, replaced by what happens in its call."""
+    return is_custom(op) or is_spelled(op)
 
 
 def activation_apart(op) -> keras.layers.Activation | None:

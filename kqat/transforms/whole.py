@@ -12,6 +12,7 @@ from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.masked_softmax import MaskedSoftmax
 from kqat.lowering.mirror_pad import MODES, MirrorPad
 from kqat.lowering.recurrent.state import State
+from kqat.lowering.smooth_resize import smooth_resizing
 from kqat.lowering.top_k import TopK
 from kqat.lowering.treatment import is_a, treatment_for
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
@@ -75,8 +76,8 @@ def with_casts(graph: Graph) -> Graph:
     An image of bytes that a `Rescaling` reads, for example; Keras casts inside of the layer. Layers of kqat
     take the places of `ops.top_k`, which does not say in what order equal values come, of `ops.argmax` and
     `ops.argmin`, which may tell -0.0 from 0.0, and of paddings: with a number, which needs a grid, and with a
-    mirror, which PyTorch has for some ranks only, and of a softmax under a mask. Casts of real numbers that
-    leave their type are left out.
+    mirror, which PyTorch has for some ranks only, of a softmax under a mask, and of smooth
+    resizing. Casts of real numbers that leave their type are left out.
     """
     result = replace(
         graph, nodes=[], specs=dict(graph.specs), names=dict(graph.names), owners=dict(graph.owners)
@@ -141,6 +142,9 @@ def _cast_inputs(node: Node, graph: Graph) -> list[Tensor]:
 def _stand_in(graph: Graph, node: Node) -> keras.layers.Layer | None:
     """Returns the layer of kqat that takes the place of an operation, or `None`."""
     kind = type(node.op).__name__
+    if is_a(node.op, keras.layers.Resizing, keras.layers.UpSampling2D) or kind == "Resize":
+        real = is_real(graph, node.inputs[0]) and is_real(graph, node.outputs[0])
+        return smooth_resizing(node.op, graph.specs[node.inputs[0]].shape) if real else None
     if is_a(node.op, keras.layers.Softmax):
         return MaskedSoftmax() if _is_masked_over_last_axis(graph, node) else None
     if type(node.op) is keras.layers.Identity and not _has_config(node.op):

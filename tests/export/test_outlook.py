@@ -39,8 +39,9 @@ CASES = {
     "excluded": (kl.Conv2D(2, 1, name="it"), {"exclude": ["it"]}, "float"),
     "excluded activation": (kl.Activation("tanh", name="it"), {"exclude": ["it"]}, "float"),
     "lstm": (lambda y: kl.LSTM(2, name="it")(kl.Reshape((36, 3))(y)), {}, "float kernel"),
-    "bicubic": (kl.UpSampling2D(2, interpolation="bicubic", name="it"), {}, "converter"),
-    "antialias": (kl.Resizing(9, 9, antialias=True, name="it"), {}, "converter"),
+    "bicubic": (kl.UpSampling2D(2, interpolation="bicubic", name="it"), {}, "float kernel"),
+    "antialias": (kl.Resizing(9, 9, antialias=True, name="it"), {}, "float kernel"),
+    "filled": (kl.Resizing(9, 4, pad_to_aspect_ratio=True, fill_value=0.5, name="it"), {}, "converter"),
     "log_softmax": (kl.Activation("log_softmax", name="it"), {}, "integer"),
     "opaque": (Opaque(name="it"), {}, "converter"),
     "recorded": (Recorded(name="it"), {}, "float kernel"),
@@ -129,3 +130,22 @@ def test_what_cannot_go_to_the_converter_is_said(layer, travels, elsewhere, monk
     assert "another process cannot import 'Foreign'" in plan.reason
     with pytest.raises(PlanError, match="Foreign"):
         kqat.quantize(net(layer(name="it")), strict=True)
+
+
+class Idle(kl.Layer):
+    """Has a weight that its call does not read."""
+
+    def build(self, shape):
+        self.gain = self.add_weight(shape=(shape[-1],), name="gain")
+        self.spare = self.add_weight(shape=(2,), name="spare")
+        self.steps = self.add_weight(shape=(), name="steps", trainable=False)
+
+    def call(self, x):
+        return x * self.gain
+
+
+@pytest.mark.once
+def test_weights_that_nothing_reads_are_noted():
+    (note,) = kqat.plan(net(Idle(name="idle"))).notes
+    assert note.startswith("weight 'idle/spare' is trainable")
+    assert kqat.plan(net(kl.BatchNormalization())).notes == ()

@@ -123,7 +123,10 @@ class Builder:
         if rank < 2:
             return None
         axis = self.pick(-1, 1, tuple(range(1, rank)))
-        return self.pick(ops.mean, ops.max, ops.min, ops.sum)(x, axis, keepdims=bool(self.rng.integers(2)))
+        kinds = [ops.mean, ops.max, ops.min, ops.sum, ops.logsumexp, ops.var, ops.ptp]
+        if isinstance(axis, int):
+            kinds.append(lambda x, axis, keepdims: ops.norm(x, axis=axis, keepdims=keepdims))
+        return self.pick(*kinds)(x, axis, keepdims=bool(self.rng.integers(2)))
 
     def norm(self, x):
         """A normalization."""
@@ -147,6 +150,7 @@ class Builder:
                 lambda x: x / number,
             ),
             lambda x: ops.minimum(x, number),
+            *(ops.deg2rad, ops.erfc, lambda x: ops.threshold(x, 0.3, -0.1), lambda x: ops.logaddexp(x, -x)),
         ]
         return self.pick(*choices)(x)
 
@@ -163,6 +167,30 @@ class Builder:
             ),
             *(lambda: kl.Softmax()(x, x > 0), lambda: ops.where(x > 0.4, ops.zeros_like(x), x)),
         ]
+        return self.pick(*choices)()
+
+    def spelled(self, x):
+        """An operation of several steps, each of which has a rule."""
+        rank = len(x.shape)
+        if rank < 3 or min(x.shape[1:]) < 2:
+            return None
+        choices = [
+            *(lambda: ops.fliplr(x), lambda: ops.diff(x, axis=1), lambda: ops.tril(x)),
+            *(
+                lambda: ops.moments(x, axes=[1])[1],
+                lambda: ops.average(x, axis=-1),
+                lambda: ops.hstack([x, x]),
+            ),
+            *(
+                lambda: ops.diagonal(x, axis1=-2, axis2=-1) if rank > 3 else ops.triu(x, 1),
+                lambda: kl.Attention()([x, x]) if rank == 3 else x,
+            ),
+        ]
+        if x.shape[-1] % 2 == 0:
+            choices.append(lambda: ops.glu(x))
+        if rank == 4:
+            choices += [lambda: kl.AdaptiveMaxPooling2D(2)(x), lambda: kl.CenterCrop(2, 2)(x)]
+            choices.append(lambda: kl.Resizing(5, 3, interpolation="bicubic")(x))
         return self.pick(*choices)()
 
     def sequence(self, x):
@@ -201,6 +229,7 @@ STEPS = (
         "moving",
     ),
     *("reduction", "norm", "elementwise", "elementwise", "shared_layer", "sequence", "whole"),
+    *("spelled", "spelled"),
 )
 
 

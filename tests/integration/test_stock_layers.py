@@ -22,6 +22,9 @@ def spatial(rank):
     for name in ("Conv", "ConvTranspose"):
         kind = f"Conv{rank}DTranspose" if name == "ConvTranspose" else f"Conv{rank}D"
         yield getattr(kl, kind)(5, 2)
+    for name in ("Average", "Max"):
+        if hasattr(kl, f"Adaptive{name}Pooling{rank}D"):
+            yield getattr(kl, f"Adaptive{name}Pooling{rank}D")(2)
     yield getattr(kl, f"SpatialDropout{rank}D")(0.2)
     if rank < 3:
         yield getattr(kl, f"SeparableConv{rank}D")(5, 2)
@@ -47,6 +50,8 @@ GALLERIES = {
             *spatial(2),
             kl.GroupNormalization(2),
             kl.Resizing(5, 7),
+            kl.Resizing(4, 7, interpolation="bicubic"),
+            kl.CenterCrop(4, 3),
             kl.RandomFlip(),
             kl.RandomZoom(0.2),
         ],
@@ -60,10 +65,9 @@ ELSEWHERE = """
     GroupQueryAttention GroupedQueryAttention LSTM LSTMCell Lambda Layer Masking MultiHeadAttention RNN
     ReversibleEmbedding SimpleRNN SimpleRNNCell StackedRNNCells TimeDistributed Wrapper
 """
-# No exact form yet: windows of unequal size, and what is computed from data or by other programs.
+# No exact form: what is computed from data or by other programs.
 WITHOUT = """
-    AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D AdaptiveMaxPooling1D
-    AdaptiveMaxPooling2D AdaptiveMaxPooling3D AutoContrast CategoryEncoding CenterCrop
+    AutoContrast CategoryEncoding
     ContrastLimitedAdaptiveHistogramEqualization Discretization Equalization FlaxLayer HashedCrossing Hashing
     IntegerLookup JaxLayer MaxNumBoundingBoxes MelSpectrogram Pipeline RandomCrop
     STFTSpectrogram SpectralNormalization StringLookup TFSMLayer TextVectorization TorchModuleWrapper

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+import kqat
 from kqat.errors import UnsupportedError
 from kqat.formats.tflite.write import to_tflite
 from kqat.lowering.base import Input, Step
@@ -31,6 +32,13 @@ FUNCTIONS = {
     "absolute": (ops.absolute, 0.02),
     "negative": (ops.negative, 0.02),
     "sine": (ops.sin, 0.02),
+    "complement of erf": (ops.erfc, 0.02),
+    "radians": (ops.deg2rad, 1.1),
+    "degrees": (ops.rad2deg, 0.0003),
+    "size": (ops.fabs, 0.02),
+    "cardinal sine": (ops.sinc, 0.02),
+    "inverse of erf": (ops.erfinv, 0.003),
+    "threshold": (lambda x: ops.threshold(x, 0.5, -0.25), 0.02),
 }
 PARTIAL = {"sqrt": ops.sqrt, "log": ops.log, "rsqrt": ops.rsqrt, "reciprocal": ops.reciprocal}
 
@@ -148,6 +156,16 @@ def test_functions_without_a_float_operator_are_refused():
     op, args, kwargs = record(ops.erf, (None, 4))
     with pytest.raises(UnsupportedError, match="no float operator"):
         harness.write(lowering_for(op), Step(op, (None,), None, "linear", None, args, kwargs), (None, 4))
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "function", [ops.power, ops.heaviside, lambda a, b: ops.power(a, np.ones(4, "float32"))]
+)
+def test_functions_of_several_numbers_are_planned_in_float(function):
+    a, b = keras.Input((4,)), keras.Input((4,))
+    plan = kqat.plan(keras.Model([a, b], [function(a, b), b]))
+    assert [layer.reason for layer in plan.float_layers if "no kernel for" in layer.reason]
 
 
 @pytest.mark.parametrize("function", [ops.floor, ops.sign, lambda x: x**2])

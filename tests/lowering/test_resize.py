@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from keras import layers, ops
 
+import kqat
 from kqat.errors import UnsupportedError
 from kqat.lowering.base import Step
 from kqat.lowering.registry import lowering_for
+from tests.exactness import assert_exact, branches, calibrated, images
 from tests.few import few_on_jax
 from tests.lowering.harness import grid, samples, write
 from tests.lowering.parity import check, float_error, is_delegated, record
@@ -63,3 +65,19 @@ def test_other_methods_are_refused(options):
     layer = layers.Resizing(4, 4, **options)
     with pytest.raises(UnsupportedError, match="cannot be lowered"):
         write(lowering_for(layer), Step(layer, (grid(),), grid()), (None, *SHAPE[1:]))
+
+
+def test_comparing_layers_finds_the_resized_image():
+    """The file names the image that is on the output grid, not the one before it is put there."""
+    x = images(16, 6, 6, 4, scale=0.5)
+    model = branches((6, 6, 4), [lambda y: layers.Dense(3)(layers.Flatten()(layers.Resizing(5, 7)(y)))])
+    q = calibrated(model, 8, x)
+    report = kqat.verify(q, kqat.export_tflite(q, fallback="error"), 3 * x, layers=True)
+    assert [layer.layer for layer in report.layers if "resizing" in layer.layer]
+    assert not [layer for layer in report.layers if layer.mismatches]
+
+
+def test_operation_between_weighted_layers():
+    model = branches((6, 6, 4), [lambda y: layers.Conv2D(3, 2)(ops.image.resize(layers.Dense(4)(y), (5, 7)))])
+    assert not kqat.plan(model).float_layers
+    assert_exact(model, 8, images(8, 6, 6, 4))

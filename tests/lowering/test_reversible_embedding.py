@@ -21,3 +21,11 @@ def test_both_modes(options, tmp_path):
     q, _ = assert_exact(model, 8, IDS, saved=tmp_path / "model.keras")
     assert tuple(q(IDS)[0].shape) == (6, 5, 12)
     assert "ReversibleEmbedding" in {layer.kind for layer in kqat.plan(model).float_layers}
+
+
+def test_one_mode_after_the_other_in_front_of_a_weighted_layer():
+    """Its first call reads whole numbers and its second one real ones, which then need a grid."""
+    table, x = kl.ReversibleEmbedding(12, 6), keras.Input((5,), dtype="int32")
+    model = keras.Model(x, kl.Dense(3)(kl.Flatten()(table(table(x), reverse=True))))
+    assert "no quantization rule" in kqat.plan(model)["reversible_embedding"].reason
+    assert_exact(model, 8, IDS)

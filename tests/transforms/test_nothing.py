@@ -16,7 +16,7 @@ def dense():
 
 
 def unsupported():
-    resize = kl.Resizing(5, 5, interpolation="bicubic", name="my_resize")
+    resize = kl.Resizing(5, 3, pad_to_aspect_ratio=True, fill_value=0.5, name="my_resize")
     return keras.Sequential([keras.Input((4, 4, 1)), resize])
 
 

@@ -12,6 +12,8 @@ import math
 
 import numpy as np
 
+from kqat.lowering.formulas.computed import count
+
 _LN2_HEAD, _LN2_TAIL = 0.693359375, np.float32(math.log(2.0) - 0.693359375)  # the head times k is exact
 _EXPONENTS = 126
 _POWERS = (2.0 ** np.arange(-_EXPONENTS, _EXPONENTS + 1)).astype(np.float32)
@@ -205,6 +207,12 @@ def softmax(do, x, axes):
 
 def log_softmax(do, x, axes):
     """Returns `x - max(x) - log(sum(exp(x - max(x))))`."""
+    log = log_sum(do, x, axes)
+    return do.subtract(do.subtract(x, do.largest(x, axes)), log)
+
+
+def log_sum(do, x, axes):
+    """Returns `log(sum(exp(x - max(x))))`."""
     _, total, bits = _shares(do, x, axes)
     places = int(_SUM_BITS - bits)
     total, turns = do.multiply(total, 2.0**-bits), None
@@ -216,14 +224,12 @@ def log_softmax(do, x, axes):
         total = do.multiply(total, do.look_up((2.0 ** -np.arange(places + 1)).astype(np.float32), turns))
         log = do.multiply(turns, math.log(2.0))
     rest = log1p(do, do.subtract(total, 1.0))
-    log = rest if log is None else do.add(log, rest)
-    return do.subtract(do.subtract(x, do.largest(x, axes)), log)
+    return rest if log is None else do.add(log, rest)
 
 
 def _shares(do, x, axes):
     """Returns `rint(exp(x - max(x)) * 2^bits)`, its sum, which stays below 2^24, and the bits."""
-    number = math.prod(x.shape[axis] for axis in axes)
-    bits = _SUM_BITS - max(0, math.ceil(math.log2(number)))
+    bits = _SUM_BITS - max(0, math.ceil(math.log2(count(x, axes))))
     e = exp(do, do.subtract(x, do.largest(x, axes)))
     whole = do.round(do.multiply(e, 2.0**bits))
     return whole, do.sum(whole, axes), bits

@@ -100,8 +100,7 @@ def write_rescale(writer, x, grid: Grid, name: str):
 
     The grid of the result is always `grid` itself, so that a reader finds a code for each of its levels.
     """
-    inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
-    if inside and np.float32(x.grid.scale) == np.float32(grid.scale):
+    if _is_inside(x.grid, grid):
         return write_whole(writer, x, grid, name)
     if 16 in (x.grid.storage_bits, grid.storage_bits):
         with writer.owned(BORDER):
@@ -114,6 +113,32 @@ def write_rescale(writer, x, grid: Grid, name: str):
         writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
 
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
+
+
+def write_named(writer, x, grid: Grid | None, name: str, write):
+    """Returns what `write` makes of `x` on the grid of `x`, put on `grid`; the result has the name.
+
+    Args:
+        writer: What builds the program.
+        x: What the operation reads.
+        grid: The grid of the result; `None` keeps that of `x`.
+        name: Name of the result, by which it is found in the file.
+        write: Appends the operation and returns its output, given the name of that.
+    """
+    if grid is None:
+        return write(name)
+    if _is_inside(x.grid, grid):
+        return write_rescale(writer, write(name), grid, f"{name}/rescaled")
+    return write_rescale(writer, write(f"{name}/moved"), grid, name)
+
+
+def _is_inside(grid: Grid, other: Grid) -> bool:
+    """Tells whether a grid has the scale of another one, and none but levels of it."""
+    return (
+        other.qmin <= grid.qmin
+        and grid.qmax <= other.qmax
+        and np.float32(grid.scale) == np.float32(other.scale)
+    )
 
 
 def write_whole(writer, x, grid: Grid, name: str):

@@ -6,6 +6,7 @@ from typing import Any
 
 from keras import ops
 
+from kqat.core.errors import UnsupportedError
 from kqat.lowering.activations.table import take
 from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import unfused
@@ -104,6 +105,18 @@ class Computed:
         """Returns the sum over `axes`, which stay as axes of size 1."""
         return ops.sum(x, axis=tuple(axes), keepdims=True)
 
+    def weighted_sums(self, x, matrix, axis: int):
+        """Returns sums along an axis, weighted with the columns of a constant matrix.
+
+        Args:
+            x: Whole numbers.
+            matrix: Whole numbers (NumPy), a row for each place along `axis`.
+            axis: The axis, which has a place for each column afterwards.
+        """
+        last = len(x.shape) - 1
+        weights = ops.convert_to_tensor(matrix.astype("float32"))
+        return ops.moveaxis(ops.matmul(ops.moveaxis(x, axis, last), weights), last, axis)
+
     def window_sum(self, x, size, strides, margins):
         """Returns sums of whole numbers over windows of images, around which `margins` of zeros are put."""
         padded = ops.pad(x, [(0, 0), *margins, (0, 0)])
@@ -132,5 +145,15 @@ class Computed:
 
 
 def count(x, axes) -> int:
-    """Returns the number of elements over `axes`."""
-    return math.prod(x.shape[axis] for axis in axes)
+    """Returns the number of elements over `axes`.
+
+    Raises:
+        UnsupportedError: The size of one of them is not known.
+    """
+    sizes = [x.shape[axis] for axis in axes]
+    if None in sizes:
+        raise UnsupportedError(
+            f"There is no exact sum over axes of unknown size. Received: axes={list(axes)} of "
+            f"shape {tuple(x.shape)}. Use axes of known size."
+        )
+    return math.prod(sizes)

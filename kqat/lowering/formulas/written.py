@@ -81,6 +81,25 @@ class Written(Computed):
     def sum(self, x, axes):
         return self._reduce("SUM", x, axes)
 
+    def weighted_sums(self, x, matrix, axis):
+        """Writes FULLY_CONNECTED between two TRANSPOSEs."""
+        last = len(x.shape) - 1
+        order = [*(a for a in range(last + 1) if a != axis), axis]
+        turned = x if axis == last else self._transpose(x, order)
+        rows = self.constant(np.ascontiguousarray(matrix.T.astype(np.float32)))
+        out = self.writer.activation(f"{self.name}/sums", (*turned.shape[:-1], matrix.shape[1]))
+        self.writer.operator(
+            "FULLY_CONNECTED", [turned, rows, None], [out], "FullyConnectedOptions", keepNumDims=True
+        )
+        return out if axis == last else self._transpose(out, np.argsort(order).tolist())
+
+    def _transpose(self, x, order):
+        out = self.writer.activation(f"{self.name}/turned", [x.shape[axis] for axis in order])
+        self.writer.operator(
+            "TRANSPOSE", [x, self.constant(np.array(order, np.int32))], [out], "TransposeOptions"
+        )
+        return out
+
     def window_sum(self, x, size, strides, margins):
         """Writes a depthwise convolution with weights 1."""
         (batch, *sides, channels), name = x.shape, f"{self.name}/windows"

@@ -63,9 +63,15 @@ class _Entries:
         return self._stored(tail, node, self.graph.names[node.path])
 
     def _read_output(self, node: Node) -> TensorPlan | None:
-        """Returns the grid of the first output of a float layer that a quantized one reads."""
+        """Returns the grid of the first output of a float layer, of any call, that a quantized one reads."""
         readers = self.draft.readers
-        read = [t for t in node.outputs if any(self.draft.mode(r) != "float" for r in readers[t])]
+        calls = [other for other in self.graph.nodes if other.path == node.path]
+        read = [
+            t
+            for call in calls
+            for t in call.outputs
+            if any(self.draft.mode(r) != "float" for r in readers[t])
+        ]
         plans = (self._stored(t, node, self.graph.names[node.path]) for t in read)
         return next((plan for plan in plans if plan is not None), None)
 

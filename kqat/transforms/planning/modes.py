@@ -13,7 +13,8 @@ def decide(draft: Draft) -> Draft:
     """Decides the mode of every layer, and says why."""
     indices, decisions = ids(draft.graph), {}
     for node in draft.graph.nodes:
-        if node.path not in decisions:
+        known = decisions.get(node.path)
+        if known is None or known.cause == "whole":  # another call of the layer may be of real numbers
             decisions[node.path] = _decision(draft, node, indices)
     return draft.but(decisions=decisions)
 

@@ -253,9 +253,7 @@ def test_embedding_indices_are_not_quantized():
 @pytest.mark.parametrize(
     ("layer", "reason"),
     [
-        (kl.Resizing(5, 5, interpolation="bicubic"), "interpolation='bicubic'"),
-        (kl.Resizing(5, 5, crop_to_aspect_ratio=True), "crop_to_aspect_ratio=True"),
-        (kl.UpSampling2D(2, interpolation="lanczos3"), "interpolation='lanczos3'"),
+        (kl.Resizing(5, 9, pad_to_aspect_ratio=True, fill_value=0.5), "pad_to_aspect_ratio=True"),
         (kl.BatchNormalization(axis=1), "axis=1"),
         (kl.MaxPooling2D(2, data_format="channels_first"), "channels_first"),
         (kl.Conv2DTranspose(3, 2, dilation_rate=2), r"dilation_rate=\(2, 2\)"),
@@ -272,7 +270,15 @@ def test_options_without_an_integer_kernel(layer, reason):
 
 
 @pytest.mark.parametrize(
-    "layer", [kl.Softmax(axis=3), kl.Softmax(axis=(1, 2)), kl.BatchNormalization(axis=3), kl.Resizing(5, 5)]
+    "layer",
+    [
+        kl.Softmax(axis=3),
+        kl.Softmax(axis=(1, 2)),
+        kl.BatchNormalization(axis=3),
+        kl.Resizing(5, 5),
+        kl.Resizing(5, 5, interpolation="bicubic"),
+        kl.Resizing(5, 9, crop_to_aspect_ratio=True),
+    ],
 )
 def test_options_with_an_integer_kernel(layer):
     assert kqat.plan(zoo.chain((8, 8, 3), kl.Conv2D(4, 1), layer)).float_layers == []
