@@ -10,7 +10,13 @@ from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arithmetic.requantize import to_levels
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_rescale
+from kqat.lowering.arithmetic.rescale import (
+    before_rescale,
+    require_no_activation,
+    rescale,
+    to_real,
+    write_rescale,
+)
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like
@@ -88,7 +94,7 @@ def _treatment(op) -> Treatment:
     return POSITIVE_SUM if op.interpolation in ("nearest", "bilinear") else ARITHMETIC
 
 
-@register("ops.Resize")
+@register("ops.Resize", treatment=_treatment)
 @register(layers.Resizing, treatment=_treatment)
 class Resize(Lowering):
     """RESIZE_BILINEAR or RESIZE_NEAREST_NEIGHBOR, then QUANTIZE where the output grid differs."""
@@ -111,11 +117,11 @@ class Resize(Lowering):
         (x,), bilinear = inputs, _interpolation(step.op) == "bilinear"
         size = _size(step.op, x.shape)
         constant = writer.constant(f"{name}/size", np.array(size, np.int32))
-        out = like(writer, x, (x.shape[0], *size, x.shape[3]), name)
+        out = like(writer, x, (x.shape[0], *size, x.shape[3]), before_rescale(x, step.output, name))
         kind = "BILINEAR" if bilinear else "NEAREST_NEIGHBOR"
         options = "ResizeBilinearOptions" if bilinear else "ResizeNearestNeighborOptions"
         writer.operator(f"RESIZE_{kind}", [x, constant], [out], options, halfPixelCenters=True)
-        return out if step.output is None else write_rescale(writer, out, step.output, f"{name}/rescaled")
+        return out if step.output is None else write_rescale(writer, out, step.output, name)
 
 
 def _size(op, shape) -> tuple[int, int]:

@@ -100,8 +100,7 @@ def write_rescale(writer, x, grid: Grid, name: str):
 
     The grid of the result is always `grid` itself, so that a reader finds a code for each of its levels.
     """
-    inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
-    if inside and np.float32(x.grid.scale) == np.float32(grid.scale):
+    if _is_inside(x, grid):
         return write_whole(writer, x, grid, name)
     if 16 in (x.grid.storage_bits, grid.storage_bits):
         with writer.owned(BORDER):
@@ -116,10 +115,31 @@ def write_rescale(writer, x, grid: Grid, name: str):
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
 
 
+def before_rescale(x, grid: Grid | None, name: str) -> str:
+    """Returns the name of a tensor on the grid of `x`, which `write_rescale` then brings to `grid` as `name`.
+
+    That is `name` where nothing will be written, so that `name` is always the tensor that others read.
+    """
+    if grid is None or _is_inside(x, grid) and _has_codes(x, grid):
+        return name
+    return f"{name}/unscaled"
+
+
+def _is_inside(x, grid: Grid) -> bool:
+    """Tells whether every level of `x` is a level of `grid`."""
+    inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
+    return inside and np.float32(x.grid.scale) == np.float32(grid.scale)
+
+
+def _has_codes(x, grid: Grid) -> bool:
+    """Tells whether the type of `x` has a code for every level of `grid`."""
+    low, high = (int(level) + x.zero_point for level in (grid.qmin, grid.qmax))
+    return low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16"
+
+
 def write_whole(writer, x, grid: Grid, name: str):
     """Returns `x`, on a part of `grid`, as a tensor with codes for all levels of `grid`."""
-    low, high = (int(level) + x.zero_point for level in (grid.qmin, grid.qmax))
-    if low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16":
+    if _has_codes(x, grid):
         return replace(x, grid=grid)
     out = writer.activation(name, x.shape, grid)
     writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
