@@ -148,7 +148,7 @@ def get_mean_std(x, epsilon=1e-5):
 
 
 class StyleTransfer(keras.Model):
-    """Huang and Belongie, "Arbitrary Style Transfer in Real-Time with Adaptive Instance Normalization", 2017."""
+    """Huang and Belongie, "Arbitrary Style Transfer in Real-Time", 2017: statistics of a style."""
 
     def __init__(self):
         super().__init__()
@@ -210,7 +210,7 @@ def gau_gan():
 
 
 class ModulatedDense(layers.Layer):
-    """Karras et al., "A Style-Based Generator Architecture for GANs", 2019: a style scales and shifts channels."""
+    """Karras et al., "A Style-Based Generator Architecture for GANs", 2019: styles scale channels."""
 
     def __init__(self, filters):
         super().__init__()

@@ -77,7 +77,7 @@ class AttentionBlock(layers.Layer):
         scale = ops.cast(self.units, "float32") ** (-0.5)
         inputs_norm = self.norm(inputs)
         q, k, v = self.query(inputs_norm), self.key(inputs_norm), self.value(inputs_norm)
-        score = ops.einsum("bhwc, bHWc->bhwHW", q, k) * scale
+        score = ops.einsum("bhwc,bHWc->bhwHW", q, k) * scale
         score = ops.nn.softmax(ops.reshape(score, [batch_size, height, width, height * width]), -1)
         score = ops.reshape(score, [batch_size, height, width, height, width])
         return inputs + self.proj(ops.einsum("bhwHW,bHWc->bhwc", score, v))
@@ -124,7 +124,7 @@ def sinusoidal_embedding(x):
 
 
 def ddim():
-    """Song et al., "Denoising Diffusion Implicit Models", 2021: the noise of an image, told how much there is."""
+    """Song et al., "Denoising Diffusion Implicit Models", 2021: the noise of an image, told how much."""
 
     def block(x, width):
         residual = x if x.shape[3] == width else layers.Conv2D(width, kernel_size=1)(x)
@@ -233,12 +233,12 @@ def _coupling(input_shape):
 
 
 class RealNVP(keras.Model):
-    """Dinh et al., "Density Estimation Using Real NVP", 2017: from data to noise, with the volume's logarithm."""
+    """Dinh et al., "Density Estimation Using Real NVP", 2017: from data to noise, and the volume."""
 
     def __init__(self, num_coupling_layers):
         super().__init__()
         self.num_coupling_layers = num_coupling_layers
-        self.masks = np.array([[0, 1], [1, 0]] * (num_coupling_layers // 2), dtype="float32")
+        self.masks = ops.convert_to_tensor([[0, 1], [1, 0]] * (num_coupling_layers // 2), dtype="float32")
         self.loss_tracker = keras.metrics.Mean(name="loss")
         self.layers_list = [_coupling(2) for _ in range(num_coupling_layers)]
 
@@ -250,7 +250,7 @@ class RealNVP(keras.Model):
         log_det_inv = 0
         for i in range(self.num_coupling_layers)[::-1]:
             x_masked = x * self.masks[i]
-            reversed_mask = ops.convert_to_tensor(1 - self.masks[i])
+            reversed_mask = 1 - self.masks[i]
             t, s = self.layers_list[i](x_masked)
             s, t = s * reversed_mask, t * reversed_mask
             x = reversed_mask * (x * ops.exp(-s) - t * ops.exp(-s)) + x_masked

@@ -50,7 +50,7 @@ def ddpg_critic():
 
 
 def ppo():
-    """Schulman et al., "Proximal Policy Optimization Algorithms", 2017: logarithms of probabilities, and a value."""
+    """Schulman et al., "Proximal Policy Optimization Algorithms", 2017: log-probabilities and a value."""
 
     def mlp(x, sizes, activation="tanh", output_activation=None):
         for size in sizes[:-1]:

@@ -68,7 +68,7 @@ def vit():
 
 
 class ShiftedPatches(layers.Layer):
-    """Lee et al., "Vision Transformer for Small-Size Datasets", 2021: four diagonal shifts beside the image."""
+    """Lee et al., "Vision Transformer for Small-Size Datasets", 2021: four shifts beside the image."""
 
     def __init__(self, patch_size=PATCH, **kwargs):
         super().__init__(**kwargs)

@@ -45,7 +45,8 @@ class WindowAttention(layers.Layer):
     def call(self, x, mask=None):
         _, size, channels = x.shape
         qkv = ops.reshape(self.qkv(x), (-1, size, 3, self.num_heads, channels // self.num_heads))
-        q, k, v = ops.transpose(qkv, (2, 0, 3, 1, 4))
+        qkv = ops.transpose(qkv, (2, 0, 3, 1, 4))
+        q, k, v = qkv[0], qkv[1], qkv[2]
         attn = (q * self.scale) @ ops.transpose(k, (0, 1, 3, 2))
         flat = ops.reshape(self.relative_position_index, (-1,))
         bias = ops.reshape(ops.take(self.relative_position_bias_table, flat, axis=0), (size, size, -1))
