@@ -19,8 +19,8 @@ KERAS_BACKEND=tensorflow python -m benchmarks.published.run
 Each row is a small model of a kind that code examples for Keras show, written from its paper, as people
 write such models: with custom layers that nobody registered, subclassed models, layers inside layers,
 lambdas, sizes read in `call` and preprocessing in the model (`benchmarks/published`).
-It was quantized at W8A8 and W4A4, calibrated on random data, trained for one step, saved and loaded, exported, and
-compared with its file value by value.
+It was quantized at W8A8 and W4A4, calibrated on random data, trained for one step, saved and loaded,
+exported, and compared with its file value by value.
 
 * *integer* counts the layers with integer arithmetic at W8A8, *float* the kinds of layers that compute with
   real numbers and stay in float; they are named below. Whole numbers, such as ids, are not counted.

@@ -37,7 +37,13 @@ def like(writer, x, shape, name):
     return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
 
 
+def _same_type(op):
+    """Returns how a conversion to a tensor is treated: what is one already stays as it is."""
+    return PASSTHROUGH if op.dtype is None and not op.sparse and not op.ragged else None
+
+
 @register("ops.Copy", "ops.StopGradient", storage=(8, 16))
+@register("ops.ConvertToTensor", treatment=_same_type, storage=(8, 16))
 @register(
     *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
     *named("AlphaDropout ActivityRegularization Identity"),
