@@ -6,7 +6,7 @@ Forward: the largest level.
 from keras import layers
 
 from kqat.lowering.arguments import output_shape
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.arithmetic.windows import Window, write_windows
 from kqat.lowering.arithmetic.windows3d import ByRank, Window3D
 from kqat.lowering.base import Lowering
@@ -32,8 +32,9 @@ class MaxPooling(Lowering):
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
         (x,) = inputs
-        y = Window(step.op, len(x.shape)).write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), name)
-        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+        inner, window = before_rescale(x, step.output, name), Window(step.op, len(x.shape))
+        y = window.write(writer, "MAX_POOL_2D", x, output_shape(step, inputs), inner)
+        return y if step.output is None else write_rescale(writer, y, step.output, name)
 
 
 @register(layers.MaxPooling3D, treatment=PASSTHROUGH, storage=(8, 16))
@@ -57,8 +58,8 @@ class MaxPooling3D(Lowering):
         y = writer.reshape(y, (batch, slices, high * wide, channels), f"{name}/rows")
         shape, outer = (batch, deep, high * wide, channels), ((size[0], 1), (strides[0], 1), padding)
         y = write_windows(writer, "MAX_POOL_2D", y, shape, outer, f"{name}/across")
-        y = writer.reshape(y, (batch, deep, high, wide, channels), name)
-        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+        y = writer.reshape(y, (batch, deep, high, wide, channels), before_rescale(x, step.output, name))
+        return y if step.output is None else write_rescale(writer, y, step.output, name)
 
 
 @register("ops.MaxPool", treatment=PASSTHROUGH, storage=(8, 16))

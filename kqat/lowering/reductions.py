@@ -10,7 +10,7 @@ from keras import layers, ops
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
 from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.arithmetic.whole_sums import LARGEST_COUNT, whole_sum
 from kqat.lowering.base import Lowering
 from kqat.lowering.formulas.computed import count
@@ -68,8 +68,9 @@ class _Extreme(Lowering):
         require_no_activation(step)
         (x,), shape = inputs, output_shape(step, inputs)
         axes, keepdims = reduced_axes(step.op, len(x.shape))
-        y = write_reduction(writer, self.builtin, x, like(writer, x, shape, name), axes, keepdims, name)
-        return y if step.output is None else write_rescale(writer, y, step.output, f"{name}/rescaled")
+        inner = before_rescale(x, step.output, name)
+        y = write_reduction(writer, self.builtin, x, like(writer, x, shape, inner), axes, keepdims, inner)
+        return y if step.output is None else write_rescale(writer, y, step.output, name)
 
 
 @register(layers.GlobalMaxPooling1D, layers.GlobalMaxPooling2D, treatment=PASSTHROUGH, storage=(8, 16))

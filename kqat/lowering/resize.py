@@ -10,7 +10,13 @@ from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arithmetic.requantize import to_levels
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, to_real, write_named
+from kqat.lowering.arithmetic.rescale import (
+    before_rescale,
+    require_no_activation,
+    rescale,
+    to_real,
+    write_rescale,
+)
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like
@@ -107,17 +113,14 @@ class Resize(Lowering):
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
-        (x,) = inputs
-        return write_named(writer, x, step.output, name, lambda inner: self._write(writer, step.op, x, inner))
-
-    def _write(self, writer, op, x, name):
-        size, bilinear = _size(op, x.shape), _interpolation(op) == "bilinear"
+        (x,), bilinear = inputs, _interpolation(step.op) == "bilinear"
+        size = _size(step.op, x.shape)
         constant = writer.constant(f"{name}/size", np.array(size, np.int32))
-        out = like(writer, x, (x.shape[0], *size, x.shape[3]), name)
+        out = like(writer, x, (x.shape[0], *size, x.shape[3]), before_rescale(x, step.output, name))
         kind = "BILINEAR" if bilinear else "NEAREST_NEIGHBOR"
         options = "ResizeBilinearOptions" if bilinear else "ResizeNearestNeighborOptions"
         writer.operator(f"RESIZE_{kind}", [x, constant], [out], options, halfPixelCenters=True)
-        return out
+        return out if step.output is None else write_rescale(writer, out, step.output, name)
 
 
 def _size(op, shape) -> tuple[int, int]:

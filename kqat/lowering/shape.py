@@ -8,7 +8,7 @@ from keras import layers
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call, output_shape
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_named, write_rescale
+from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
 from kqat.lowering.treatment import PASSTHROUGH, named
@@ -23,8 +23,9 @@ class PassThrough(Lowering):
 
     def emit(self, writer, step, inputs, name):
         require_no_activation(step)
-        x, shape = inputs[0], output_shape(step, inputs)
-        return write_named(writer, x, step.output, name, lambda n: self.write(writer, step, x, shape, n))
+        inner = before_rescale(inputs[0], step.output, name)
+        y = self.write(writer, step, inputs[0], output_shape(step, inputs), inner)
+        return y if step.output is None else write_rescale(writer, y, step.output, name)
 
     def write(self, writer, step, x, shape, name):
         """Appends the operator and returns its output of the given shape, on the grid of `x`."""
@@ -36,6 +37,12 @@ def like(writer, x, shape, name):
     return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
 
 
+def _same_type(op):
+    """Returns how a conversion to a tensor is treated: what is one already stays as it is."""
+    return PASSTHROUGH if op.dtype is None and not op.sparse and not op.ragged else None
+
+
+@register("ops.ConvertToTensor", treatment=_same_type, storage=(8, 16))
 @register(
     *named("Dropout SpatialDropout1D SpatialDropout2D SpatialDropout3D GaussianNoise GaussianDropout"),
     *named("AlphaDropout ActivityRegularization Identity"),

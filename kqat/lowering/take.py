@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
-from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
+from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.base import Input
 from kqat.lowering.registry import register
 from kqat.lowering.shape import PassThrough, like
@@ -38,10 +38,10 @@ class _Gathering(PassThrough):
             shape = (*inputs[0].shape, *x.shape[1:])
         axis = _axis(step.op, len(x.shape))
         fields, shape = self.options(step.op, axis, x, shape)
-        out = like(writer, x, shape, name)
+        out = like(writer, x, shape, before_rescale(x, step.output, name))
         index = self.indices(writer, indices, inputs, x.shape[axis], name)
         writer.operator("GATHER", [x, index], [out], "GatherOptions", **fields)
-        return out if step.output is None else write_rescale(writer, out, step.output, f"{name}/rescaled")
+        return out if step.output is None else write_rescale(writer, out, step.output, name)
 
     def options(self, op, axis: int, x, shape):
         """Returns the fields of the operator and the shape of its output."""

@@ -52,7 +52,7 @@ def trace(
     with restored(model), known_sizes(model):
         graph = Graph(model.name, None, None, opens=opens)
         functional = is_functional(model)
-        calls = None
+        calls, owned = None, ()
         if functional:
             inputs, outputs = ends(model)
             graph.output_names = output_names(model)
@@ -61,7 +61,7 @@ def trace(
             arguments = resized(arguments, shapes)
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
             recording = record_call(model, (), arguments)
-            outputs, calls = recording.outputs, recording.calls
+            outputs, calls, owned = recording.outputs, recording.calls, recording.owned_by(model)
         bound = {}
         wanted = keras.tree.flatten(resized(inputs, shapes) if functional else inputs)
         for leaf, spec in zip(keras.tree.flatten(inputs), wanted, strict=True):
@@ -69,7 +69,6 @@ def trace(
             graph.input_names[tensor] = maker_of(leaf).name
             bound[id(leaf)] = tensor
         graph.inputs = keras.tree.map_structure(lambda leaf: bound[id(leaf)], inputs)
-        owned = () if functional else own_variables(model)
         graph.outputs = _inline(graph, outputs, bound, Frame("", functional, owned=owned), calls)
         graph.names = rename([node.path for node in graph.nodes], graph.input_names.values())
         return graph
@@ -253,7 +252,8 @@ def _close(graph: Graph, record, frame: Frame, reason: Closed) -> None:
 
 
 def _recorded(graph: Graph, op, recording, inputs, outer, frame: Frame) -> list[Tensor]:
-    owned = own_variables(op) if isinstance(op, keras.Model) else recording.owned_by(op)
+    whole = isinstance(op, keras.Model) and recording.entered is None
+    owned = own_variables(op) if whole else recording.owned_by(op)
     graph.unread += _unread(owned, recording.calls)
     return _inlined(graph, recording.outputs, inputs, outer, replace(frame, owned=owned), recording.calls)
 

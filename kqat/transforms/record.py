@@ -1,6 +1,6 @@
 """Reads, and for subclassed models makes, Keras's own record of symbolic calls."""
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import takewhile
 
 import keras
@@ -147,12 +147,22 @@ def _recorded(model, args, kwargs) -> Recording:
     except TraceError as error:
         failed = error
     try:
-        call = with_inputs(model.call, args, kwargs)
-        outputs, calls, _ = record_sized(model, call, given, calls_in_order, keeps_state=True)
+        return _sized(model, args, kwargs, enters=False)
     except NotRecordable as error:
+        with suppress(NotRecordable):
+            return _sized(model, args, kwargs, enters=True)
         raise failed or _not_recordable(model, error) from error
-    _demand_complete(model, calls)
-    return Recording(outputs, calls, is_sized=True)
+
+
+def _sized(model, args, kwargs, enters: bool) -> Recording:
+    """Returns a recording with known sizes; where `enters`, of what happens in custom layers inside."""
+    call, given = with_inputs(model.call, args, kwargs), symbolic_in(args, kwargs)
+    sized = record_sized(model, call, given, calls_in_order, keeps_state=True, enters=enters)
+    _demand_complete(model, sized.calls)
+    outputs = sized.outputs
+    if enters:  # it has them flat
+        outputs = outputs[0] if len(outputs) == 1 else outputs
+    return Recording(outputs, sized.calls, True, sized.entered if enters else None)
 
 
 def _call(model, args, kwargs):

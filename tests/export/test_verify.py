@@ -440,3 +440,29 @@ def test_report_prints_through_rich(q, export, x):
 def test_an_empty_report_has_no_shares():
     report = VerifyReport((), 0)
     assert (report.max_lsb, report.top1_agreement, report.histogram) == (None, None, {})
+
+
+@pytest.mark.once
+@pytest.mark.parametrize(
+    "moving",
+    [
+        keras.layers.UpSampling2D(2, interpolation="bilinear"),
+        keras.layers.MaxPooling2D(2, strides=1, padding="same"),
+        keras.layers.ZeroPadding2D(0),
+        lambda x: keras.ops.max(x, axis=1, keepdims=True),
+    ],
+    ids=["resize", "pooling", "padding", "maximum"],
+)
+def test_layer_that_moves_values_to_another_grid_is_compared_behind_that(moving):
+    """Its grid is that of the concatenation, and the file first has the values on the grid they come from."""
+    inputs = keras.Input((6, 6, 3))
+    wide = keras.layers.Conv2D(4, 1)(inputs)
+    moved = moving(
+        keras.layers.Conv2D(4, 1, kernel_initializer=keras.initializers.RandomNormal(stddev=0.2))(inputs)
+    )
+    flat = [keras.layers.Flatten()(x) for x in (wide, moved)]
+    x = np.random.default_rng(0).normal(size=(4, 6, 6, 3)).astype("float32")
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Concatenate()(flat)))
+    q = kqat.calibrate(kqat.quantize(model), x, verbose=0)
+    report = kqat.verify(q, kqat.export_tflite(q), x, layers=True)
+    assert not [layer for layer in report.layers if layer.mismatches]

@@ -27,6 +27,7 @@ IMAGES = {
     "symmetric": lambda y: ops.pad(y, [[0, 0], [2, 1], [0, 3], [1, 0]], mode="symmetric"),
     "sequence": lambda y: ops.pad(kl.Reshape((24, 8))(y), [[0, 0], [3, 2], [0, 0]], mode="reflect"),
     "zeros": lambda y: kl.ZeroPadding2D(((1, 2), (0, 3)))(y),
+    "a tensor already": lambda y: ops.roll(ops.convert_to_tensor(y), 1, axis=2),
 }
 NARROW = {
     "depth to space": lambda y: ops.nn.depth_to_space(y, 2),

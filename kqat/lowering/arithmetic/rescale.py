@@ -100,7 +100,7 @@ def write_rescale(writer, x, grid: Grid, name: str):
 
     The grid of the result is always `grid` itself, so that a reader finds a code for each of its levels.
     """
-    if _is_inside(x.grid, grid):
+    if _is_inside(x, grid):
         return write_whole(writer, x, grid, name)
     if 16 in (x.grid.storage_bits, grid.storage_bits):
         with writer.owned(BORDER):
@@ -115,36 +115,31 @@ def write_rescale(writer, x, grid: Grid, name: str):
     return writer.quantized_output(name, x.shape, grid, "relu" if unsigned else "linear", emit)
 
 
-def write_named(writer, x, grid: Grid | None, name: str, write):
-    """Returns what `write` makes of `x` on the grid of `x`, put on `grid`; the result has the name.
+def before_rescale(x, grid: Grid | None, name: str) -> str:
+    """Returns the name of a tensor on the grid of `x`, which `write_rescale` then brings to `grid` as `name`.
 
-    Args:
-        writer: What builds the program.
-        x: What the operation reads.
-        grid: The grid of the result; `None` keeps that of `x`.
-        name: Name of the result, by which it is found in the file.
-        write: Appends the operation and returns its output, given the name of that.
+    That is `name` where nothing will be written, so that `name` is always the tensor that others read.
     """
-    if grid is None:
-        return write(name)
-    if _is_inside(x.grid, grid):
-        return write_rescale(writer, write(name), grid, f"{name}/rescaled")
-    return write_rescale(writer, write(f"{name}/moved"), grid, name)
+    if grid is None or _is_inside(x, grid) and _has_codes(x, grid):
+        return name
+    return f"{name}/unscaled"
 
 
-def _is_inside(grid: Grid, other: Grid) -> bool:
-    """Tells whether a grid has the scale of another one, and none but levels of it."""
-    return (
-        other.qmin <= grid.qmin
-        and grid.qmax <= other.qmax
-        and np.float32(grid.scale) == np.float32(other.scale)
-    )
+def _is_inside(x, grid: Grid) -> bool:
+    """Tells whether every level of `x` is a level of `grid`."""
+    inside = grid.qmin <= x.grid.qmin and x.grid.qmax <= grid.qmax
+    return inside and np.float32(x.grid.scale) == np.float32(grid.scale)
+
+
+def _has_codes(x, grid: Grid) -> bool:
+    """Tells whether the type of `x` has a code for every level of `grid`."""
+    low, high = (int(level) + x.zero_point for level in (grid.qmin, grid.qmax))
+    return low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16"
 
 
 def write_whole(writer, x, grid: Grid, name: str):
     """Returns `x`, on a part of `grid`, as a tensor with codes for all levels of `grid`."""
-    low, high = (int(level) + x.zero_point for level in (grid.qmin, grid.qmax))
-    if low >= INT8_MIN and high <= INT8_MAX or x.dtype == "int16":
+    if _has_codes(x, grid):
         return replace(x, grid=grid)
     out = writer.activation(name, x.shape, grid)
     writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")

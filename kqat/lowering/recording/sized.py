@@ -6,6 +6,7 @@ is unknown, neither of the two.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -15,9 +16,10 @@ import numpy as np
 
 from kqat.keras_private import BOOKKEEPING, maker_of, mask_of, set_mask
 from kqat.lowering.constant import Constant
+from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording.records import Arguments, Call, Sized
 from kqat.lowering.recording.simpler import simpler
-from kqat.lowering.recording.sizes import Size, example_shape, merged, merged_shape
+from kqat.lowering.recording.sizes import FOLDED, Size, example_shape, merged, merged_shape
 from kqat.lowering.recording.symbolic_state import Stand, symbolic_state
 from kqat.ops.arrays import as_numpy
 
@@ -79,18 +81,30 @@ def record_sized(
     Raises:
         NotRecordable: What the call does is not all in the record, or follows from sizes but is no product.
     """
-    first, second = (_record(layer, call, inputs, number, in_order, keeps_state, enters) for number in (0, 1))
+    try:
+        return _recorded_twice(layer, call, inputs, in_order, keeps_state, enters, 1)
+    except NotRecordable:
+        if not any(x.shape and x.shape[0] is None for x in inputs):
+            raise
+        with suppress(NotRecordable):
+            return _recorded_twice(layer, call, inputs, in_order, keeps_state, enters, FOLDED)
+        raise
+
+
+def _recorded_twice(layer, call, inputs, in_order, keeps_state: bool, enters: bool, fold: int) -> Sized:
+    settings = (in_order, keeps_state, enters, fold)
+    first, second = (_record(layer, call, inputs, number, *settings) for number in (0, 1))
     if [type(c.operation) for c in first.calls] != [type(c.operation) for c in second.calls]:
         raise NotRecordable("what it does depends on the size of its inputs")
-    merger = _Merger(first, second, list(inputs))
+    merger = _Merger(first, second, list(inputs), fold)
     for pair in zip(first.calls, second.calls, strict=True):
         merger.add(*pair)
     outputs = keras.tree.map_structure(merger.tensor, first.outputs)
     return Sized(outputs, merger.calls, first.stand.entered)
 
 
-def _record(layer, call, inputs, number: int, in_order, keeps_state: bool, enters: bool) -> _Raw:
-    given = [keras.Input(batch_shape=example_shape(x.shape, number), dtype=x.dtype) for x in inputs]
+def _record(layer, call, inputs, number: int, in_order, keeps_state: bool, enters: bool, fold: int) -> _Raw:
+    given = [keras.Input(batch_shape=example_shape(x.shape, number, fold), dtype=x.dtype) for x in inputs]
     with symbolic_state(layer, in_order if enters else None) as stand:
         try:
             with _Reads() as scope:
@@ -115,7 +129,8 @@ def _record(layer, call, inputs, number: int, in_order, keeps_state: bool, enter
 class _Merger:
     """Makes one recording, of unknown sizes, from two."""
 
-    def __init__(self, first: _Raw, second: _Raw, inputs: list):
+    def __init__(self, first: _Raw, second: _Raw, inputs: list, fold: int):
+        self._fold = fold
         self.stands, self.inputs, self.calls = (first.stand, second.stand), inputs, []
         self._tensors = dict(zip(map(id, first.inputs), inputs, strict=True))
         self._weights: dict[int, keras.KerasTensor] = {}
@@ -176,14 +191,14 @@ class _Merger:
     def _operation(self, first, second):
         """Returns the operation, and those of its settings that depend on sizes."""
         if isinstance(first, keras.layers.Layer):
-            if first is not second:
+            if first is not second and not _is_made_anew(first, second):
                 raise NotRecordable("it makes layers in its call")
             return first, {}
         sizes = {}
         for key, value in vars(first).items():
             other = vars(second).get(key)
             if key not in BOOKKEEPING and not _same(value, other):
-                sizes[key] = keras.tree.map_structure(_merged_number, value, other)
+                sizes[key] = keras.tree.map_structure(self._merged_number, value, other)
         return first, sizes
 
     def _leaf(self, first, second):
@@ -204,7 +219,7 @@ class _Merger:
         """Returns a value, or where its shape depends on sizes the tensor of a layer that repeats it."""
         if _same(first, second):
             return first
-        sizes = [_merged_number(*pair) for pair in zip(first.shape, second.shape, strict=True)]
+        sizes = [self._merged_number(*pair) for pair in zip(first.shape, second.shape, strict=True)]
         kept = tuple(slice(0, 1) if isinstance(size, Size) else slice(None) for size in sizes)
         row = first[kept]
         if not all(np.array_equal(np.broadcast_to(row, x.shape), x) for x in (first, second)):
@@ -232,19 +247,26 @@ class _Merger:
         }
         return tuple({id(unknown[axis]): unknown[axis] for axis in axes}.values())
 
+    def _merged_number(self, first, second):
+        if isinstance(first, int | np.integer) and isinstance(second, int | np.integer):
+            found = merged(int(first), int(second), self._fold)
+            if found is not None:
+                return found
+        raise NotRecordable(
+            "a setting of an operation depends on the size of its inputs, and is no product of sizes"
+        )
+
 
 def _arguments(record) -> tuple[tuple, dict]:
     return tuple(record.arguments.args), dict(record.arguments.kwargs)
 
 
-def _merged_number(first, second):
-    if isinstance(first, int | np.integer) and isinstance(second, int | np.integer):
-        found = merged(int(first), int(second))
-        if found is not None:
-            return found
-    raise NotRecordable(
-        "a setting of an operation depends on the size of its inputs, and is no product of sizes"
-    )
+def _is_made_anew(first: keras.layers.Layer, second) -> bool:
+    """Tells whether two layers that a call made are one and the same, without a state: `layers.add(...)`."""
+    if type(first) is not type(second) or first.variables or second.variables or is_own_layer(first):
+        return False
+    configs = [layer.get_config() for layer in (first, second)]
+    return all(config.pop("name", None) for config in configs) and configs[0] == configs[1]
 
 
 def _merged_tensor(first, second) -> keras.KerasTensor:

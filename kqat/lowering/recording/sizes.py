@@ -9,6 +9,10 @@ from typing import Any
 _PRIMES = ((113, 131, 151, 173, 193, 223), (127, 139, 157, 181, 199, 227))
 
 
+# A batch that calls can divide: by the windows that an image was cut into, by heads, by frames of a video.
+FOLDED = 2**6 * 3**2 * 5 * 7
+
+
 @dataclass(frozen=True)
 class Size:
     """A number that follows from sizes of tensors: `factor` times the product of the sizes along `axes`."""
@@ -17,18 +21,26 @@ class Size:
     axes: tuple[int, ...]
 
 
-def example_shape(shape: Sequence[int | None], recording: int) -> tuple[int, ...]:
+def example_shape(shape: Sequence[int | None], recording: int, fold: int = 1) -> tuple[int, ...]:
     """Returns a shape with known sizes in place of the unknown ones.
 
     Args:
         shape: Dimensions. Unknown sizes along the same axis of several tensors count as equal.
         recording: 0 or 1.
+        fold: What a batch of unknown size is a multiple of.
     """
-    return tuple(_PRIMES[recording][axis] if size is None else size for axis, size in enumerate(shape))
+    sizes = (_PRIMES[recording][0] * fold, *_PRIMES[recording][1:])
+    return tuple(sizes[axis] if size is None else size for axis, size in enumerate(shape))
 
 
-def merged(first: int, second: int) -> int | Size | None:
-    """Returns what a number is, given its values in both recordings; `None` if it is no product of sizes."""
+def merged(first: int, second: int, fold: int = 1) -> int | Size | None:
+    """Returns what a number is, given its values in both recordings; `None` if it is no product of sizes.
+
+    Args:
+        first: The number in the first recording.
+        second: The number in the second one.
+        fold: As for `example_shape`.
+    """
     if first == second:
         return first
     axes = []
@@ -36,7 +48,8 @@ def merged(first: int, second: int) -> int | Size | None:
         while first % p == 0 and second % q == 0 and first and second:
             first, second = first // p, second // q
             axes.append(axis)
-    return Size(first, tuple(axes)) if first == second else None
+    factor, rest = divmod(first, fold ** axes.count(0))
+    return Size(factor, tuple(axes)) if first == second and not rest else None
 
 
 def merged_shape(first: Sequence[int], second: Sequence[int]) -> tuple[int | None, ...]:

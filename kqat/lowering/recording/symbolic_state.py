@@ -1,5 +1,6 @@
 """Lets the weights of a layer stand for themselves in a recording of its call, as its inputs do."""
 
+import inspect
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -92,6 +93,8 @@ class _Part:
         if layer.variables and not any(_is_symbol(leaf) for leaf in leaves):
             replace = lambda x: self._stand.for_constant(x) if keras.ops.is_tensor(x) else x  # noqa: E731
             args, kwargs = keras.tree.map_structure(replace, (args, kwargs))
+        if _is_sequence_of_other_sizes(layer, args):
+            return _one_by_one(layer, self._stand, *args, **kwargs)
         return layer(*args, **kwargs)
 
     def __getattr__(self, name):
@@ -103,6 +106,26 @@ class _Part:
     @property
     def __class__(self):
         return type(self._layer)
+
+
+def _is_sequence_of_other_sizes(layer, args) -> bool:
+    """Tells whether a `Sequential` was built for other sizes than it is called with.
+
+    Keras then calls its layers, but not where it records. On PyTorch and JAX this happens to each one in a
+    layer that was called on inputs of unknown size: Keras builds it with an example's.
+    """
+    if type(layer) is not keras.Sequential or not layer.built or len(args) != 1 or not _is_symbol(args[0]):
+        return False
+    built, given = layer.input_shape[1:], args[0].shape[1:]
+    return len(built) == len(given) and any(a not in (None, b) for a, b in zip(built, given, strict=True))
+
+
+def _one_by_one(layer: keras.Sequential, stand: Stand, x, **kwargs):
+    """Returns what the layers of a `Sequential` make of an input, each recorded on its own."""
+    for part in layer.layers:
+        taken = inspect.signature(part.call).parameters
+        x = _Part(part, stand)(x, **{key: value for key, value in kwargs.items() if key in taken})
+    return x
 
 
 def _is_symbol(leaf) -> bool:

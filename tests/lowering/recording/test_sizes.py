@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kqat.lowering.recording.sizes import Size, example_shape, filled, located, merged, merged_shape
+from kqat.lowering.recording.sizes import FOLDED, Size, example_shape, filled, located, merged, merged_shape
 
 UNKNOWN = (None, None, None)
 
@@ -33,3 +33,11 @@ def test_what_is_no_product_of_sizes_is_not_taken_for_one(numbers):
 def test_sizes_that_differ_are_unknown():
     assert merged_shape((113, 4, 131), (127, 4, 139)) == (None, 4, None)
     assert example_shape((None, 4), 0)[1] == 4
+
+
+@given(st.integers(1, 100), st.sampled_from([1, 4, 16, 30]))
+def test_a_batch_that_calls_divide_is_a_multiple(factor, windows):
+    numbers = [example_shape(UNKNOWN, recording, FOLDED)[0] for recording in (0, 1)]
+    assert merged(*(n * factor for n in numbers), FOLDED) == Size(factor, (0,))
+    assert all(n % windows == 0 for n in numbers)
+    assert windows == 1 or merged(*(n // windows for n in numbers), FOLDED) is None
