@@ -34,7 +34,7 @@ from kqat.export.tflite import Export, export_tflite
 from kqat.export.verify import verify
 from kqat.export.weight_only import export_weight_only
 from kqat.export.writing.report import Report
-from kqat.layers.own import register
+from kqat.layers.registration import register
 from kqat.packed import load_packed, save_packed
 from kqat.ptq.calibrate import calibrate
 from kqat.ptq.reestimate import reestimate_batchnorm

@@ -17,9 +17,9 @@ from kqat.layers.quantized import Quantized
 from kqat.transforms.acceptance import check_float_weights, check_variables
 from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
+from kqat.transforms.lost_methods import explain_lost, lost_methods
 from kqat.transforms.norms import with_norms
 from kqat.transforms.nothing import note_nothing, why_nothing
-from kqat.transforms.own_training import explain_lost, lost_methods
 from kqat.transforms.plan import Plan, check_patterns, check_strict, settings
 from kqat.transforms.planning.entries import plan_of
 from kqat.transforms.planning.passes import draft_of
@@ -30,7 +30,7 @@ from kqat.transforms.replay import replayed
 from kqat.transforms.splitting.split import split
 from kqat.transforms.states import with_states
 from kqat.transforms.strip import strip_fake_quant as strip
-from kqat.transforms.whole import with_casts
+from kqat.transforms.whole_numbers import with_casts
 
 ENGINES = ("auto", "native", "tfmot")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import keras
 
-from kqat.export.floats import compressed
+from kqat.export.float_activations import compressed
 from kqat.export.tflite import Export
 
 _CONV = (keras.layers.Conv1D, keras.layers.Conv2D)

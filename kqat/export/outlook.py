@@ -19,7 +19,7 @@ from kqat.program.program import Ref
 from kqat.program.writer import Writer
 from kqat.transforms.graph import Graph, Node, Tensor
 from kqat.transforms.plan import Plan
-from kqat.transforms.whole import is_whole
+from kqat.transforms.whole_numbers import is_whole
 
 CONVERTER = "only TensorFlow's converter can write it"
 REGISTER = f"{CONVERTER}, unless kqat.register gives it a lowering"

@@ -7,7 +7,7 @@ import numpy as np
 
 from kqat.core.errors import CheckpointError
 from kqat.core.recursion import deep_recursion
-from kqat.layers.room import room_for_weights
+from kqat.layers.memory_bound import room_for_weights
 from kqat.ops.arrays import as_numpy
 
 _SPARE = 2**20  # numbers that a file need not hold, such as quantizers' state that is made anew

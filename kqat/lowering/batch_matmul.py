@@ -22,8 +22,8 @@ from kqat.lowering.arithmetic.rescale import check_ratio, rescale, to_real, writ
 from kqat.lowering.base import Input, Lowering
 from kqat.lowering.product import Product
 from kqat.lowering.registry import register
+from kqat.lowering.transpose import write_turned
 from kqat.lowering.treatment import PRODUCT
-from kqat.lowering.turn import write_turned
 from kqat.ops.arrays import as_numpy
 
 _RATIOS = (2.0**-20, 2.0**8)

@@ -11,8 +11,8 @@ from kqat.core.errors import UnsupportedError
 from kqat.lowering.arithmetic.requantize import accumulate, multiplier, requantize, to_levels
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
+from kqat.lowering.transpose import write_turned
 from kqat.lowering.treatment import Treatment, weighted
-from kqat.lowering.turn import write_turned
 from kqat.lowering.weighted import write_output, write_parameters
 
 _MORE = "ABCDEFGH"  # letters for what "..." stands for

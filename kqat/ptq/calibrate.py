@@ -9,8 +9,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kqat.core.alone import changes
 from kqat.core.errors import NotCalibratedError
+from kqat.core.exclusive import changes
 from kqat.ops.arrays import as_numpy
 from kqat.ptq.correct import Correction
 from kqat.ptq.guard import require_finite, unchanged_on_failure

@@ -6,8 +6,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from kqat.core.alone import changes
 from kqat.core.errors import NotCalibratedError
+from kqat.core.exclusive import changes
 from kqat.ops.arrays import as_numpy
 from kqat.quantizers.find import layers_of
 from kqat.transforms.batches import batches_of, rows, show

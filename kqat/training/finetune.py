@@ -9,9 +9,9 @@ import keras
 import numpy as np
 
 from kqat.callbacks import BackupAndRestore, BitSchedule
-from kqat.core.alone import changes
 from kqat.core.checks import whole_number
 from kqat.core.errors import NotCalibratedError
+from kqat.core.exclusive import changes
 from kqat.core.types import PathLike
 from kqat.keras_private import layers_of
 from kqat.ops.arrays import as_numpy

@@ -7,10 +7,10 @@ import keras
 
 from kqat.core.errors import TraceError
 from kqat.keras_private import last_call_of, maker_of
+from kqat.lowering.decomposition import decomposition
 from kqat.lowering.recording.calls import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.recording.projections import known_sizes
 from kqat.lowering.registry import prepare
-from kqat.lowering.spelling import spelled
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.copying import linear_copy
 from kqat.transforms.every_step import record_steps
@@ -204,13 +204,13 @@ def _inside(graph, record, bound, frame: Frame) -> list[Tensor] | None:
         return keras.tree.flatten(_inline(graph, outputs, inner, replace(frame, own_names=False)))
     given = [leaf for leaf in keras.tree.flatten(call) if isinstance(leaf, keras.KerasTensor)]
     if not isinstance(op, keras.Model) and not (graph.opens(op) and is_custom(op)):
-        spelling = spelled(op, *call) if graph.opens(op) else None
-        if spelling is None:
+        parts = decomposition(op, *call) if graph.opens(op) else None
+        if parts is None:
             prepare(op, *call)
             return None
         owned = own_variables(op) if isinstance(op, keras.layers.Layer) else ()
         frame = replace(frame, own_names=False, owned=owned)
-        return _inlined(graph, spelling[1], spelling[0], [bound[id(leaf)] for leaf in given], frame)
+        return _inlined(graph, parts[1], parts[0], [bound[id(leaf)] for leaf in given], frame)
     if is_functional(op):
         inputs, outputs = ends(op)
         inputs = keras.tree.flatten(inputs)

@@ -5,8 +5,8 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from kqat.core.alone import changes
 from kqat.core.errors import ConversionError
+from kqat.core.exclusive import changes
 from kqat.core.types import PathLike
 from kqat.layers.manual import ManualQuantization
 from kqat_runtime.processes.h5_file import H5Error, read_h5_weights

@@ -10,7 +10,7 @@ import keras
 
 from kqat.lowering.recording.calls import Closed, DoesNothing
 from kqat.lowering.training_only import TrainingOnly
-from kqat.transforms.own_weights import Homes
+from kqat.transforms.custom_weights import WeightHolders
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ class Graph:
     wholes: dict[str, Node] = field(default_factory=dict)
     owners: dict[str, keras.Operation] = field(default_factory=dict)
     closed: dict[str, Closed] = field(default_factory=dict)
-    homes: Homes = field(default_factory=Homes)
+    homes: WeightHolders = field(default_factory=WeightHolders)
     stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
     linear: dict[str, keras.layers.Layer] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)

@@ -3,9 +3,9 @@
 import keras
 
 from kqat.lowering.activations.names import ACTIVATED, is_custom_function
+from kqat.lowering.decomposition import is_decomposed
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.recording.calls import Closed, Masked, has_mask, parameters, record_layer
-from kqat.lowering.spelling import is_spelled
 from kqat.lowering.treatment import is_registered
 from kqat.transforms.record import record_call
 
@@ -24,7 +24,7 @@ def is_custom(op) -> bool:
 
 def has_inside(op) -> bool:
     """Tells whether an operation is, or may be, replaced by what happens in its call."""
-    return is_custom(op) or is_spelled(op)
+    return is_custom(op) or is_decomposed(op)
 
 
 def activation_apart(op) -> keras.layers.Activation | None:

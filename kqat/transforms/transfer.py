@@ -2,8 +2,8 @@
 
 import keras
 
-from kqat.core.alone import changes
 from kqat.core.errors import PlanError
+from kqat.core.exclusive import changes
 from kqat.transforms.copying import copy_weights
 from kqat.transforms.graph import trace
 from kqat.transforms.strip import strip_fake_quant

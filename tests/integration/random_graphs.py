@@ -169,7 +169,7 @@ class Builder:
         ]
         return self.pick(*choices)()
 
-    def spelled(self, x):
+    def decomposed(self, x):
         """An operation of several steps, each of which has a rule."""
         rank = len(x.shape)
         if rank < 3 or min(x.shape[1:]) < 2:
@@ -229,7 +229,7 @@ STEPS = (
         "moving",
     ),
     *("reduction", "norm", "elementwise", "elementwise", "shared_layer", "sequence", "whole"),
-    *("spelled", "spelled"),
+    *("decomposed", "decomposed"),
 )
 
 

@@ -3,8 +3,8 @@
 import keras
 from keras import layers
 
+from kqat.export.binary.epilogue import Tail, find_tail, is_pooling
 from kqat.export.binary.placed import is_sign_layer
-from kqat.export.binary.tail import Tail, find_tail, is_pooling
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.sign_input import SignInput

@@ -8,6 +8,7 @@ from keras import layers
 
 from kqat.core.grid import INT8_MAX, INT8_MIN, Grid
 from kqat.export.binary.demand import Demand
+from kqat.export.binary.epilogue import Comparison, compare, is_pooling, thresholds
 from kqat.export.binary.integer import compare_integers, integer_layer, is_binary, write_levels
 from kqat.export.binary.operators import (
     Bits,
@@ -21,7 +22,6 @@ from kqat.export.binary.operators import (
 )
 from kqat.export.binary.placed import is_sign_layer, makes_signs, placed_signs
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, binary_layer, input_is_sign, is_planned
-from kqat.export.binary.tail import Comparison, compare, is_pooling, thresholds
 from kqat.export.binary.thresholds import with_shifts
 from kqat.export.writing.arrays import to_numpy_step
 from kqat.export.writing.emitter import Emitter, places

@@ -3,9 +3,9 @@
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
+from kqat.export.binary.epilogue import Comparison
 from kqat.export.binary.operators import Bits, Filters, write_convolution
 from kqat.export.binary.recognize import BinaryLayer, NotBinary, geometry
-from kqat.export.binary.tail import Comparison
 from kqat.layers.quantized import Quantized
 from kqat.lowering.arithmetic.requantize import bounds
 from kqat.lowering.base import Step

@@ -8,8 +8,8 @@ import numpy as np
 
 from kqat.core.errors import ExportError
 from kqat.export.fallback.island import Call, Island, Value
+from kqat.export.fallback.portable import portable
 from kqat.export.fallback.rewrites import rewritten
-from kqat.export.fallback.travel import portable
 from kqat.layers.quantized import Quantized
 from kqat.lowering.base import Input
 from kqat.lowering.recording.calls import Closed, calls_in_order, parameters, record_constants

@@ -38,7 +38,7 @@ from kqat.transforms.collecting import REASON, collecting
 from kqat.transforms.copying import linear_copy
 from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
-from kqat.transforms.whole import is_whole
+from kqat.transforms.whole_numbers import is_whole
 
 
 class Emitter:

@@ -11,7 +11,7 @@ from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, kind_of
 from kqat.transforms.planning.draft import Draft
 from kqat.transforms.signs import REPLACED
-from kqat.transforms.whole import is_real
+from kqat.transforms.whole_numbers import is_real
 
 
 def plan_of(draft: Draft) -> Plan:

@@ -4,7 +4,7 @@ from kqat.lowering.registry import rounded_inputs
 from kqat.transforms.graph import Tensor
 from kqat.transforms.planning.draft import Draft
 from kqat.transforms.planning.union import Groups
-from kqat.transforms.whole import is_real
+from kqat.transforms.whole_numbers import is_real
 
 
 def share(draft: Draft) -> Draft:

@@ -6,7 +6,7 @@ from kqat.transforms.collecting import sharing
 from kqat.transforms.graph import Node, Tensor
 from kqat.transforms.limits import obstacle
 from kqat.transforms.planning.draft import Decision, Draft
-from kqat.transforms.whole import ids, nothing_to_round
+from kqat.transforms.whole_numbers import ids, nothing_to_round
 
 
 def decide(draft: Draft) -> Draft:

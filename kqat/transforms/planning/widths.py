@@ -11,7 +11,7 @@ from kqat.transforms.graph import Node, Tensor, tensors_in
 from kqat.transforms.limits import missing_width
 from kqat.transforms.planning import signs
 from kqat.transforms.planning.draft import Draft
-from kqat.transforms.whole import is_real
+from kqat.transforms.whole_numbers import is_real
 
 
 def choose(draft: Draft) -> Draft:

@@ -1,14 +1,14 @@
-"""Normalizations as operations, said in the layers that compute them."""
+"""Decomposes normalizations that are operations into the layers that compute them."""
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from kqat.lowering.decomposition import decomposes
 from kqat.lowering.root_mean_square import RootMeanSquare
-from kqat.lowering.spelling import spell
 
 
-@spell("ops.LayerNorm")
+@decomposes("ops.LayerNorm")
 def layer_normalization(op, x, gamma=None, beta=None):
     """Returns a tensor less its mean, over its deviation."""
     if op.rms_scaling or 0 in [axis % len(x.shape) for axis in np.atleast_1d(op.axis)]:
@@ -18,7 +18,7 @@ def layer_normalization(op, x, gamma=None, beta=None):
     return _scaled(y, gamma, beta)
 
 
-@spell("ops.RMSNorm")
+@decomposes("ops.RMSNorm")
 def rms_normalization(op, x, scale=None):
     """Returns a tensor over the root of its mean square."""
     if [axis % len(x.shape) for axis in np.atleast_1d(op.axis)] != [len(x.shape) - 1]:
@@ -32,7 +32,7 @@ def _scaled(y, gain, shift):
     return y if shift is None else ops.add(y, shift)
 
 
-@spell("ops.BatchNorm")
+@decomposes("ops.BatchNorm")
 def batch_normalization(op, x, mean, variance, offset=None, scale=None):
     """Returns a tensor times one number a channel, plus another one."""
     given = [mean, variance, offset, scale]

@@ -9,7 +9,7 @@ from kqat.lowering.recorded import Recorded
 from kqat.lowering.recording.sizes import located
 
 
-class Homes:
+class WeightHolders:
     """Which layer holds each variable that an operation reads directly.
 
     One variable has one home, however often the layer that owns it is called.
@@ -18,9 +18,9 @@ class Homes:
     def __init__(self):
         self._homes: dict[int, tuple] = {}
 
-    def copy(self) -> "Homes":
+    def copy(self) -> "WeightHolders":
         """Returns an object that may be extended apart from this one."""
-        other = Homes()
+        other = WeightHolders()
         other._homes = dict(self._homes)
         return other
 

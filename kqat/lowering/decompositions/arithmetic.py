@@ -1,13 +1,13 @@
-"""Arithmetic of a few steps, said in them."""
+"""Decomposes arithmetic of a few steps."""
 
 import numpy as np
 from keras import ops
 
-from kqat.lowering.spelling import spell
-from kqat.lowering.spellings.moving import cut
+from kqat.lowering.decomposition import decomposes
+from kqat.lowering.decompositions.moving import cut
 
 
-@spell("ops.Glu")
+@decomposes("ops.Glu")
 def glu(op, x):
     """Returns one half of a tensor times the sigmoid of the other."""
     if op.axis % len(x.shape) == 0:
@@ -16,26 +16,26 @@ def glu(op, x):
     return ops.multiply(first, ops.sigmoid(second))
 
 
-@spell("ops.Fmax")
+@decomposes("ops.Fmax")
 def fmax(op, a, b):
     """Returns the larger values; there is no NaN on a grid."""
     return ops.maximum(a, b)
 
 
-@spell("ops.Fmin")
+@decomposes("ops.Fmin")
 def fmin(op, a, b):
     """Returns the smaller values."""
     return ops.minimum(a, b)
 
 
-@spell("ops.Ptp")
+@decomposes("ops.Ptp")
 def ptp(op, x):
     """Returns the distances between the largest and the smallest values."""
     options = {"axis": op.axis, "keepdims": op.keepdims}
     return ops.subtract(ops.max(x, **options), ops.min(x, **options))
 
 
-@spell("ops.Diff")
+@decomposes("ops.Diff")
 def diff(op, x):
     """Returns differences of neighbors."""
     axis = op.axis % len(x.shape)
@@ -47,7 +47,7 @@ def diff(op, x):
     return x
 
 
-@spell("ops.Trapezoid")
+@decomposes("ops.Trapezoid")
 def trapezoid(op, y):
     """Returns integrals by trapezoids of one width."""
     axis = op.axis % len(y.shape)
@@ -58,7 +58,7 @@ def trapezoid(op, y):
     return _weighted_sum(y, share, axis)
 
 
-@spell("ops.Average")
+@decomposes("ops.Average")
 def average(op, x, weights=None):
     """Returns means, weighted with numbers."""
     if op.axis is None or op.axis % len(x.shape) == 0 or hasattr(weights, "shape") and None in weights.shape:
@@ -74,7 +74,7 @@ def _weighted_sum(x, weights, axis: int):
     return ops.sum(ops.multiply(x, weights.astype("float32").reshape(shape)), axis=axis)
 
 
-@spell("ops.Select")
+@decomposes("ops.Select")
 def select(op, conditions, choices, default=0):
     """Returns for each value the first choice whose condition holds."""
     y = default
@@ -83,13 +83,13 @@ def select(op, conditions, choices, default=0):
     return y
 
 
-@spell("ops.Logaddexp")
+@decomposes("ops.Logaddexp")
 def logaddexp(op, a, b):
     """Returns `log(exp(a) + exp(b))`."""
     return ops.add(ops.maximum(a, b), ops.softplus(ops.negative(ops.absolute(ops.subtract(a, b)))))
 
 
-@spell("ops.Moments")
+@decomposes("ops.Moments")
 def moments(op, x):
     """Returns mean and variance."""
     options = {"axis": tuple(np.atleast_1d(op.axes).tolist()), "keepdims": op.keepdims}
@@ -98,7 +98,7 @@ def moments(op, x):
     return ops.mean(x, **options), ops.var(x, **options)
 
 
-@spell("ops.FullLike")
+@decomposes("ops.FullLike")
 def full_like(op, x, fill_value):
     """Returns a number in the shape of a tensor."""
     if op.dtype not in (None, x.dtype) or np.ndim(fill_value):
@@ -106,7 +106,7 @@ def full_like(op, x, fill_value):
     return ops.multiply(ops.ones_like(x), fill_value)
 
 
-@spell("ops.RGBToGrayscale")
+@decomposes("ops.RGBToGrayscale")
 def rgb_to_grayscale(op, x):
     """Returns weighted sums of three channels."""
     if op.data_format != "channels_last" or x.shape[-1] != 3 or x.dtype != "float32":

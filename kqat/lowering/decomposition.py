@@ -1,4 +1,4 @@
-"""Operations of Keras's that are several to the runtime, said in those that have rules of their own."""
+"""Decomposes operations that are several to the runtime into operations that have rules of their own."""
 
 from collections.abc import Callable
 
@@ -7,11 +7,11 @@ import keras
 from kqat.keras_private import mask_of
 from kqat.lowering.inherited import known_class
 
-_SPELLINGS: dict[type | str, Callable] = {}
+_DECOMPOSITIONS: dict[type | str, Callable] = {}
 
 
-def spell(*keys):
-    """Registers how operations are said in others.
+def decomposes(*keys):
+    """Registers how operations are decomposed into others.
 
     The function gets the operation and the arguments of its call, symbolic tensors in place of tensors, whose
     sizes are known but for the batch. It returns the outputs; `None` where it has no form for them.
@@ -21,19 +21,19 @@ def spell(*keys):
     """
 
     def decorate(function):
-        _SPELLINGS.update(dict.fromkeys(keys, function))
+        _DECOMPOSITIONS.update(dict.fromkeys(keys, function))
         return function
 
     return decorate
 
 
-def is_spelled(op: keras.Operation) -> bool:
-    """Tells whether an operation may be said in others."""
+def is_decomposed(op: keras.Operation) -> bool:
+    """Tells whether an operation may be decomposed."""
     return _key(op) is not None
 
 
-def spelled(op: keras.Operation, args, kwargs):
-    """Returns fresh symbolic inputs of a call, and what it returns, said in other operations.
+def decomposition(op: keras.Operation, args, kwargs):
+    """Returns fresh symbolic inputs of a call, and what it returns, decomposed into other operations.
 
     Args:
         op: The operation.
@@ -49,12 +49,12 @@ def spelled(op: keras.Operation, args, kwargs):
         return None
     fresh = {id(leaf): keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype) for leaf in given}
     args, kwargs = keras.tree.map_structure(lambda leaf: fresh.get(id(leaf), leaf), (args, kwargs))
-    outputs = _SPELLINGS[key](op, *args, **kwargs)
+    outputs = _DECOMPOSITIONS[key](op, *args, **kwargs)
     return None if outputs is None else ([fresh[id(leaf)] for leaf in given], outputs)
 
 
 def _key(op: keras.Operation) -> type | str | None:
     if isinstance(op, keras.layers.Layer):
-        return known_class(type(op), _SPELLINGS)
+        return known_class(type(op), _DECOMPOSITIONS)
     key = f"ops.{type(op).__name__}"
-    return key if key in _SPELLINGS else None
+    return key if key in _DECOMPOSITIONS else None

@@ -1,12 +1,12 @@
-"""Layers that cut or pad images before they resize them, said in both."""
+"""Decomposes layers that cut or pad images before they resize them."""
 
 from keras import layers, ops
 
-from kqat.lowering.spelling import spell
-from kqat.lowering.spellings.moving import cut
+from kqat.lowering.decomposition import decomposes
+from kqat.lowering.decompositions.moving import cut
 
 
-@spell(layers.CenterCrop)
+@decomposes(layers.CenterCrop)
 def center_crop(op, x, training=None):
     """Returns the middle of images; where they are too small, what fits of it, made larger."""
     if op.data_format != "channels_last" or len(x.shape) != 4 or x.dtype != op.compute_dtype:
@@ -18,7 +18,7 @@ def center_crop(op, x, training=None):
     return cut(x, {1: (top, top + op.height), 2: (left, left + op.width)})
 
 
-@spell(layers.Resizing)
+@decomposes(layers.Resizing)
 def resizing(op, x, training=None):
     """Returns images that are brought to the ratio of the sides first, and then resized."""
     ratio = op.crop_to_aspect_ratio or op.pad_to_aspect_ratio

@@ -1,11 +1,11 @@
-"""Pooling to a given size, said in poolings of equal windows, or in slices."""
+"""Decomposes pooling to a given size into poolings of equal windows, or slices."""
 
 import itertools
 
 from keras import layers, ops
 
-from kqat.lowering.spelling import spell
-from kqat.lowering.spellings.moving import cut
+from kqat.lowering.decomposition import decomposes
+from kqat.lowering.decompositions.moving import cut
 from kqat.lowering.treatment import named
 
 _MOST_WINDOWS = 256
@@ -13,13 +13,13 @@ _KINDS = ("Average", "Max")
 _LAYERS = {kind: named(" ".join(f"Adaptive{kind}Pooling{rank}D" for rank in (1, 2, 3))) for kind in _KINDS}
 
 
-@spell(*_LAYERS["Average"])
+@decomposes(*_LAYERS["Average"])
 def adaptive_average(op, x):
     """Returns means over windows."""
     return _pooled(op, x, "Average", lambda part, axes: ops.mean(part, axis=axes, keepdims=True))
 
 
-@spell(*_LAYERS["Max"])
+@decomposes(*_LAYERS["Max"])
 def adaptive_max(op, x):
     """Returns maxima over windows."""
     return _pooled(op, x, "Max", lambda part, axes: ops.max(part, axis=axes, keepdims=True))

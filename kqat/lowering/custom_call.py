@@ -68,7 +68,7 @@ class RecordedCall:
 
 
 @register_own
-class OwnCall(FloatBody):
+class CustomCall(FloatBody):
     """The recorded call of a layer, written operation by operation."""
 
     reason = "float arithmetic of a custom layer"

@@ -15,8 +15,8 @@ from kqat.core.errors import ExportError
 from kqat.core.note import Note
 from kqat.core.version import __version__
 from kqat.export.checks import check_file
-from kqat.export.floats.blocks import Block, Rounding, float_clone, read_blocks
-from kqat.export.floats.integer_weights import HIGHEST_BITS, fold_block, quantize_block
+from kqat.export.float_activations.blocks import Block, Rounding, float_clone, read_blocks
+from kqat.export.float_activations.integer_weights import HIGHEST_BITS, fold_block, quantize_block
 from kqat.export.tflite import Export
 from kqat.export.writing.report import LayerLine, Report
 from kqat.formats.tflite.write import to_tflite

@@ -5,7 +5,7 @@ import numpy as np
 
 from kqat.core import reference
 from kqat.core.weight_scales import mse_scale
-from kqat.export.floats.blocks import Block
+from kqat.export.float_activations.blocks import Block
 from kqat.ops.arrays import as_numpy
 
 HIGHEST_BITS = 8

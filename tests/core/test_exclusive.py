@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
-from kqat.core.alone import changes
 from kqat.core.errors import BusyError
+from kqat.core.exclusive import changes
 
 
 class Model:

@@ -1,24 +1,24 @@
-"""Operations that move values, said in slices, concatenations and transpositions."""
+"""Decomposes operations that move values into slices, concatenations and transpositions."""
 
 import numpy as np
 from keras import ops
 
-from kqat.lowering.spelling import spell
+from kqat.lowering.decomposition import decomposes
 
 
-@spell("ops.Append")
+@decomposes("ops.Append")
 def append(op, a, b):
     """Returns two tensors behind each other."""
     return None if op.axis is None or _is_batch(op.axis, a) else ops.concatenate([a, b], axis=op.axis)
 
 
-@spell("ops.Hstack")
+@decomposes("ops.Hstack")
 def hstack(op, parts):
     """Returns tensors behind each other along the second axis."""
     return ops.concatenate(parts, axis=1) if all(len(part.shape) > 1 for part in parts) else None
 
 
-@spell("ops.Dstack")
+@decomposes("ops.Dstack")
 def dstack(op, parts):
     """Returns tensors behind each other along the third axis."""
     if any(len(part.shape) < 2 for part in parts):
@@ -27,19 +27,19 @@ def dstack(op, parts):
     return ops.concatenate(deep, axis=2)
 
 
-@spell("ops.ArraySplit")
+@decomposes("ops.ArraySplit")
 def array_split(op, x):
     """Returns the parts of a tensor, of which the first may be larger by one."""
     return _parts(x, op.indices_or_sections, op.axis)
 
 
-@spell("ops.Hsplit")
+@decomposes("ops.Hsplit")
 def hsplit(op, x):
     """Returns the parts of a tensor along its second axis."""
     return _parts(x, op.indices_or_sections, 1) if len(x.shape) > 1 else None
 
 
-@spell("ops.Dsplit")
+@decomposes("ops.Dsplit")
 def dsplit(op, x):
     """Returns the parts of a tensor along its third axis."""
     return _parts(x, op.indices_or_sections, 2)
@@ -56,13 +56,13 @@ def _parts(x, cuts, axis):
     return [cut(x, {axis: (low, high)}) for low, high in zip(edges[:-1], edges[1:], strict=True)]
 
 
-@spell("ops.Fliplr")
+@decomposes("ops.Fliplr")
 def fliplr(op, x):
     """Returns a tensor with its second axis backwards."""
     return ops.flip(x, axis=1)
 
 
-@spell("ops.Rot90")
+@decomposes("ops.Rot90")
 def rot90(op, x):
     """Returns a tensor turned in the plane of two axes."""
     first, second = (axis % len(x.shape) for axis in op.axes)
@@ -78,7 +78,7 @@ def rot90(op, x):
     return ops.flip(ops.transpose(x, order), axis=second) if turns else None
 
 
-@spell("ops.CropImages")
+@decomposes("ops.CropImages")
 def crop_images(op, x):
     """Returns a part of images."""
     if op.data_format != "channels_last" or len(x.shape) != 4:
@@ -95,7 +95,7 @@ def _range(size, low, high, target):
     return low, (low + target if target is not None else size - high)
 
 
-@spell("ops.PadImages")
+@decomposes("ops.PadImages")
 def pad_images(op, x):
     """Returns images with zeros around them."""
     if op.data_format != "channels_last" or len(x.shape) != 4:
@@ -111,7 +111,7 @@ def _margin(size, low, high, target):
     return low, (high if high is not None else target - size - low)
 
 
-@spell("ops.ExtractSequences")
+@decomposes("ops.ExtractSequences")
 def extract_sequences(op, x):
     """Returns windows of the last axis."""
     if len(x.shape) < 2:
@@ -121,7 +121,7 @@ def extract_sequences(op, x):
     return ops.take(x, places, axis=-1)
 
 
-@spell("ops.Diagonal")
+@decomposes("ops.Diagonal")
 def diagonal(op, x):
     """Returns the diagonals of the planes of two axes, behind the other axes."""
     rank = len(x.shape)
@@ -143,14 +143,14 @@ def _diagonal(rows: int, columns: int, offset: int):
     return places, places + offset
 
 
-@spell("ops.Trace")
+@decomposes("ops.Trace")
 def trace(op, x):
     """Returns the sums of diagonals."""
     found = diagonal(op, x)
     return None if found is None else ops.sum(found, axis=-1)
 
 
-@spell("ops.Tril", "ops.Triu")
+@decomposes("ops.Tril", "ops.Triu")
 def triangle(op, x):
     """Returns matrices with zeros on one side of a diagonal."""
     if len(x.shape) < 3:

@@ -1,4 +1,4 @@
-"""Operations that are said in others: the same values in float, exact when quantized, saved and loaded."""
+"""Operations that are decomposed: the same values in float, exact when quantized, saved and loaded."""
 
 import keras
 import numpy as np

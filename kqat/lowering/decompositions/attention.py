@@ -1,4 +1,4 @@
-"""Kinds of attention beside the usual one, said in products and a softmax."""
+"""Decomposes kinds of attention beside the usual one into products and a softmax."""
 
 import math
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 from keras import layers, ops
 
 from kqat.keras_private import layers_of, sliding_window_of
+from kqat.lowering.decomposition import decomposes
 from kqat.lowering.probabilities import Probabilities
 from kqat.lowering.product import Product
-from kqat.lowering.spelling import spell
 
 
-@spell(layers.Attention)
+@decomposes(layers.Attention)
 def attention(op, inputs, mask=None, training=None, return_attention_scores=False, use_causal_mask=False):
     """Returns values weighted by the products of queries and keys."""
     query, value, key = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
@@ -25,7 +25,7 @@ def attention(op, inputs, mask=None, training=None, return_attention_scores=Fals
     return y if return_attention_scores else y[0]
 
 
-@spell(layers.AdditiveAttention)
+@decomposes(layers.AdditiveAttention)
 def additive_attention(op, inputs, mask=None, training=None, return_attention_scores=False,
                        use_causal_mask=False):  # fmt: skip
     """Returns values weighted by sums over `tanh(query + key)`."""
@@ -47,7 +47,7 @@ def _weighted(scores, value, mask, causal: bool):
     return Product("bqk,bkd->bqd")([weights, value]), weights
 
 
-@spell(layers.MultiHeadAttention)
+@decomposes(layers.MultiHeadAttention)
 def multi_head_attention(op, query, value, key=None, return_attention_scores=False, use_causal_mask=False,
                          training=None, **masks):  # fmt: skip
     """Returns attention over several axes, or over one behind others, or with its weights."""

@@ -6,8 +6,8 @@ import pytest
 
 import kqat
 from kqat.core.errors import ExportError
+from kqat.export.fallback.portable import portable
 from kqat.export.fallback.reading import read_island
-from kqat.export.fallback.travel import portable
 from kqat.layers.quantized import Quantized
 from kqat.lowering.base import Input
 from tests.export.fallback.nets import RNG, kl, ops, quantized

@@ -1,0 +1,1 @@
+"""Operations as others that have rules, see `kqat.lowering.decomposition`."""

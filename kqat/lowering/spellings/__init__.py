@@ -1,1 +1,0 @@
-"""What operations are said in, see `kqat.lowering.spelling`."""
