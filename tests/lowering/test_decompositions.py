@@ -28,7 +28,8 @@ SEQUENCES = {
     "distance": lambda y: ops.ptp(y, axis=1),
     "differences": lambda y: ops.diff(y, n=2, axis=1),
     "trapezoids": lambda y: ops.trapezoid(y, dx=0.5, axis=1),
-    "average": lambda y: ops.average(y, axis=1, weights=np.arange(1.0, 7.0)),
+    # Over the last axis: over another one Keras multiplies the weights with the last one on PyTorch.
+    "average": lambda y: ops.average(y, axis=-1, weights=np.arange(1.0, 9.0)),
     "average of all": lambda y: ops.average(y, axis=-1),
     "choice": lambda y: ops.select([y > 0.5, y < -0.5], [y, ops.square(y)], 0.1),
     "log of a sum": lambda y: ops.logaddexp(y, ops.negative(y)),

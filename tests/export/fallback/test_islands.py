@@ -20,7 +20,7 @@ from tests.export.fallback.nets import RNG, foreign, kl, ops, quantized
 ON_TENSORFLOW = keras.backend.backend() == "tensorflow"
 pytestmark = [
     pytest.mark.skipif(
-        not ON_TENSORFLOW, reason="starts TensorFlow once a test; test_travel.py has the rest"
+        not ON_TENSORFLOW, reason="starts TensorFlow once a test; test_portable.py has the rest"
     ),
     pytest.mark.filterwarnings("ignore::kqat.core.errors.FallbackWarning"),
 ]

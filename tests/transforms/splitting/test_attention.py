@@ -106,7 +106,6 @@ def called_differently():
 
 STAY = {
     "different arguments": called_differently,
-    "returns its scores": lambda: model_of(mha(), return_attention_scores=True),
     "implicit mask": masked,
     "known size": of_any_length,
     "of its own": lambda: model_of(Own(2, 3, name="attention")),
