@@ -20,6 +20,7 @@ SAMPLE = {
     "Style transfer (AdaIN)": 8,
     "DQN": 4,
 }
+QUICK = ("Siamese, contrastive", "PointNet", "TCN")
 KNOWN = ("whole numbers", "ids of an embedding", "nothing around it is quantized")
 # A model of a kind is not there for one width alone.
 WIDTHS = {8: "W8A8", 4: "W4A4"}
@@ -27,7 +28,12 @@ WIDTHS = {8: "W8A8", 4: "W4A4"}
 pytestmark = [pytest.mark.filterwarnings("ignore::UserWarning"), pytest.mark.slow]
 
 
-@pytest.mark.parametrize("name", SAMPLE)
+def case(name):
+    """Returns the case of a model: compiling most of them takes TensorFlow a minute."""
+    return name if name in QUICK else pytest.param(name, marks=pytest.mark.once)
+
+
+@pytest.mark.parametrize("name", map(case, SAMPLE))
 def test_files_compute_what_models_compute(name):
     found = measure(name, WIDTHS[SAMPLE[name]])
     assert found["values"]

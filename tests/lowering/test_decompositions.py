@@ -74,7 +74,7 @@ def _model(shape, functions):
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("bits", [8, pytest.param(4, marks=pytest.mark.repeats)])
+@pytest.mark.parametrize("bits", [8, pytest.param(4, marks=pytest.mark.once)])
 def test_quantized(case, bits, tmp_path):
     shape, functions = CASES[case]
     model, x = _model(shape, functions), images(8, *shape)
