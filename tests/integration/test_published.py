@@ -33,7 +33,7 @@ def case(name):
     return name if name in QUICK else pytest.param(name, marks=pytest.mark.once)
 
 
-@pytest.mark.parametrize("name", map(case, SAMPLE))
+@pytest.mark.parametrize("name", [case(name) for name in SAMPLE])
 def test_files_compute_what_models_compute(name):
     found = measure(name, WIDTHS[SAMPLE[name]])
     assert found["values"]
