@@ -24,6 +24,6 @@ def _may(planned: Operation, operator: FileOperator, read: bool, written: bool) 
     if planned.kind in (BINARY, FOREIGN):
         return True
     if planned.kind == BORDER:
-        return operator.builtin in _BORDERS
+        return operator.builtin in (*_BORDERS, "PAD")  # to whole groups of values, in front of int16
     # A border inside of a float layer would be one that nobody planned.
     return planned.kind == FLOAT and not (operator.builtin in _BORDERS and read != written)

@@ -7,6 +7,8 @@ Forward:
 The second one is the runtime's fixed-point arithmetic: it is not the nearest level in every case.
 """
 
+import math
+
 import numpy as np
 from keras import ops
 
@@ -15,6 +17,7 @@ from kqat.lowering.arithmetic.int16.border import write_wide
 from kqat.lowering.arithmetic.requantize import to_levels
 
 _FRACTION = 256.0
+_AT_A_TIME = 8  # values that LiteRT's QUANTIZE to int16 takes in one step
 _LOWEST_RATIO, _HIGHEST_RATIO = 2.0**-8, 2.0**7
 
 
@@ -41,9 +44,34 @@ def write_quantize(writer, x, grid: Grid, name: str):
     def emit(out):
         writer.operator("QUANTIZE", [x], [out], "QuantizeOptions")
 
+    def emit_padded(out):
+        sizes = [*x.shape[:-1], x.shape[-1] + margin]
+        padded = writer.activation(f"{name}/padded", sizes)
+        rounded = writer.activation(f"{name}/rounded", sizes, grid)
+        edges = np.int32([[0, 0]] * (len(sizes) - 1) + [[0, margin]])
+        writer.operator("PAD", [x, writer.constant(f"{name}/edges", edges)], [padded], "PadOptions")
+        writer.operator("QUANTIZE", [padded], [rounded], "QuantizeOptions")
+        first = writer.constant(f"{name}/first", np.zeros(len(sizes), np.int32))
+        size = writer.constant(f"{name}/size", np.int32([-1] * (len(sizes) - 1) + [x.shape[-1]]))
+        writer.operator("SLICE", [rounded, first, size], [out], "SliceOptions")
+
     if grid.storage_bits == 16:
-        return write_wide(writer, name, x.shape, grid, "linear", emit)
+        margin = _margin(x.shape)
+        return write_wide(writer, name, x.shape, grid, "linear", emit_padded if margin else emit)
     return writer.quantized_output(name, x.shape, grid, "linear", emit)
+
+
+def _margin(shape) -> int:
+    """Returns how many values to add to the last axis, for a QUANTIZE to int16 that rounds all in one way.
+
+    LiteRT takes eight values at a time, which it rounds half to even; those left over at the end of a tensor
+    it rounds half away from 0. The float32 product with the reciprocal of the scale is a tie for one of a
+    thousand values near the ends of int16.
+    """
+    if len(shape) < 2 or None in shape[1:]:
+        return 0
+    rows = math.prod(shape[1:-1])
+    return next(more for more in range(_AT_A_TIME) if rows * (shape[-1] + more) % _AT_A_TIME == 0)
 
 
 def write_requantize(writer, x, grid: Grid, name: str):
