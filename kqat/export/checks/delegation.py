@@ -33,9 +33,11 @@ def check_delegation(file: Opened, program: Program) -> list[str]:
     except (RuntimeError, ValueError) as error:
         raise ExportError(_refused(f"{error} {_without_delegate(file)}", program)) from error
     partitions, left = left_behind(interpreter._get_ops_details())
+    taken = {operator.builtin for number, operator in enumerate(file.operators) if number not in left}
+    alone = not partitions or taken == {"PAD"}  # of float, in front of a QUANTIZE to int16
+    if alone and any(file.type(i) == "int16" for operator in file.operators for i in operator.outputs):
+        return [_INT16]
     if not partitions:
-        if any(file.type(index) == "int16" for operator in file.operators for index in operator.outputs):
-            return [_INT16]
         return [_NOT_APPLIED] if file.operators else []
     wrong = [number for number in left if _should_be_taken(file, file.operators[number])]
     if wrong:
