@@ -48,11 +48,11 @@ def write_quantize(writer, x, grid: Grid, name: str):
         sizes = [*x.shape[:-1], x.shape[-1] + margin]
         padded = writer.activation(f"{name}/padded", sizes)
         rounded = writer.activation(f"{name}/rounded", sizes, grid)
-        edges = np.int32([[0, 0]] * (len(sizes) - 1) + [[0, margin]])
+        edges = np.array([[0, 0]] * (len(sizes) - 1) + [[0, margin]], np.int32)
         writer.operator("PAD", [x, writer.constant(f"{name}/edges", edges)], [padded], "PadOptions")
         writer.operator("QUANTIZE", [padded], [rounded], "QuantizeOptions")
         first = writer.constant(f"{name}/first", np.zeros(len(sizes), np.int32))
-        size = writer.constant(f"{name}/size", np.int32([-1] * (len(sizes) - 1) + [x.shape[-1]]))
+        size = writer.constant(f"{name}/size", np.array([-1] * (len(sizes) - 1) + [x.shape[-1]], np.int32))
         writer.operator("SLICE", [rounded, first, size], [out], "SliceOptions")
 
     if grid.storage_bits == 16:
