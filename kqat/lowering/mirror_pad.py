@@ -8,8 +8,9 @@ import keras
 import numpy as np
 from keras import ops
 
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 
 MODES = {"reflect": 0, "symmetric": 1}  # as the schema numbers them

@@ -7,9 +7,10 @@ import keras
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.mirror_pad import MODES, write_mirrored
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH, named
 
 

@@ -7,9 +7,10 @@ import numpy as np
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_aligned
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 
 

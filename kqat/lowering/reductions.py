@@ -9,6 +9,7 @@ from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import output_shape
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.reduce import reduced_axes, write_reduction
 from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.arithmetic.whole_sums import LARGEST_COUNT, whole_sum
@@ -16,7 +17,6 @@ from kqat.lowering.base import Lowering
 from kqat.lowering.formulas.computed import count
 from kqat.lowering.formulas.formula import Formula
 from kqat.lowering.registry import register
-from kqat.lowering.shape import like
 from kqat.lowering.treatment import PASSTHROUGH, POSITIVE_SUM
 
 

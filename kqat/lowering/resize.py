@@ -9,6 +9,7 @@ import numpy as np
 from keras import layers, ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.requantize import to_levels
 from kqat.lowering.arithmetic.rescale import (
     before_rescale,
@@ -19,7 +20,7 @@ from kqat.lowering.arithmetic.rescale import (
 )
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import ARITHMETIC, PASSTHROUGH, POSITIVE_SUM, Treatment
 from kqat.lowering.weighted import require_channels_last
 

@@ -6,8 +6,9 @@ Forward: the operation itself, on real values.
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.moves import like, write_slice
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like, write_slice
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 
 

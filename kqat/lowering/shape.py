@@ -3,11 +3,11 @@
 Forward: the operation itself, on real values.
 """
 
-import numpy as np
 from keras import layers
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call, output_shape
+from kqat.lowering.arithmetic.moves import like, write_slice
 from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.base import Lowering
 from kqat.lowering.registry import register
@@ -30,11 +30,6 @@ class PassThrough(Lowering):
     def write(self, writer, step, x, shape, name):
         """Appends the operator and returns its output of the given shape, on the grid of `x`."""
         raise NotImplementedError
-
-
-def like(writer, x, shape, name):
-    """Returns a new tensor with the grid, zero point and type of `x`."""
-    return writer.activation(name, shape, x.grid, x.zero_point, x.dtype)
 
 
 def _same_type(op):
@@ -100,30 +95,6 @@ class RepeatVector(PassThrough):
         out = like(writer, x, shape, name)
         writer.operator("CONCATENATION", [row] * shape[1], [out], "ConcatenationOptions", axis=1)
         return out
-
-
-def write_slice(writer, x, ranges, name):
-    """Returns `x` cut to `ranges`, a `range` for each dimension; `None` keeps a whole dimension.
-
-    Masks, not numbers, keep whole dimensions, so that the batch may be of any size.
-    """
-    whole = sum(1 << axis for axis, r in enumerate(ranges) if r is None)
-    full = [range(size or 1) if r is None else r for r, size in zip(ranges, x.shape, strict=True)]
-    shape = [size if r is None else len(r) for r, size in zip(ranges, x.shape, strict=True)]
-    # A backward range ends before index 0, which only a mask can say: -1 means the last index.
-    open_end = sum(1 << axis for axis, r in enumerate(full) if r.step < 0 and r.stop < 0)
-    numbers = [[r.start for r in full], [r.stop for r in full], [r.step for r in full]]
-    labels = ("begin", "end", "strides")
-    constants = [
-        writer.constant(f"{name}/{label}", np.array(row, np.int32))
-        for label, row in zip(labels, numbers, strict=True)
-    ]
-    out = like(writer, x, shape, name)
-    writer.operator(
-        "STRIDED_SLICE", [x, *constants], [out], "StridedSliceOptions",
-        beginMask=whole, endMask=whole | open_end,
-    )  # fmt: skip
-    return out
 
 
 @register(layers.Cropping1D, layers.Cropping2D, layers.Cropping3D, treatment=PASSTHROUGH, storage=(8, 16))

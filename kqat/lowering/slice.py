@@ -6,9 +6,10 @@ Forward: the operation itself, on real values.
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.moves import write_slice
 from kqat.lowering.base import Input
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, write_slice
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 from kqat.ops.arrays import as_numpy
 

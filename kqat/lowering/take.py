@@ -7,10 +7,11 @@ import keras
 import numpy as np
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.rescale import before_rescale, require_no_activation, rescale, write_rescale
 from kqat.lowering.base import Input
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 from kqat.lowering.whole_arithmetic import write_pair
 from kqat.lowering.whole_numbers import output_spec

@@ -8,9 +8,10 @@ import numpy as np
 from keras import ops
 
 from kqat.core.errors import UnsupportedError
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.rescale import require_no_activation
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 
 

@@ -9,8 +9,9 @@ import math
 import numpy as np
 from keras import layers
 
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 
 _MOST = 6

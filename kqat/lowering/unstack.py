@@ -5,9 +5,10 @@ Forward: the operation itself, on real values.
 
 from kqat.core.errors import UnsupportedError
 from kqat.lowering.arguments import call
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.rescale import require_no_activation, rescale, write_rescale
 from kqat.lowering.registry import register
-from kqat.lowering.shape import PassThrough, like
+from kqat.lowering.shape import PassThrough
 from kqat.lowering.treatment import PASSTHROUGH
 
 

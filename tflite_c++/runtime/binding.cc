@@ -25,8 +25,7 @@ LiteRtRankedTensorType TypeOf(const Port& port) {
 
 void Binding::Free::operator()(uint8_t* memory) const { ::operator delete(memory, kAligned); }
 
-Binding::Binding(const Port& port) {
-  const size_t size = flatbuffer::CountOf(port.shape) * static_cast<size_t>(schema::BitsOf(port.type)) / 8;
+Binding::Binding(const Port& port, size_t size) {
   memory_.reset(static_cast<uint8_t*>(::operator new(size + kBehind, kAligned)));
   std::memset(memory_.get(), 0, size + kBehind);
   const LiteRtRankedTensorType type = TypeOf(port);

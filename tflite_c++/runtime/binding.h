@@ -13,7 +13,8 @@ namespace kqat::runtime {
 // One port's memory and LiteRT's view of it.
 class Binding {
  public:
-  explicit Binding(const Port& port);
+  // Takes `size` bytes, which is at least what the port's shape needs.
+  Binding(const Port& port, size_t size);
 
   uint8_t* data() const { return memory_.get(); }
   LiteRtTensorBuffer buffer() const { return buffer_.get(); }

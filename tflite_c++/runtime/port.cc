@@ -50,6 +50,8 @@ size_t Port::SampleValues() const {
 
 size_t Port::SampleBytes() const { return SampleValues() * static_cast<size_t>(schema::BitsOf(type)) / 8; }
 
+size_t Port::Bytes() const { return flatbuffer::CountOf(shape) * static_cast<size_t>(schema::BitsOf(type)) / 8; }
+
 void Port::Encode(const float* values, size_t count, void* stored) const {
   if (type == schema::kFloat32) {
     std::memcpy(stored, values, count * sizeof(float));
@@ -91,6 +93,7 @@ Port MakePort(const flatbuffer::Tensor& tensor, std::string name) {
   Port port;
   port.name = std::move(name);
   port.shape = tensor.shape;
+  port.first = tensor.shape.empty() ? 0 : tensor.shape[0];
   port.type = tensor.type;
   port.resizable = !tensor.signature.empty() && tensor.signature[0] == -1;
   if (tensor.quantization.scale.size() == 1) {

@@ -17,10 +17,14 @@ struct Port {
   float scale = 0;             // step in real units of a quantized tensor, else 0
   int32_t zero_point = 0;      // code of real 0
   bool resizable = false;      // whether the first dimension may change
+  int32_t first = 0;           // the first dimension as in the file; 0 where there is none
 
   // Returns how many values one sample has, and how many bytes it takes as stored.
   size_t SampleValues() const;
   size_t SampleBytes() const;
+
+  // Returns how many bytes the whole shape takes.
+  size_t Bytes() const;
 
   // Writes real values in the stored type, as the runtime's own QUANTIZE does: times the reciprocal of the scale in
   // float32, half to even, clipped.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <set>
 #include <utility>
 
@@ -78,6 +79,15 @@ std::vector<Port> MakePorts(const flatbuffer::Subgraph& graph, const std::vector
   return ports;
 }
 
+// Returns the first dimension of an output at the batch of the inputs. Some kernels, TOPK_V2 among them, size
+// their outputs in the run only: what LiteRT says before it is of another batch, and it would write behind the memory.
+int32_t FirstAt(const Port& input, const Port& output) {
+  const int64_t first = int64_t{output.first} * input.shape[0] / std::max(input.first, 1);
+  Require(first <= std::numeric_limits<int32_t>::max(),
+          "An output is too large. Received: more than 2147483647 rows. Use a smaller batch.");
+  return static_cast<int32_t>(first);
+}
+
 // Custom operators note why they could not compute; LiteRT itself goes on, or fails later and says less.
 void Check(LiteRtStatus status, const char* what, const Settings& settings) {
   for (const litert::CustomOp& op : settings.custom_ops) {
@@ -103,6 +113,7 @@ struct Runtime::State {
   litert::Options options;
   litert::CompiledModel compiled;
   std::vector<Port> inputs, outputs;
+  std::vector<size_t> output_sizes;  // in bytes, of the memory
   std::vector<Binding> input_bindings, output_bindings;
   std::vector<LiteRtTensorBuffer> input_buffers, output_buffers;
   bool resizable = false;
@@ -153,6 +164,7 @@ void Runtime::State::CheckInputShapes() {
 
 void Runtime::State::ReadOutputShapes() {
   std::vector<LiteRtLayout> layouts(outputs.size());
+  output_sizes.resize(outputs.size());
   Check(litert::Api().GetCompiledModelOutputTensorLayouts(compiled.get(), 0, layouts.size(), layouts.data(),
                                                           /*update_allocation=*/true),
         "prepare the file for this batch", settings);
@@ -161,14 +173,17 @@ void Runtime::State::ReadOutputShapes() {
     Require(layout.rank <= kLiteRtTensorMaxRank && layout.rank == outputs[i].shape.size(),
             "LiteRT sees other outputs than the file has. Received: another rank. Use ai-edge-litert 2.3.");
     outputs[i].shape.assign(layout.dimensions, layout.dimensions + layout.rank);
+    output_sizes[i] = outputs[i].Bytes();
+    if (resizable && outputs[i].resizable) outputs[i].shape[0] = FirstAt(inputs[0], outputs[i]);
+    output_sizes[i] = std::max(output_sizes[i], outputs[i].Bytes());  // LiteRT refuses less than it knows of
   }
 }
 
 void Runtime::State::Bind() {
   input_bindings.clear();
   output_bindings.clear();
-  for (const Port& port : inputs) input_bindings.emplace_back(port);
-  for (const Port& port : outputs) output_bindings.emplace_back(port);
+  for (const Port& port : inputs) input_bindings.emplace_back(port, port.Bytes());
+  for (size_t i = 0; i < outputs.size(); ++i) output_bindings.emplace_back(outputs[i], output_sizes[i]);
   input_buffers = Buffers(input_bindings);
   output_buffers = Buffers(output_bindings);
 }

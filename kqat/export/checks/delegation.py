@@ -7,7 +7,7 @@ from ai_edge_litert.interpreter import Interpreter, OpResolverType
 from kqat.core.errors import ExportError
 from kqat.export.checks.operators import layer_of
 from kqat.formats.tflite.opened import FileOperator, Opened
-from kqat.program.program import Program
+from kqat.program.program import BORDER, Program
 from kqat_runtime.running.runtime import left_behind
 
 _NOT_APPLIED = "XNNPACK was not applied here: this runtime is too old or was built without it"
@@ -33,8 +33,8 @@ def check_delegation(file: Opened, program: Program) -> list[str]:
     except (RuntimeError, ValueError) as error:
         raise ExportError(_refused(f"{error} {_without_delegate(file)}", program)) from error
     partitions, left = left_behind(interpreter._get_ops_details())
-    taken = {operator.builtin for number, operator in enumerate(file.operators) if number not in left}
-    alone = not partitions or taken == {"PAD"}  # of float, in front of a QUANTIZE to int16
+    # XNNPACK pads floats in front of a QUANTIZE to int16, which is no arithmetic between int16 tensors.
+    alone = all(program.operations[n].kind == BORDER for n in set(range(len(file.operators))) - set(left))
     if alone and any(file.type(i) == "int16" for operator in file.operators for i in operator.outputs):
         return [_INT16]
     if not partitions:

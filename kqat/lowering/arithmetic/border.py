@@ -14,6 +14,7 @@ from keras import ops
 
 from kqat.core.grid import Grid
 from kqat.lowering.arithmetic.int16.border import write_wide
+from kqat.lowering.arithmetic.moves import write_slice
 from kqat.lowering.arithmetic.requantize import to_levels
 
 _FRACTION = 256.0
@@ -51,9 +52,8 @@ def write_quantize(writer, x, grid: Grid, name: str):
         edges = np.array([[0, 0]] * (len(sizes) - 1) + [[0, margin]], np.int32)
         writer.operator("PAD", [x, writer.constant(f"{name}/edges", edges)], [padded], "PadOptions")
         writer.operator("QUANTIZE", [padded], [rounded], "QuantizeOptions")
-        first = writer.constant(f"{name}/first", np.zeros(len(sizes), np.int32))
-        size = writer.constant(f"{name}/size", np.array([-1] * (len(sizes) - 1) + [x.shape[-1]], np.int32))
-        writer.operator("SLICE", [rounded, first, size], [out], "SliceOptions")
+        ranges = [*[None] * (len(sizes) - 1), range(x.shape[-1])]
+        write_slice(writer, rounded, ranges, name, out)
 
     if grid.storage_bits == 16:
         margin = _margin(x.shape)

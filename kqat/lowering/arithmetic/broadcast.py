@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from kqat.lowering.arithmetic.border import write_dequantize
+from kqat.lowering.arithmetic.moves import write_slice
 from kqat.lowering.recording.sizes import filled
-from kqat.lowering.shape import write_slice
 from kqat.program.program import BORDER, FLOAT, INTEGER
 
 

@@ -6,8 +6,8 @@ convolution takes those that count; see `subsample`.
 
 from keras import ops
 
+from kqat.lowering.arithmetic.moves import like
 from kqat.lowering.arithmetic.subsample import write_subsampled
-from kqat.lowering.shape import like
 from kqat.lowering.weighted import flatten, lift, pair, require_channels_last
 
 

@@ -3,10 +3,10 @@
 import numpy as np
 
 from kqat.lowering.arguments import to_numpy
+from kqat.lowering.arithmetic.moves import write_slice
 from kqat.lowering.float_body import write_integers
 from kqat.lowering.formulas.written import Written
 from kqat.lowering.recurrent.curves import UNIT
-from kqat.lowering.shape import write_slice
 from kqat.program.program import BORDER
 
 
