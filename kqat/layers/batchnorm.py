@@ -49,7 +49,10 @@ def normalize(layer: keras.layers.BatchNormalization, x, training, frozen, drift
     offset = -mean * gain
     if layer.center:
         offset = offset + ops.cast(layer.beta, "float32")
-    return ops.cast(inputs * ops.reshape(gain, shape) + ops.reshape(offset, shape), layer.compute_dtype)
+    output = inputs * ops.reshape(gain, shape) + ops.reshape(offset, shape)
+    if layer.activity_regularizer is not None:  # which Keras adds in `__call__`, as a mean of the batch
+        layer.add_loss(layer.activity_regularizer(output) / ops.cast(ops.shape(x)[0], "float32"))
+    return ops.cast(output, layer.compute_dtype)
 
 
 def _renorm(layer) -> bool:

@@ -45,6 +45,8 @@ def decomposition(op: keras.Operation, args, kwargs):
     """
     key = _key(op)
     given = [leaf for leaf in keras.tree.flatten((args, kwargs)) if isinstance(leaf, keras.KerasTensor)]
+    if getattr(op, "activity_regularizer", None) is not None:
+        return None  # which is of the whole
     if key is None or any(None in leaf.shape[1:] or mask_of(leaf) is not None for leaf in given):
         return None
     fresh = {id(leaf): keras.Input(batch_shape=leaf.shape, dtype=leaf.dtype) for leaf in given}

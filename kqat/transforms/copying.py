@@ -43,8 +43,8 @@ def _copied(layer, overrides: dict) -> keras.layers.Layer:
 
 
 def linear_copy(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """Returns a copy of a layer, weights included, that computes no activation."""
-    copy = clone_layer(layer, activation="linear")
+    """Returns a copy of a layer, weights included, without activation and its regularizer."""
+    copy = clone_layer(layer, activation="linear", activity_regularizer=None)
     if not copy.built:
         copy.build(layer.get_build_config()["input_shape"])
     theirs = {

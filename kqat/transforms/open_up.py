@@ -31,7 +31,10 @@ def activation_apart(op) -> keras.layers.Activation | None:
     """Returns the custom activation of a layer of Keras's as a layer, `None` where there is none."""
     if not isinstance(op, ACTIVATED) or is_own_layer(op) or not is_custom_function(op.activation):
         return None
-    return keras.layers.Activation(op.activation, name=f"{op.name}_activation", dtype=op.dtype_policy)
+    return keras.layers.Activation(
+        op.activation, name=f"{op.name}_activation", dtype=op.dtype_policy,
+        activity_regularizer=op.activity_regularizer,
+    )  # fmt: skip
 
 
 def why_whole(closed: Closed | None) -> str:

@@ -66,6 +66,8 @@ def record_layer(layer, args, kwargs, enters: bool = False) -> Recording:
         for v in own_variables(layer).values()
     ):
         raise Closed("its weights have a regularizer or a constraint")
+    if layer.activity_regularizer is not None:
+        raise Closed("what it computes is regularized")
     recording = _sized(layer, args, kwargs, True) if enters else record_inference(layer, args, kwargs)
     if "training" in parameters(layer.call) and kwargs.get("training") is None:
         if len(given) == 1 and recording.outputs is given[0] and not layer.weights:

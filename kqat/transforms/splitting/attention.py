@@ -101,6 +101,8 @@ def _of_layer(node: Node) -> str | None:
     op = node.op
     if not _is_operation(op) and type(op) not in ATTENTION:
         return f"no quantization rule for {type(op).__name__}, a kind of attention of its own"
+    if getattr(op, "activity_regularizer", None) is not None:
+        return "no quantization of attention whose outputs are regularized"
     if getattr(op, "attn_logits_soft_cap", None) is not None:
         return "no integer kernel for attn_logits_soft_cap"
     if any(layer.lora_enabled for layer in _inside(op).values() if hasattr(layer, "lora_enabled")):

@@ -21,7 +21,9 @@ def chain(node: Node, graph: Graph) -> Assembly | None:
     layers = separated(op) if isinstance(op, SEPARABLE) else {"": op}
     if isinstance(op, ACTIVATED) and activation_name(op.activation) not in FUSED_ACTIVATIONS:
         layers[""] = linear_copy(layers[""])
-        layers["_activation"] = keras.layers.Activation(op.activation, dtype=op.dtype_policy)
+        layers["_activation"] = keras.layers.Activation(
+            op.activation, dtype=op.dtype_policy, activity_regularizer=op.activity_regularizer
+        )
     if len(layers) == 1 and op is node.op:
         return None
     prefix = "" if op is node.op else "layer."

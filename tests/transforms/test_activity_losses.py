@@ -1,0 +1,62 @@
+"""Losses that layers add for what they put out: training a quantized model adds the same ones."""
+
+import keras
+import numpy as np
+import pytest
+from keras import layers, ops
+
+import kqat
+
+REGULARIZED = {"activity_regularizer": keras.regularizers.L2(1.0)}
+
+
+@keras.saving.register_keras_serializable(package="tests")
+def half_swish(x):
+    return x * ops.sigmoid(x) / 2
+
+
+class Doubled(layers.Layer):
+    """A custom layer, which is opened where nothing regularizes it."""
+
+    def call(self, x):
+        return ops.relu(x) * 2.0
+
+
+def attention(x):
+    return layers.MultiHeadAttention(2, 4, **REGULARIZED)(x, x)
+
+
+@pytest.mark.parametrize(
+    ("shape", "make"),
+    [
+        ((6,), layers.Dense(4, **REGULARIZED)),
+        ((6,), layers.Dense(4, activation="relu", **REGULARIZED)),
+        ((6,), layers.Dense(4, activation="tanh", **REGULARIZED)),
+        ((6,), layers.Dense(4, activation=half_swish, **REGULARIZED)),
+        ((6,), layers.BatchNormalization(**REGULARIZED)),
+        ((6,), layers.Dropout(0.0, **REGULARIZED)),
+        ((6,), layers.ActivityRegularization(l2=1.0)),
+        ((6,), Doubled(**REGULARIZED)),
+        ((6, 6, 4), layers.Conv2D(4, 3, **REGULARIZED)),
+        ((6, 6, 4), layers.SeparableConv2D(4, 3, activation="tanh", **REGULARIZED)),
+        ((6, 6, 4), layers.GroupNormalization(2, **REGULARIZED)),
+        ((6, 8), attention),
+        ((6, 8), layers.LSTM(4, **REGULARIZED)),
+    ],
+    ids=lambda value: getattr(value, "name", None),
+)
+def test_losses_stay(shape, make):
+    x = np.random.default_rng(0).normal(size=(16, *shape)).astype(np.float32)
+    inputs = keras.Input(shape)
+    hidden = layers.Dense(shape[-1], name="before")(inputs)
+    model = keras.Model(inputs, layers.Dense(3, name="after")(layers.Flatten()(make(hidden))))
+    q = kqat.quantize(model, bits=8)
+    losses = [training_loss(one, x) for one in (model, q, kqat.strip_fake_quant(q))]
+    assert losses[0] > 0
+    # 8 bits move a value by up to 1/256 of the range, its square by a few of them.
+    np.testing.assert_allclose(losses[1:], losses[0], rtol=0.02)
+
+
+def training_loss(model, x):
+    model(x, training=True)
+    return float(ops.convert_to_numpy(sum(model.losses)))
