@@ -127,12 +127,23 @@ def record_call(model, args, kwargs) -> Recording:
     if "training" not in parameters(model.call) or kwargs.get("training") is not None:
         return _recorded(model, args, kwargs)
     recording = _recorded(model, args, {**kwargs, "training": None})
-    if steps(recording.calls) != steps(_recorded(model, args, {**kwargs, "training": True}).calls):
+    if not _is_same_in_training(model, args, kwargs, recording):
         raise TraceError(
             f"The call of '{model.name}' takes other layers in training than in inference. Received: Python "
             "control flow on `training`. Call every layer always, and hand `training=training` to it."
         )
     return recording
+
+
+def _is_same_in_training(model, args, kwargs, recording: Recording) -> bool:
+    modes = [{**kwargs, "training": training} for training in (None, True)]
+    if steps(recording.calls) == steps(_recorded(model, args, modes[1]).calls):
+        return True
+    try:  # in one of the modes custom layers may have had to be entered
+        inference, training = (_sized(model, args, mode, enters=True) for mode in modes)
+    except NotRecordable:
+        return False
+    return steps(inference.calls) == steps(training.calls)
 
 
 def _recorded(model, args, kwargs) -> Recording:

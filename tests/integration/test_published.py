@@ -19,9 +19,10 @@ SAMPLE = {
     "Wide & deep": 8,
     "Style transfer (AdaIN)": 8,
     "DQN": 4,
+    "RetinaNet": 8,
 }
 QUICK = ("Siamese, contrastive", "PointNet", "TCN")
-KNOWN = ("whole numbers", "ids of an embedding", "nothing around it is quantized")
+KNOWN = ("whole numbers", "ids of an embedding", "nothing around it is quantized", "joined in float")
 # A model of a kind is not there for one width alone.
 WIDTHS = {8: "W8A8", 4: "W4A4"}
 # Keras and PyTorch warn of what models do.
