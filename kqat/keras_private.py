@@ -4,6 +4,8 @@
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from string import ascii_lowercase
 from typing import Any
 
 import keras
@@ -84,6 +86,34 @@ def set_mask(tensor: Any, mask: Any) -> None:
 def reads_mask(layer: Any) -> bool:
     """Tells whether the `call` of a layer takes a mask."""
     return layer._call_has_mask_arg
+
+
+@contextmanager
+def lower_case_einsum() -> Iterator[None]:
+    """Has symbolic calls of `keras.ops.einsum` leave equations with lower-case letters only.
+
+    `Einsum.compute_output_spec` knows no others, up to Keras 3.15; real calls do.
+    """
+    einsum: Any = type(maker_of(keras.ops.einsum("i->i", keras.KerasTensor((1,)))))
+    if "symbolic_call" in vars(einsum):  # within a block already
+        yield
+        return
+    call = einsum.symbolic_call
+
+    def symbolic_call(self, *operands):
+        return call(einsum(_lower_case(self.subscripts)), *operands)
+
+    einsum.symbolic_call = symbolic_call
+    try:
+        yield
+    finally:
+        del einsum.symbolic_call
+
+
+def _lower_case(equation: str) -> str:
+    free = [letter for letter in ascii_lowercase if letter not in equation]
+    upper = sorted({letter for letter in equation if letter.isupper()})
+    return equation.translate(str.maketrans(dict(zip(upper, free, strict=False))))
 
 
 def sliding_window_of(attention: Any) -> int | None:

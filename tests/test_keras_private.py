@@ -142,3 +142,12 @@ def test_a_training_begins_where_it_is_told_to(epoch):
     net.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, batch_size=2, verbose=0, callbacks=[Begins()])
     assert begun == [*range(epoch, 3)]
     assert steps == [*range(1, 2 * len(begun) + 1)]
+
+
+def test_einsum_in_lower_case():
+    x, y = keras.KerasTensor((None, 2, 3, 5)), keras.KerasTensor((None, 7, 4, 5))
+    before = keras.ops.einsum("abcd,aefd->abcef", x, y)
+    with private.lower_case_einsum():
+        found = keras.ops.einsum("bhwc,bHWc->bhwHW", x, y)
+        assert found.shape == before.shape == (None, 2, 3, 7, 4)
+        assert private.maker_of(found).subscripts == "bhwc,badc->bhwad"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import keras
 
 from kqat.core.errors import TraceError
-from kqat.keras_private import last_call_of, maker_of
+from kqat.keras_private import last_call_of, lower_case_einsum, maker_of
 from kqat.lowering.decomposition import decomposition
 from kqat.lowering.recording.calls import Closed, DoesNothing, calls_in_order, own_variables, parameters
 from kqat.lowering.recording.projections import known_sizes
@@ -49,7 +49,7 @@ def trace(
             f"kqat works on Keras models. Received: {type(model).__module__}.{type(model).__name__}. "
             "Use a keras.Model: Sequential, functional or subclassed."
         )
-    with restored(model), known_sizes(model):
+    with restored(model), known_sizes(model), lower_case_einsum():
         graph = Graph(model.name, None, None, opens=opens)
         functional = is_functional(model)
         calls, owned = None, ()

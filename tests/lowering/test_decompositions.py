@@ -44,6 +44,10 @@ SEQUENCES = {
     "attention, scaled": lambda y: kl.Attention(use_scale=True)([y, kl.Dense(8)(y)]),
     "attention, causal": lambda y: kl.Attention()([y, y], use_causal_mask=True),
     "attention, scores": lambda y: kl.Attention()([y, y], return_attention_scores=True)[1],
+    "attention, dropout": lambda y: kl.Attention(dropout=0.1)([y, kl.Dense(8)(y)]),
+    "heads, dropout, scores": lambda y: kl.MultiHeadAttention(2, 4, dropout=0.1)(
+        y, y, return_attention_scores=True
+    )[0],
     "additive attention": lambda y: kl.AdditiveAttention()([y, kl.Dense(8)(y)]),
     "heads, scores": lambda y: kl.MultiHeadAttention(2, 4)(y, y, return_attention_scores=True)[1],
 }
@@ -104,12 +108,22 @@ def test_the_values_in_float_stay(case):
         lambda y: ops.rot90(y, axes=(0, 1)),
         lambda y: ops.diff(y, axis=0),
         lambda y: kl.AdaptiveAveragePooling1D(2, data_format="channels_first")(y),
-        lambda y: kl.MultiHeadAttention(2, 4, dropout=0.1)(y, y, return_attention_scores=True)[0],
+        lambda y: kl.MultiHeadAttention(2, 4, attention_axes=(2,))(y, y, return_attention_scores=True)[0],
     ],
 )
 def test_what_has_no_such_form_stays_whole(function):
     plan = kqat.plan(branches((6, 8), [function]))
     assert [layer.reason for layer in plan.float_layers if "no quantization" in layer.reason]
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("name", ["attention, dropout", "heads, dropout, scores"])
+def test_weights_are_dropped_in_training_alone(name):
+    x = images(8, 6, 8)
+    q = kqat.calibrate(kqat.quantize(branches((6, 8), [SEQUENCES[name]])), x, verbose=0)
+    outputs = [ops.convert_to_numpy(q(x, training=training)) for training in (True, True, False, False)]
+    assert np.any(outputs[0] != outputs[1])
+    np.testing.assert_array_equal(outputs[2], outputs[3])
 
 
 @pytest.mark.once

@@ -16,12 +16,12 @@ def attention(op, inputs, mask=None, training=None, return_attention_scores=Fals
     """Returns values weighted by the products of queries and keys."""
     query, value, key = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
     masks = [None, None] if mask is None else list(mask)
-    if op.score_mode != "dot" or op.dropout or masks[0] is not None or len(query.shape) != 3:
+    if op.score_mode != "dot" or masks[0] is not None or len(query.shape) != 3:
         return None
     scores = Product("bqd,bkd->bqk")([query, key])
     if op.scale is not None:
         scores = ops.multiply(scores, op.scale)
-    y = _weighted(scores, value, masks[1], use_causal_mask)
+    y = _weighted(op, scores, value, masks[1], use_causal_mask)
     return y if return_attention_scores else y[0]
 
 
@@ -31,20 +31,26 @@ def additive_attention(op, inputs, mask=None, training=None, return_attention_sc
     """Returns values weighted by sums over `tanh(query + key)`."""
     query, value, key = inputs[0], inputs[1], inputs[2] if len(inputs) > 2 else inputs[1]
     masks = [None, None] if mask is None else list(mask)
-    if op.dropout or masks[0] is not None or len(query.shape) != 3:
+    if masks[0] is not None or len(query.shape) != 3:
         return None
     bent = ops.tanh(ops.add(ops.expand_dims(query, -2), ops.expand_dims(key, -3)))
     if op.use_scale:
         bent = ops.multiply(bent, op.scale)
-    y = _weighted(ops.sum(bent, axis=-1), value, masks[1], use_causal_mask)
+    y = _weighted(op, ops.sum(bent, axis=-1), value, masks[1], use_causal_mask)
     return y if return_attention_scores else y[0]
 
 
-def _weighted(scores, value, mask, causal: bool):
+def _weighted(op, scores, value, mask, causal: bool):
     """Returns sums of values, weighted by a softmax of scores, and the weights."""
     given = [] if mask is None else [mask]
     weights = Probabilities(1.0, causal=causal, masks=["key"] * len(given))([scores, *given])
+    weights = _dropped(op, weights)
     return Product("bqk,bkd->bqd")([weights, value]), weights
+
+
+def _dropped(op, weights):
+    """Returns weights of which training leaves some out."""
+    return layers.Dropout(op.dropout)(weights) if op.dropout else weights
 
 
 @decomposes(layers.MultiHeadAttention)
@@ -64,7 +70,7 @@ def multi_head_attention(op, query, value, key=None, return_attention_scores=Fal
     heads = [_projected(op, name, x, axes[0]) for name, x in _sides(query, key, value)]
     scores = Product("bqhd,bkhd->bhqk")(heads[:2])
     weights = Probabilities(1.0 / math.sqrt(op.key_dim), causal=use_causal_mask)(scores)
-    context = Product("bhqk,bkhd->bqhd")([weights, heads[2]])
+    context = Product("bhqk,bkhd->bqhd")([_dropped(op, weights), heads[2]])
     context = ops.reshape(context, (-1, *query.shape[1:-1], *context.shape[2:]))
     y = _layer(op, "attention_output")(context)
     y = ops.reshape(y, (-1, *query.shape[1:-1], y.shape[-1]))  # the layer itself leaves sizes open
@@ -81,7 +87,7 @@ def _sides(query, key, value):
 def _is_plain(op, masks) -> bool:
     """Tells whether attention has nothing but projections, products and a softmax."""
     given = any(mask is not None for mask in masks.values())
-    extra = op.dropout or sliding_window_of(op) or _layer(op, "gate") is not None
+    extra = sliding_window_of(op) or _layer(op, "gate") is not None
     return not (given or extra or getattr(op, "attn_logits_soft_cap", None))
 
 
