@@ -4,7 +4,8 @@ import keras
 import numpy as np
 
 from kqat.bridge.record import Call, Part, Place, Port, Record
-from kqat.transforms.graph import Graph, Tensor, trace
+from kqat.transforms.graph import trace
+from kqat.transforms.nodes import Graph, Tensor
 
 
 def read_keras(model: keras.Model) -> Record:

@@ -11,7 +11,7 @@ from kqat.bridge.record import Call, Part, Place, Port, Record
 from kqat.core.errors import ConversionError
 from kqat.keras_private import maker_of
 from kqat.layers.manual import ManualQuantization
-from kqat.transforms.graph import unused
+from kqat.transforms.naming import unused
 
 NESTED = ("layer", "forward_layer", "backward_layer", "cell")
 

@@ -16,7 +16,8 @@ from kqat.export.tflite import Export, require_finite, require_ranges
 from kqat.export.writing import ends
 from kqat.export.writing.report import Report
 from kqat.formats.tflite.write import to_tflite
-from kqat.transforms.graph import Graph, trace
+from kqat.transforms.graph import trace
+from kqat.transforms.nodes import Graph
 from kqat_runtime.files.atomic import write_atomically
 
 # What the converters and devices of a target have: convolutions padded with 0, the maximum of signs.

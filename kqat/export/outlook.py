@@ -17,7 +17,7 @@ from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.program.program import Ref
 from kqat.program.writer import Writer
-from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.nodes import Graph, Node, Tensor
 from kqat.transforms.plan import Plan
 from kqat.transforms.whole_numbers import is_whole
 

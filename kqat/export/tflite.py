@@ -32,7 +32,7 @@ from kqat.lowering.registry import WHOLE, lowering_for
 from kqat.ops.arrays import as_numpy
 from kqat.program.program import Program
 from kqat.transforms.fixed_shapes import free_inputs, trace_fixed
-from kqat.transforms.graph import Graph
+from kqat.transforms.nodes import Graph
 from kqat.transforms.whole_numbers import is_whole, with_casts
 from kqat_runtime.files.atomic import write_atomically
 

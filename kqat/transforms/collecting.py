@@ -2,7 +2,7 @@
 
 import keras
 
-from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
+from kqat.transforms.nodes import Graph, Node, Tensor, tensors_in
 
 _MOVING = ("Reshape", "Permute", "Flatten", "Transpose", "Squeeze", "ExpandDims", "GetItem", "Identity")
 REASON = "only collects results: each part keeps a grid of its own, and they are joined in float"

@@ -5,9 +5,9 @@ from kqat.core.errors import PlanError
 from kqat.core.spec import LayerPlan
 from kqat.lowering.treatment import treatment_for
 from kqat.transforms.collecting import is_concatenation
-from kqat.transforms.graph import Graph, Node
 from kqat.transforms.insert import activation_quantizer, weight_quantizer
 from kqat.transforms.limits import obstacle
+from kqat.transforms.nodes import Graph, Node
 from kqat.transforms.plan import Plan, kind_of
 from kqat.transforms.planning.fuse import find_chains
 

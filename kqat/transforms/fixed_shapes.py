@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 import keras
 
 from kqat.core.errors import TraceError
-from kqat.transforms.graph import Graph, substitute, trace
+from kqat.transforms.graph import trace
+from kqat.transforms.nodes import Graph, substitute
 from kqat.transforms.record import restored
 from kqat.transforms.resized import resized
 

@@ -14,14 +14,8 @@ from kqat.lowering.registry import prepare
 from kqat.lowering.training_only import TrainingOnly
 from kqat.transforms.copying import linear_copy
 from kqat.transforms.every_step import record_steps
-from kqat.transforms.naming import rename as rename
-from kqat.transforms.naming import snake_case
-from kqat.transforms.naming import unused as unused
-from kqat.transforms.nodes import Graph as Graph
-from kqat.transforms.nodes import Node as Node
-from kqat.transforms.nodes import Tensor as Tensor
-from kqat.transforms.nodes import substitute as substitute
-from kqat.transforms.nodes import tensors_in as tensors_in
+from kqat.transforms.naming import rename, snake_case
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute
 from kqat.transforms.open_up import activation_apart, has_inside, is_custom, record_inside
 from kqat.transforms.record import ends, example_arguments, is_functional, output_names, record_call, restored
 from kqat.transforms.resized import for_sizes_of, resized

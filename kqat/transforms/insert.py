@@ -17,7 +17,8 @@ from kqat.lowering.requantization import Requantization
 from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
+from kqat.transforms.naming import unused
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
 from kqat.transforms.precision import compute_in_float32, settle
 

@@ -7,7 +7,7 @@ from kqat.lowering.recording.calls import Masked, parameters
 from kqat.lowering.registry import has_float_outputs, lowering_for, missing
 from kqat.lowering.treatment import Treatment, is_a
 from kqat.transforms.collecting import is_concatenation
-from kqat.transforms.graph import Graph, Node
+from kqat.transforms.nodes import Graph, Node
 from kqat.transforms.plan import kind_of
 from kqat.transforms.splitting.attention import ATTENTION
 from kqat.transforms.splitting.attention import obstacle as obstacle_of_attention

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 
 from kqat.lowering.root_mean_square import RootMeanSquare
-from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
+from kqat.transforms.nodes import Graph, Node, Tensor, tensors_in
 
 _OF_ROOTS = ("Rsqrt", "Sqrt", "Reciprocal")
 _FORMS = (["Rsqrt"], ["Sqrt"], ["Sqrt", "Reciprocal"])

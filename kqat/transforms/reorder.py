@@ -16,7 +16,7 @@ import keras
 from kqat.lowering.activations.names import fused_activation
 from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.treatment import is_a, treatment_for
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.plan import Plan
 
 REORDERED = "moved behind max pooling"

@@ -2,7 +2,7 @@
 
 from kqat.core.errors import PlanError
 from kqat.transforms.fits import check_fits
-from kqat.transforms.graph import Graph
+from kqat.transforms.nodes import Graph
 from kqat.transforms.plan import Plan
 from kqat.transforms.reorder import behind_pooling, is_behind_pooling, movable
 from kqat.transforms.signs import sign_readers, with_sign_inputs

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kqat.layers.sign_input import SignInput
-from kqat.transforms.graph import Graph, Node, Tensor, substitute
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute
 
 SIGN_INPUT = SignInput.__name__
 REPLACED = "left out: signs are made of what comes before it"

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from kqat.lowering.recurrent.state import State
 from kqat.lowering.registry import has_float_outputs, rounded_inputs
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, unused
+from kqat.transforms.naming import unused
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute
 
 
 def with_states(graph: Graph) -> Graph:

@@ -16,7 +16,9 @@ from kqat.lowering.base import Input
 from kqat.lowering.recurrent.state import State
 from kqat.lowering.requantization import Requantization
 from kqat.transforms.copying import clone_layer, copy_value, copy_weights
-from kqat.transforms.graph import Graph, Node, Tensor, rename, substitute, tensors_in, trace
+from kqat.transforms.graph import trace
+from kqat.transforms.naming import rename
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute, tensors_in
 
 
 def strip_fake_quant(model: keras.Model) -> keras.Model:

@@ -12,8 +12,9 @@ from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Graph, Node, Tensor, trace
+from kqat.transforms.graph import trace
 from kqat.transforms.macs import macs
+from kqat.transforms.nodes import Graph, Node, Tensor
 from kqat.transforms.storage import FLOAT_BITS, input_bits, stored_weights, weight_bits
 
 

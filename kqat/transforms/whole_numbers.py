@@ -15,7 +15,8 @@ from kqat.lowering.recurrent.state import State
 from kqat.lowering.smooth_resize import smooth_resizing
 from kqat.lowering.top_k import TopK
 from kqat.lowering.treatment import is_a, treatment_for
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in, unused
+from kqat.transforms.naming import unused
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute, tensors_in
 
 # Operations whose whole numbers are indices, or that say themselves what becomes of them.
 _TAKES_INDICES = ("Cast", "OneHot", "Take", "TakeAlongAxis", "GetItem", "Embedding", "ReversibleEmbedding")

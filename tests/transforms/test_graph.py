@@ -8,7 +8,9 @@ from keras import ops
 
 import kqat
 from kqat.core.errors import TraceError
-from kqat.transforms.graph import rename, tensors_in, trace
+from kqat.transforms.graph import trace
+from kqat.transforms.naming import rename
+from kqat.transforms.nodes import tensors_in
 from tests.transforms import zoo
 
 

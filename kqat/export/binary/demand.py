@@ -8,7 +8,7 @@ from kqat.export.binary.placed import is_sign_layer
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
 from kqat.layers.sign_input import SignInput
-from kqat.transforms.graph import Graph, Node, Tensor, tensors_in
+from kqat.transforms.nodes import Graph, Node, Tensor, tensors_in
 
 
 class Demand:

@@ -32,7 +32,7 @@ from kqat.lowering.base import Step
 from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy
 from kqat.program.program import BINARY, FLOAT, Ref
-from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.nodes import Graph, Node, Tensor
 from kqat_runtime.running.lce_reference import words
 
 

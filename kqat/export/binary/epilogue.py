@@ -19,7 +19,7 @@ from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.lowering.training_only import TrainingOnly
 from kqat.lowering.treatment import is_a
 from kqat.ops.arrays import as_numpy
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute, tensors_in
 
 # Layers that compute each number by itself, or with parameters of its channel.
 _ELEMENTWISE = (

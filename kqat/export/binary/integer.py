@@ -10,7 +10,7 @@ from kqat.layers.quantized import Quantized
 from kqat.lowering.arithmetic.requantize import bounds
 from kqat.lowering.base import Step
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Graph, Node
+from kqat.transforms.nodes import Graph, Node
 
 _PADS = ("ZeroPadding1D", "ZeroPadding2D", "Pad")
 

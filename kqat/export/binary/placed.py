@@ -6,7 +6,7 @@ from kqat.layers.placed import placed_quantizer
 from kqat.lowering.max_pooling import MAX_POOLING
 from kqat.quantizers.base import Quantizer
 from kqat.quantizers.step import StepFunction, step_function
-from kqat.transforms.graph import Graph, Tensor
+from kqat.transforms.nodes import Graph, Tensor
 
 _KEEP_SIGNS = (*MAX_POOLING, layers.Flatten, layers.Identity, layers.Dropout)  # in inference
 

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 
 from kqat.export.binary.recognize import input_step, is_planned
-from kqat.transforms.graph import Graph, Node, substitute
+from kqat.transforms.nodes import Graph, Node, substitute
 
 
 def with_shifts(graph: Graph) -> Graph:

@@ -10,7 +10,7 @@ from kqat.export.fallback.reading import read_island
 from kqat.export.fallback.splice import splice
 from kqat.program.program import FOREIGN, Ref
 from kqat.program.writer import Writer
-from kqat.transforms.graph import Node, Tensor
+from kqat.transforms.nodes import Node, Tensor
 
 
 class Islands:

@@ -9,7 +9,7 @@ from kqat.core.errors import ExportError
 from kqat.export.comparing.layers import output_scales
 from kqat.export.fallback.sample import sample_inputs
 from kqat.ops.arrays import as_numpy
-from kqat.transforms.graph import Graph
+from kqat.transforms.nodes import Graph
 from kqat_runtime.running.runtime import Runtime
 
 SAMPLES = 16

@@ -6,7 +6,7 @@ import numpy as np
 from kqat.export.writing.arrays import to_numpy_grid
 from kqat.layers.fake_quant import FakeQuant
 from kqat.layers.quantized import Quantized
-from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.nodes import Graph, Node, Tensor
 
 _REAL = (-1.0, 1.0)
 _IDS = 2  # where nothing says how many there are

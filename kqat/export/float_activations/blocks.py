@@ -15,7 +15,7 @@ from kqat.lowering.base import Input
 from kqat.lowering.treatment import treatment_for
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer
-from kqat.transforms.graph import Graph, Node, Tensor, substitute
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute
 from kqat.transforms.planning.fuse import find_chains
 from kqat.transforms.splitting.split import split
 

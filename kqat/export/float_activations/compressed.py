@@ -24,7 +24,8 @@ from kqat.lowering.base import Step, Weights
 from kqat.lowering.registry import lowering_for
 from kqat.program.program import Program, Ref
 from kqat.program.writer import Writer
-from kqat.transforms.graph import Tensor, tensors_in, trace
+from kqat.transforms.graph import trace
+from kqat.transforms.nodes import Tensor, tensors_in
 from kqat_runtime.files.atomic import write_atomically
 from kqat_runtime.packing.bits import pack, width_for
 from kqat_runtime.running.runtime import Runtime

@@ -36,7 +36,7 @@ from kqat.program.writer import Writer
 from kqat.quantizers.step import step_function
 from kqat.transforms.collecting import REASON, collecting
 from kqat.transforms.copying import linear_copy
-from kqat.transforms.graph import Graph, Node, Tensor, substitute, tensors_in
+from kqat.transforms.nodes import Graph, Node, Tensor, substitute, tensors_in
 from kqat.transforms.splitting.chain import FUSED_ACTIVATIONS
 from kqat.transforms.whole_numbers import is_whole
 

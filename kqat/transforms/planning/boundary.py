@@ -1,7 +1,7 @@
 """Where a model begins and ends: its first and last weighted layers."""
 
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.nodes import Graph, Node, Tensor
 
 
 def boundary(graph: Graph) -> tuple[set[str], set[str]]:

@@ -6,7 +6,7 @@ from functools import cached_property
 from kqat.core.spec import Rule
 from kqat.lowering.registry import rounded_inputs
 from kqat.transforms.collecting import collecting
-from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.nodes import Graph, Node, Tensor
 from kqat.transforms.plan import Settings
 from kqat.transforms.planning.boundary import after_the_last, boundary
 from kqat.transforms.planning.union import Groups

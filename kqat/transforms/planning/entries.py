@@ -6,7 +6,8 @@ from kqat.lowering.activations.names import fused_activation
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.registry import needs_output
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Node, Tensor, unused
+from kqat.transforms.naming import unused
+from kqat.transforms.nodes import Node, Tensor
 from kqat.transforms.open_up import why_whole
 from kqat.transforms.plan import Plan, kind_of
 from kqat.transforms.planning.draft import Draft

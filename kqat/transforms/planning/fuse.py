@@ -4,7 +4,7 @@ import keras
 
 from kqat.lowering.activations.names import fused_activation, own_activation
 from kqat.lowering.treatment import is_a, treatment_for
-from kqat.transforms.graph import Graph, Node, tensors_in
+from kqat.transforms.nodes import Graph, Node, tensors_in
 from kqat.transforms.planning.draft import Draft
 
 

@@ -1,7 +1,7 @@
 """Decides which tensors share a grid, and which moving operations nobody needs one for."""
 
 from kqat.lowering.registry import rounded_inputs
-from kqat.transforms.graph import Tensor
+from kqat.transforms.nodes import Tensor
 from kqat.transforms.planning.draft import Draft
 from kqat.transforms.planning.union import Groups
 from kqat.transforms.whole_numbers import is_real

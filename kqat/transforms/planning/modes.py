@@ -3,8 +3,8 @@
 from kqat.lowering.inherited import is_own_layer
 from kqat.lowering.treatment import treatment_for
 from kqat.transforms.collecting import sharing
-from kqat.transforms.graph import Node, Tensor
 from kqat.transforms.limits import obstacle
+from kqat.transforms.nodes import Node, Tensor
 from kqat.transforms.planning.draft import Decision, Draft
 from kqat.transforms.whole_numbers import ids, nothing_to_round
 

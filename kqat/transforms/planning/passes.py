@@ -1,6 +1,6 @@
 """Runs the passes that make a plan of a graph."""
 
-from kqat.transforms.graph import Graph
+from kqat.transforms.nodes import Graph
 from kqat.transforms.plan import Settings
 from kqat.transforms.planning import fuse, groups, modes, signedness, signs, widths
 from kqat.transforms.planning.draft import Draft

@@ -6,7 +6,7 @@ import numpy as np
 from kqat.lowering.activations.names import fused_activation, own_activation
 from kqat.lowering.treatment import treatment_for
 from kqat.ops.arrays import as_numpy
-from kqat.transforms.graph import Node, Tensor
+from kqat.transforms.nodes import Node, Tensor
 from kqat.transforms.planning.draft import Draft
 
 

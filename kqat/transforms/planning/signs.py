@@ -10,7 +10,7 @@ from kqat.layers.sign_input import SignInput
 from kqat.lowering.activations.names import fused_activation, own_activation
 from kqat.lowering.registry import lowering_for
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Node, Tensor
+from kqat.transforms.nodes import Node, Tensor
 from kqat.transforms.planning.draft import Draft
 
 

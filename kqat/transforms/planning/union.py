@@ -1,6 +1,6 @@
 """Sets of tensors that share a grid."""
 
-from kqat.transforms.graph import Tensor
+from kqat.transforms.nodes import Tensor
 
 
 class Groups:

@@ -7,8 +7,8 @@ the widest of these, unless a rule says it; a layer that reads it at fewer bits 
 """
 
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Node, Tensor, tensors_in
 from kqat.transforms.limits import missing_width
+from kqat.transforms.nodes import Node, Tensor, tensors_in
 from kqat.transforms.planning import signs
 from kqat.transforms.planning.draft import Draft
 from kqat.transforms.whole_numbers import is_real

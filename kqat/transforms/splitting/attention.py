@@ -15,7 +15,7 @@ from kqat.lowering.recording.calls import has_mask
 from kqat.lowering.treatment import ARITHMETIC, treat
 from kqat.ops.arrays import as_numpy
 from kqat.transforms.copying import clone_layer, copy_weights, linear_copy
-from kqat.transforms.graph import Graph, Node, Tensor
+from kqat.transforms.nodes import Graph, Node, Tensor
 from kqat.transforms.splitting.wiring import Assembly, Part, Wiring
 
 ATTENTION = (keras.layers.MultiHeadAttention, keras.layers.GroupQueryAttention)

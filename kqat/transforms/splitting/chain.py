@@ -4,7 +4,7 @@ import keras
 
 from kqat.lowering.activations.names import ACTIVATED, activation_name
 from kqat.transforms.copying import linear_copy
-from kqat.transforms.graph import Graph, Node
+from kqat.transforms.nodes import Graph, Node
 from kqat.transforms.repeated import repeated
 from kqat.transforms.splitting.separable import SEPARABLE, separated, separated_weights
 from kqat.transforms.splitting.wiring import Assembly, Part, Wiring

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kqat.lowering.inherited import is_own_layer
-from kqat.transforms.graph import Graph
+from kqat.transforms.nodes import Graph
 from kqat.transforms.splitting.attention import attention
 from kqat.transforms.splitting.chain import chain
 from kqat.transforms.splitting.wiring import Assembly, Wiring

@@ -8,7 +8,8 @@ import keras
 from kqat.layers.template import template_to_config
 from kqat.lowering.base import Input
 from kqat.lowering.treatment import treatment_for
-from kqat.transforms.graph import Graph, Node, Tensor, unused
+from kqat.transforms.naming import unused
+from kqat.transforms.nodes import Graph, Node, Tensor
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from keras import layers as kl
 from keras import ops
 
 import kqat
-from kqat.transforms.graph import Tensor
+from kqat.transforms.nodes import Tensor
 from kqat.transforms.planning.union import Groups
 from tests.transforms import zoo
 
