@@ -1,16 +1,22 @@
 """The code in the README and the guides runs, block after block, as it is printed."""
 
+import json
 import pathlib
 import re
+import shlex
 
 import keras
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from examples import datasets
+from kqat.cli.app import app
 
 ROOT = pathlib.Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "docs/index.md", *sorted((ROOT / "docs/guides").glob("*.md"))]
+SHELL = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+COMMANDS = {"doctor", "export", "inspect", "plan", "quantize", "verify"}
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -46,6 +52,21 @@ def test_code_runs(page, names, tmp_path, monkeypatch):
     if "transfer_weights" not in "".join(blocks):
         for old, new in zip(before, names["model"].get_weights(), strict=True):
             np.testing.assert_array_equal(new, old)
+
+
+def test_commands_run(names, tmp_path, monkeypatch):
+    page = (ROOT / "docs/guides/command-line.md").read_text()
+    monkeypatch.chdir(tmp_path)
+    exec(BLOCK.search(page)[1], names)
+    commands = [line for block in SHELL.findall(page) for line in block.splitlines() if "kqat " in line[:5]]
+    assert {shlex.split(command)[1] for command in commands} == COMMANDS
+    for command in commands:
+        command, _, target = command.partition(" > ")
+        result = CliRunner().invoke(app, shlex.split(command)[1:])
+        assert result.exit_code == 0, f"{command}: {result.output}"
+        if target:
+            pathlib.Path(target).write_text(result.stdout)
+            json.loads(result.stdout)
 
 
 def test_links_lead_somewhere():
