@@ -6,11 +6,11 @@ from typing import Any
 import typer
 
 
-def say(result: Any, as_json: bool, data: dict) -> None:
-    """Prints a result.
+def say(results: Any, as_json: bool, data: dict) -> None:
+    """Prints results.
 
     Args:
-        result: What to print for people; a table of kqat's is drawn by `rich`.
+        results: What to print for people, one or a list; tables of kqat's are drawn by `rich`.
         as_json: Whether to print `data` instead.
         data: The same as plain data.
     """
@@ -19,7 +19,9 @@ def say(result: Any, as_json: bool, data: dict) -> None:
         return
     from rich.console import Console
 
-    Console(soft_wrap=True, markup=False, highlight=False).print(result)
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    for result in results if isinstance(results, list) else [results]:
+        console.print(result)
 
 
 def fail_unless_equal(report: Any) -> None:

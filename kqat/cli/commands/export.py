@@ -35,7 +35,7 @@ def export(
         models.load(model, code), output, io=io, weights=weights, target=target,
         input_shapes=options.to_shapes(input_shape),
     )  # fmt: skip
-    say(f"{done.report}\nWrote {output}.", as_json, described(done, output))
+    say([done.report, f"Wrote {output}."], as_json, described(done, output))
 
 
 def described(done, output: Path) -> dict:

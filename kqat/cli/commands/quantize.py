@@ -45,7 +45,7 @@ def quantize(
     loaded = models.load(model, code)
     if dynamic:
         done = kqat.export_dynamic(loaded, output)
-        say(f"{done.report}\nWrote {output}.", as_json, described(done, output))
+        say([done.report, f"Wrote {output}."], as_json, described(done, output))
         return
     if data is None:
         raise ValueError(
@@ -59,8 +59,11 @@ def quantize(
         q.save(save)
     done = kqat.export_tflite(q, output, io=io, weights=weights, target=target)
     report = kqat.verify(q, done, x if labels is None else (x, labels), reference=_float(loaded, input_shape))
-    text = f"{done.report}\n\n{report}\n\nWrote {output}."
-    say(text, as_json, {**described(done, output), "verify": report.to_dict()})
+    say(
+        [done.report, report, f"Wrote {output}."],
+        as_json,
+        {**described(done, output), "verify": report.to_dict()},
+    )
     fail_unless_equal(report)
 
 
