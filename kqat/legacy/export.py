@@ -2,6 +2,7 @@
 
 import warnings
 from collections import Counter
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ def _convert(model, io: str, wrappers) -> bytes:
     if wrappers:
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.inference_input_type = converter.inference_output_type = tf.as_dtype(io)
-    with warnings.catch_warnings(), as_two_dimensional(wrappers):
+    with warnings.catch_warnings(), as_two_dimensional(wrappers), _rounding_only(wrappers):
         warnings.filterwarnings("ignore", "Statistics for quantized inputs were expected")
         try:
             return converter.convert()
@@ -82,6 +83,21 @@ def _convert(model, io: str, wrappers) -> bytes:
                 f"'{model.name}'. Replace the layer that it names, or use a Keras 3 model, whose file kqat "
                 "writes itself."
             ) from error
+
+
+@contextmanager
+def _rounding_only(wrappers):
+    """Has quantizers round what they are given, which is all that TensorFlow's converter knows."""
+    found = [q for w in wrappers for q in w._output_quantizers]
+    found += [activation.quantizer for w in wrappers for activation in w._quantize_activations]
+    before = [(quantizer, quantizer.settles) for quantizer in found if hasattr(quantizer, "settles")]
+    for quantizer, _ in before:
+        quantizer.settles = False
+    try:
+        yield
+    finally:
+        for quantizer, settles in before:
+            quantizer.settles = settles
 
 
 def _check(model, wrappers) -> None:

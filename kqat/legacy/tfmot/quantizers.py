@@ -1,5 +1,6 @@
 """Quantizers with tfmot's interface: any width, scales per channel, ranges that start from data."""
 
+from kqat.legacy.tfmot.kernels import settled
 from kqat_runtime.optional import require
 
 tf = require("tensorflow", extra="tensorflow")
@@ -67,6 +68,7 @@ class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
     """Rounds activations to a range that is the mean over the batches seen, later batches counting most.
 
     The first batch sets it. Then `range += (batch - range) * max(1 / count, 1 - 0.99)`. It always holds 0.
+    In inference at 8 bits, sums and means of a layer go where the runtime's kernel puts them.
 
     Args:
         bits: Width, 2 to 16.
@@ -74,9 +76,11 @@ class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
 
     def __init__(self, bits: int):
         self.bits = bits
+        self.settles = bits == 8  # not while TensorFlow's converter looks
 
     def build(self, tensor_shape, name, layer):
         """Returns the variables of the range."""
+        self._owner, self._place = layer, name
         zero = {"initializer": "zeros", "trainable": False}
         return {key: layer.add_weight(f"{name}_{key}", **zero) for key in ("min", "max", "count")}
 
@@ -88,6 +92,8 @@ class RangeQuantizer(tfmot.quantization.keras.quantizers.Quantizer):
             rate = tf.maximum(1.0 / seen, 1.0 - DECAY)
             low = low.assign_add((tf.minimum(tf.reduce_min(inputs), 0.0) - low) * rate)
             high = high.assign_add((tf.maximum(tf.reduce_max(inputs), 0.0) - high) * rate)
+        elif self.settles and hasattr(self._owner, "quantize_config"):
+            inputs = settled(self._owner, self._place, inputs, low, high)
         return tf.quantization.fake_quant_with_min_max_vars(inputs, low, high, num_bits=self.bits)
 
     def get_config(self):
