@@ -27,7 +27,8 @@ def settled(wrapper, place: str, x, low, high):
         high: Largest value of it.
     """
     grid = _grid(low, high)
-    level = _of_sums(wrapper, place, x, grid) if steps_of_sums(wrapper) else _of_mean(wrapper, x, grid)
+    steps = steps_of_sums(wrapper)
+    level = _of_mean(wrapper, x, grid) if steps is None else _of_sums(wrapper, place, x, grid, steps)
     return x if level is None else x + tf.stop_gradient(level * grid[0] - x)
 
 
@@ -46,12 +47,12 @@ def grid_before(layer):
     return _grid_of(_maker(layer))
 
 
-def _of_sums(wrapper, place: str, x, grid):
+def _of_sums(wrapper, place: str, x, grid, steps):
     config, layer = wrapper.quantize_config, wrapper.layer
     whole = config.bias or not getattr(layer, "use_bias", False)
     if not whole or place != "pre_activation" and _function(layer) not in _PLAIN:
         return None
-    source, weights = steps_of_sums(wrapper)
+    source, weights = steps
     return tf.round(tf.round(x / (source * weights)) * ((source * weights) / grid[0]))
 
 
