@@ -29,7 +29,10 @@ def settled(wrapper, place: str, x, low, high):
     grid = _grid(low, high)
     steps = steps_of_sums(wrapper)
     level = _of_mean(wrapper, x, grid) if steps is None else _of_sums(wrapper, place, x, grid, steps)
-    return x if level is None else x + tf.stop_gradient(level * grid[0] - x)
+    if level is None:
+        return x
+    moved = x + tf.stop_gradient(level * grid[0] - x)
+    return tf.where(tf.math.is_finite(moved), moved, x)  # of a range that no data has set, the step is 0
 
 
 def steps_of_sums(wrapper):
@@ -73,7 +76,6 @@ def _of_mean(wrapper, x, grid):
 def _grid(low, high, bits: int = 8):
     """Returns the step and the zero point of a range, as the converter does: computed in float64."""
     step = (tf.cast(high, tf.float64) - tf.cast(low, tf.float64)) / (2**bits - 1)
-    step = tf.where(step > 0, step, tf.ones_like(step))
     zero = tf.round(_LOWEST - tf.cast(low, tf.float64) / step)
     return tf.cast(step, tf.float32), tf.cast(zero, tf.float32)
 
