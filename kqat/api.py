@@ -17,7 +17,7 @@ from kqat.layers.quantized import Quantized
 from kqat.transforms.acceptance import check_float_weights, check_variables
 from kqat.transforms.graph import trace
 from kqat.transforms.insert import Builder
-from kqat.transforms.lost_methods import explain_lost, lost_methods
+from kqat.transforms.lost_methods import explain_losses, explain_lost, lost_methods
 from kqat.transforms.norms import with_norms
 from kqat.transforms.nothing import note_nothing, why_nothing
 from kqat.transforms.plan import Plan, check_patterns, check_strict, settings
@@ -116,6 +116,8 @@ def quantize(
     if _is_for_tfmot(model, engine):
         return _legacy(bits, engine).quantize(model, **_of_legacy(arguments))
     graph, chosen, origins = _planned(model, **arguments)
+    if graph.losses:
+        warnings.warn(explain_losses(graph.losses), TrainingMethodsWarning, stacklevel=2)
     if strict:
         check_strict(with_outlook(chosen, graph))
     quantized = Builder(graph, chosen, origins).build()

@@ -56,6 +56,7 @@ def trace(
             inputs = list(arguments.values()) if len(arguments) > 1 else next(iter(arguments.values()))
             recording = record_call(model, (), arguments)
             outputs, calls, owned = recording.outputs, recording.calls, recording.owned_by(model)
+            graph.losses += [model.name] * recording.adds_losses
         bound = {}
         wanted = keras.tree.flatten(resized(inputs, shapes) if functional else inputs)
         for leaf, spec in zip(keras.tree.flatten(inputs), wanted, strict=True):
@@ -249,6 +250,7 @@ def _recorded(graph: Graph, op, recording, inputs, outer, frame: Frame) -> list[
     whole = isinstance(op, keras.Model) and recording.entered is None
     owned = own_variables(op) if whole else recording.owned_by(op)
     graph.unread += _unread(owned, recording.calls)
+    graph.losses += [op.name] * recording.adds_losses
     return _inlined(graph, recording.outputs, inputs, outer, replace(frame, owned=owned), recording.calls)
 
 

@@ -48,3 +48,12 @@ def explain_lost(model, names: list[str]) -> str:
         "in a subclass of keras.Model, make it around the quantized model, Trainer(q.inputs, q.outputs), and "
         "train that; it calibrates and exports like q itself."
     )
+
+
+def explain_losses(names: list[str]) -> str:
+    """Returns which models add losses in their call, and how to train with them."""
+    listed = ", ".join(repr(name) for name in dict.fromkeys(names))
+    return (
+        f"The quantized model does not add the losses that the call of {listed} adds. Give them to compile, "
+        "or add them in a layer of their own: layers that add losses keep them, and stay in float."
+    )

@@ -65,6 +65,7 @@ class Graph:
         stand_ins: Layers around those that do nothing in inference, by path.
         linear: Layers without their custom activation, by path.
         unread: Paths of trainable weights of custom layers that their calls do not read.
+        losses: Names of subclassed models whose calls add losses, which are not in the graph.
     """
 
     name: str
@@ -83,10 +84,11 @@ class Graph:
     stand_ins: dict[str, TrainingOnly] = field(default_factory=dict)
     linear: dict[str, keras.layers.Layer] = field(default_factory=dict)
     unread: list[str] = field(default_factory=list)
+    losses: list[str] = field(default_factory=list)
 
     def checkpoint(self) -> dict:
         """Returns what `restore` needs to take back what is appended from now on."""
-        kept = ("nodes", "specs", "names", "owners", "closed", "stand_ins", "linear", "unread")
+        kept = ("nodes", "specs", "names", "owners", "closed", "stand_ins", "linear", "unread", "losses")
         return {key: copy(getattr(self, key)) for key in kept} | {"homes": self.homes.copy()}
 
     def restore(self, checkpoint: dict) -> None:

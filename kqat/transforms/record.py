@@ -1,6 +1,7 @@
 """Reads, and for subclassed models makes, Keras's own record of symbolic calls."""
 
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from itertools import takewhile
 
 import keras
@@ -147,6 +148,23 @@ def _is_same_in_training(model, args, kwargs, recording: Recording) -> bool:
 
 
 def _recorded(model, args, kwargs) -> Recording:
+    with _losses_aside(model) as losses:
+        recording = _recorded_without_losses(model, args, kwargs)
+    return replace(recording, adds_losses=bool(losses))
+
+
+@contextmanager
+def _losses_aside(model):
+    """Has a model collect the losses that its call adds; Keras takes no symbolic ones."""
+    losses: list = []
+    vars(model)["add_loss"] = losses.append
+    try:
+        yield losses
+    finally:
+        del vars(model)["add_loss"]
+
+
+def _recorded_without_losses(model, args, kwargs) -> Recording:
     given = symbolic_in(args, kwargs)
     try:
         outputs = _call(model, args, kwargs)

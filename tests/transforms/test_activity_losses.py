@@ -6,6 +6,7 @@ import pytest
 from keras import layers, ops
 
 import kqat
+from kqat.core.errors import TrainingMethodsWarning
 
 REGULARIZED = {"activity_regularizer": keras.regularizers.L2(1.0)}
 
@@ -60,3 +61,28 @@ def test_losses_stay(shape, make):
 def training_loss(model, x):
     model(x, training=True)
     return float(ops.convert_to_numpy(sum(model.losses)))
+
+
+class Regularized(keras.Model):
+    """Adds a loss of its own in its call."""
+
+    def __init__(self):
+        super().__init__(name="regularized")
+        self.encoder, self.decoder = layers.Dense(4), layers.Dense(6)
+
+    def call(self, x):
+        code = self.encoder(x)
+        self.add_loss(ops.mean(ops.square(code)))
+        return self.decoder(code)
+
+
+def test_losses_of_the_call_of_a_model_are_said_to_be_lost():
+    x = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)
+    model = Regularized()
+    model(x)
+    with pytest.warns(TrainingMethodsWarning, match="losses that the call of 'regularized' adds"):
+        q = kqat.quantize(model, bits=8)
+    kqat.calibrate(q, x, verbose=0)
+    assert kqat.verify(q, kqat.export_tflite(q), x).exact
+    model(x)
+    assert len(model.losses) == 1  # as before

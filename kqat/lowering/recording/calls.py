@@ -34,12 +34,14 @@ class Recording:
         calls: Records of the calls that make them, producers first.
         is_sized: Whether the record is one of `recording.sized`.
         entered: Layers inside whose calls were entered, see `record_sized`; `None` where none was to be.
+        adds_losses: Whether the call adds losses, which are not in the record.
     """
 
     outputs: Any
     calls: list
     is_sized: bool = False
     entered: list | None = None
+    adds_losses: bool = False
 
     def owned_by(self, layer) -> dict[int, keras.Variable]:
         """Returns the variables that operations of the recording may read directly, by identity."""
