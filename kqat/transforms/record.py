@@ -12,6 +12,7 @@ from kqat.lowering.inherited import is_users
 from kqat.lowering.recording.calls import (
     Recording,
     calls_in_order,
+    losses_aside,
     needs_sizes,
     own_variables,
     parameters,
@@ -148,20 +149,9 @@ def _is_same_in_training(model, args, kwargs, recording: Recording) -> bool:
 
 
 def _recorded(model, args, kwargs) -> Recording:
-    with _losses_aside(model) as losses:
+    with losses_aside(model) as losses:
         recording = _recorded_without_losses(model, args, kwargs)
     return replace(recording, adds_losses=bool(losses))
-
-
-@contextmanager
-def _losses_aside(model):
-    """Has a model collect the losses that its call adds; Keras takes no symbolic ones."""
-    losses: list = []
-    vars(model)["add_loss"] = losses.append
-    try:
-        yield losses
-    finally:
-        del vars(model)["add_loss"]
 
 
 def _recorded_without_losses(model, args, kwargs) -> Recording:

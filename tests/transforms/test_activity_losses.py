@@ -6,7 +6,7 @@ import pytest
 from keras import layers, ops
 
 import kqat
-from kqat.core.errors import TrainingMethodsWarning
+from kqat.core.errors import FallbackWarning, TrainingMethodsWarning
 
 REGULARIZED = {"activity_regularizer": keras.regularizers.L2(1.0)}
 
@@ -86,3 +86,24 @@ def test_losses_of_the_call_of_a_model_are_said_to_be_lost():
     assert kqat.verify(q, kqat.export_tflite(q), x).exact
     model(x)
     assert len(model.losses) == 1  # as before
+
+
+class Penalized(layers.Layer):
+    """Adds a loss in its call, and is the kind of layer that no other process can import."""
+
+    def call(self, x):
+        self.add_loss(ops.mean(ops.square(x)))
+        return ops.relu(x)
+
+
+@pytest.mark.once
+def test_a_layer_that_adds_losses_keeps_them_and_is_exported():
+    x = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)
+    inputs = keras.Input((6,))
+    model = keras.Model(inputs, layers.Dense(3)(Penalized()(layers.Dense(4)(inputs))))
+    q = kqat.calibrate(kqat.quantize(model, bits=8), x, verbose=0)
+    losses = [training_loss(one, x) for one in (model, q)]
+    np.testing.assert_allclose(losses[1], losses[0], rtol=0.02)  # as above
+    with pytest.warns(FallbackWarning):
+        export = kqat.export_tflite(q)
+    assert kqat.verify(q, export, x).mismatches == 0

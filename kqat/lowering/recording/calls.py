@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from textwrap import shorten
 from typing import Any
@@ -180,11 +181,23 @@ def record_constants(layer, args, kwargs):
         Closed: The call cannot be recorded, or reads a tensor that is none of its arguments.
     """
     given = {id(x) for x in keras.tree.flatten((args, kwargs)) if isinstance(x, keras.KerasTensor)}
-    with keras.StatelessScope():  # what the call assigns must not reach the caller's layer
+    # What the call assigns must not reach the caller's layer, and losses are for training alone.
+    with keras.StatelessScope(), losses_aside(layer):
         outputs = _outputs(layer, args, kwargs)
     for record in calls_in_order(outputs, given):
         _demand_arguments_only(record)
     return outputs
+
+
+@contextmanager
+def losses_aside(layer):
+    """Has a layer or model collect the losses that its call adds; Keras takes no symbolic ones."""
+    losses: list = []
+    vars(layer)["add_loss"] = losses.append
+    try:
+        yield losses
+    finally:
+        del vars(layer)["add_loss"]
 
 
 def _call(layer, args, kwargs):
