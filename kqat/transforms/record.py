@@ -129,20 +129,21 @@ def record_call(model, args, kwargs) -> Recording:
     if "training" not in parameters(model.call) or kwargs.get("training") is not None:
         return _recorded(model, args, kwargs)
     recording = _recorded(model, args, {**kwargs, "training": None})
-    if not _is_same_in_training(model, args, kwargs, recording):
+    training = _recorded(model, args, {**kwargs, "training": True})
+    if steps(recording.calls) != steps(training.calls) and not _is_same_entered(model, args, kwargs):
         raise TraceError(
             f"The call of '{model.name}' takes other layers in training than in inference. Received: Python "
             "control flow on `training`. Call every layer always, and hand `training=training` to it."
         )
-    return recording
+    return replace(recording, adds_losses=recording.adds_losses or training.adds_losses)
 
 
-def _is_same_in_training(model, args, kwargs, recording: Recording) -> bool:
+def _is_same_entered(model, args, kwargs) -> bool:
+    """Tells whether training takes the same layers, where in one mode custom layers had to be entered."""
     modes = [{**kwargs, "training": training} for training in (None, True)]
-    if steps(recording.calls) == steps(_recorded(model, args, modes[1]).calls):
-        return True
-    try:  # in one of the modes custom layers may have had to be entered
-        inference, training = (_sized(model, args, mode, enters=True) for mode in modes)
+    try:
+        with losses_aside(model):
+            inference, training = (_sized(model, args, mode, enters=True) for mode in modes)
     except NotRecordable:
         return False
     return steps(inference.calls) == steps(training.calls)

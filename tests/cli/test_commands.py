@@ -118,6 +118,7 @@ def test_code_of_the_user_is_run_first(folder, tmp_path):
     [
         (("plan", "nothing.keras"), "no such file"),
         (("quantize", "model.keras", "-o", "m.tflite"), "Use --data"),
+        (("quantize", "model.keras", "-o", "m.tflite", "--dynamic", "--bits", "4"), "leave out --dynamic"),
         (("plan", "model.keras", "--bits", "four"), "Use --bits 4"),
         (("plan", "model.keras", "--exclude", "hed"), "head"),
         (("plan", "model.keras", "--input-shape", "8,x"), "list of numbers"),

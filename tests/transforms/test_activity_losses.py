@@ -66,25 +66,28 @@ def training_loss(model, x):
 class Regularized(keras.Model):
     """Adds a loss of its own in its call."""
 
-    def __init__(self):
+    def __init__(self, only_in_training):
         super().__init__(name="regularized")
+        self.only_in_training = only_in_training
         self.encoder, self.decoder = layers.Dense(4), layers.Dense(6)
 
-    def call(self, x):
+    def call(self, x, training=None):
         code = self.encoder(x)
-        self.add_loss(ops.mean(ops.square(code)))
+        if training or not self.only_in_training:
+            self.add_loss(ops.mean(ops.square(code)))
         return self.decoder(code)
 
 
-def test_losses_of_the_call_of_a_model_are_said_to_be_lost():
+@pytest.mark.parametrize("only_in_training", [False, True])
+def test_losses_of_the_call_of_a_model_are_said_to_be_lost(only_in_training):
     x = np.random.default_rng(0).normal(size=(16, 6)).astype(np.float32)
-    model = Regularized()
+    model = Regularized(only_in_training)
     model(x)
     with pytest.warns(TrainingMethodsWarning, match="losses that the call of 'regularized' adds"):
         q = kqat.quantize(model, bits=8)
     kqat.calibrate(q, x, verbose=0)
     assert kqat.verify(q, kqat.export_tflite(q), x).exact
-    model(x)
+    model(x, training=True)
     assert len(model.losses) == 1  # as before
 
 

@@ -44,6 +44,11 @@ def quantize(
 
     loaded = models.load(model, code)
     if dynamic:
+        if data or include or exclude or recipe or save or input_shape or options.to_bits(bits) != 8:
+            raise ValueError(
+                "--dynamic quantizes the weights of all layers to 8 bits. Received: data, layers, widths or "
+                "--save with it. Use --output alone, or leave out --dynamic."
+            )
         done = kqat.export_dynamic(loaded, output)
         say([done.report, f"Wrote {output}."], as_json, described(done, output))
         return

@@ -57,7 +57,7 @@ def test_the_file_computes_the_models_levels(layers, bits):
     report = kqat.verify(q, kqat.export_tflite(q), X)
     outputs = len(X) * np.size(q(X[:1]))
     # Sums and means are put on the level of the kernel, functions between them computed in float: a value of
-    # a sigmoid next to the border of two levels may fall on the other side (1 in 30,000 measured).
+    # a sigmoid next to the border of two levels may fall on the other side (1 in 30,000).
     has_functions = any(layer.name.startswith("quant_activation") for layer in q.layers)
     assert report.max_lsb <= 1
     assert sum(output.mismatches for output in report.outputs) <= (outputs / 5_000 if has_functions else 0)
